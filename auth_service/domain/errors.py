@@ -1,0 +1,197 @@
+"""Everything the service refuses with. The doors (`rpc/errors.py`, `web/errors.py`) know what each means on the wire.
+
+AuthError
+├── InvalidInput               a field is not as asked; names each
+├── Unauthenticated
+│   ├── BadCredentials
+│   ├── CredentialsMissing
+│   ├── CredentialsInvalid
+│   ├── AccessTokenRefused     carries the verifier's own error
+│   └── RefreshTokenRefused
+│       ├── RefreshTokenMissing, RefreshTokenInvalid, RefreshTokenExpired
+│       └── RefreshTokenReused, RefreshTokenRevoked, RefreshTokenAhead
+├── PermissionDenied
+├── NotFound
+├── AlreadyExists
+├── RingChanged                compare-and-swap on the key ring lost
+├── KeyState                   the key's state does not allow it
+├── Unavailable                worth trying again after `retry_after`
+│   ├── ProviderUnavailable
+│   ├── DatabaseUnavailable
+│   └── SigningUnavailable
+└── Overloaded                 the queue is full; worth trying again after `retry_after`
+
+Messages go to strangers: they name the field and the expectation, never a secret, a host, a library or a statement.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+class AuthError(Exception):
+    """The root. `reason` is the stable word of `ErrorReason` in the contract, without its prefix."""
+
+    reason = "DEFECT"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """Which field (its name on the wire) and what was expected of it."""
+
+    field: str
+    expected: str
+
+
+class InvalidInput(AuthError):
+    """One or more fields are not as their comments in the contract ask."""
+
+    reason = "INVALID_FIELD"
+
+    def __init__(self, *violations: FieldViolation) -> None:
+        super().__init__("; ".join(f"{each.field}: {each.expected}" for each in violations))
+        self.violations: Sequence[FieldViolation] = violations
+
+
+class Unauthenticated(AuthError):
+    """We do not know who is asking."""
+
+
+class BadCredentials(Unauthenticated):
+    """The same words whether the name is unknown or the password wrong."""
+
+    reason = "BAD_CREDENTIALS"
+
+    def __init__(self) -> None:
+        super().__init__("username or password is wrong")
+
+
+class CredentialsMissing(Unauthenticated):
+    reason = "CREDENTIALS_MISSING"
+
+    def __init__(self) -> None:
+        super().__init__("this method needs `authorization: Bearer <access token or API key>`")
+
+
+class CredentialsInvalid(Unauthenticated):
+    reason = "CREDENTIALS_INVALID"
+
+
+class AccessTokenRefused(Unauthenticated):
+    """`reason` is one of three for strangers; `detail` is the verifier's finer reason, for the log and metrics only."""
+
+    _messages = {
+        "TOKEN_INVALID": "the access token is not valid",
+        "TOKEN_EXPIRED": "the access token has expired",
+        "TOKEN_REVOKED": "the access token was revoked",
+    }
+
+    def __init__(self, *, reason: str, detail: str) -> None:
+        super().__init__(self._messages[reason])
+        self.reason = reason
+        self.detail = detail
+
+
+class RefreshTokenRefused(Unauthenticated):
+    """A refresh token that buys nothing; each subclass says why."""
+
+
+class RefreshTokenMissing(RefreshTokenRefused):
+    reason = "REFRESH_TOKEN_MISSING"
+
+    def __init__(self) -> None:
+        super().__init__("refresh_token: expected the refresh token that Login or Refresh issued")
+
+
+class RefreshTokenInvalid(RefreshTokenRefused):
+    reason = "REFRESH_TOKEN_INVALID"
+
+    def __init__(self) -> None:
+        super().__init__("the refresh token is not one of this service's")
+
+
+class RefreshTokenExpired(RefreshTokenRefused):
+    reason = "REFRESH_TOKEN_EXPIRED"
+
+    def __init__(self) -> None:
+        super().__init__("the session's lifetime is over; log in again")
+
+
+class RefreshTokenReused(RefreshTokenRefused):
+    reason = "REFRESH_TOKEN_REUSED"
+
+    def __init__(self) -> None:
+        super().__init__("the refresh token had been spent before, so its session was ended; log in again")
+
+
+class RefreshTokenRevoked(RefreshTokenRefused):
+    reason = "REFRESH_TOKEN_REVOKED"
+
+    def __init__(self) -> None:
+        super().__init__("the session has ended; log in again")
+
+
+class RefreshTokenAhead(RefreshTokenRefused):
+    reason = "REFRESH_TOKEN_AHEAD"
+
+    def __init__(self) -> None:
+        super().__init__("the refresh token is newer than this service's records; log in again")
+
+
+class PermissionDenied(AuthError):
+    reason = "PERMISSION_DENIED"
+
+
+class NotFound(AuthError):
+    reason = "NOT_FOUND"
+
+
+class AlreadyExists(AuthError):
+    reason = "ALREADY_EXISTS"
+
+
+class RingChanged(AuthError):
+    """Somebody else changed the key ring first. Within the service: read again. Outside: tell the operator."""
+
+    reason = "RING_CHANGED"
+
+    def __init__(self, *, expected: int, found: int) -> None:
+        super().__init__(f"ring_version: the key ring is at version {found}, not at {expected}")
+
+
+class KeyState(AuthError):
+    reason = "KEY_STATE"
+
+
+class Unavailable(AuthError):
+    """Not the caller's fault and likely to pass: worth the same call again after `retry_after`."""
+
+    def __init__(self, message: str, *, retry_after: timedelta = timedelta(seconds=1)) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ProviderUnavailable(Unavailable):
+    reason = "PROVIDER_UNAVAILABLE"
+
+
+class DatabaseUnavailable(Unavailable):
+    reason = "DATABASE_UNAVAILABLE"
+
+    def __init__(self, *, retry_after: timedelta = timedelta(seconds=1)) -> None:
+        super().__init__("the database did not answer in time", retry_after=retry_after)
+
+
+class SigningUnavailable(Unavailable):
+    reason = "SIGNING_UNAVAILABLE"
+
+    def __init__(self) -> None:
+        super().__init__("no signing key may be used now", retry_after=timedelta(seconds=2))
+
+
+class Overloaded(AuthError):
+    reason = "OVERLOADED"
+
+    def __init__(self, message: str, *, retry_after: timedelta = timedelta(seconds=1)) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

@@ -1,0 +1,266 @@
+"""Signing keys: their states, the ring they form, and which change is due when.
+
+    standby -> active -> retiring -> retired          and from any published state -> revoked
+
+A ring is a value: every change gives a new ring at the next version. Storage swaps it in only if the version in the
+database is still the old one, so replicas need neither a leader nor a lock.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+)
+
+from auth_service.domain.errors import KeyState as KeyStateRefused
+from auth_service.domain.errors import NotFound
+from auth_service.domain.sealing import KeyEncryptionKeys
+
+PURPOSE = "signing key"
+PUBLIC_EXPONENT = 65537
+
+
+class State(StrEnum):
+    STANDBY = "standby"
+    ACTIVE = "active"
+    RETIRING = "retiring"
+    RETIRED = "retired"
+    REVOKED = "revoked"
+
+
+PUBLISHED = frozenset({State.STANDBY, State.ACTIVE, State.RETIRING})
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPolicy:
+    """The timers of keys-and-sessions §1. `settings` refuses sets that contradict each other."""
+
+    size_bits: int
+    rotate_every: timedelta
+    publish_ahead: timedelta
+    signer_lease: timedelta
+    token_lifetime: timedelta
+    clock_skew: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """One key. `modulus` is the public half; `sealed_private` is wiped when no replica may sign with it any more.
+
+    `covers_lifetime` and `covers_lease` are the longest that any replica signed with this key for; a replica records
+    its own before it signs, so they tell the latest `exp` that the key can have signed.
+    """
+
+    kid: str
+    state: State
+    modulus: int
+    sealed_private: bytes | None
+    published_at: datetime
+    covers_lifetime: timedelta
+    covers_lease: timedelta
+    activated_at: datetime | None = None
+    demoted_at: datetime | None = None
+    verifies_until: datetime | None = None
+    withdrawn_at: datetime | None = None
+
+    @property
+    def size_bits(self) -> int:
+        return self.modulus.bit_length()
+
+    @property
+    def is_published(self) -> bool:
+        return self.state in PUBLISHED
+
+    def jwk(self) -> dict[str, str]:
+        """The public half as a verifier reads it (RFC 7517)."""
+        return {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.kid, "n": _b64(self.modulus), "e": _b64(PUBLIC_EXPONENT)}
+
+    def demoted(self, *, now: datetime, policy: KeyPolicy) -> "SigningKey":
+        """This key once it signs no more: another replica may do so for a lease, and what it signs lives a lifetime."""
+        latest_exp = now + self.covers_lease + self.covers_lifetime
+        return replace(self, state=State.RETIRING, demoted_at=now, verifies_until=latest_exp + policy.clock_skew)
+
+    def revoked(self, *, now: datetime) -> "SigningKey":
+        withdrawn_at = self.withdrawn_at or now
+        return replace(self, state=State.REVOKED, sealed_private=None, withdrawn_at=withdrawn_at)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """Every key there ever was, at one version. Version 0 is the ring before the first key."""
+
+    version: int
+    keys: tuple[SigningKey, ...] = ()
+
+    @property
+    def active(self) -> SigningKey:
+        return next(key for key in self.keys if key.state is State.ACTIVE)
+
+    @property
+    def standby(self) -> SigningKey:
+        return next(key for key in self.keys if key.state is State.STANDBY)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.keys
+
+    @property
+    def published(self) -> tuple[SigningKey, ...]:
+        """Keys a verifier may need now or soon; never empty once the ring exists."""
+        return tuple(key for key in self.keys if key.is_published)
+
+    def get(self, kid: str) -> SigningKey:
+        """Raises NotFound."""
+        for key in self.keys:
+            if key.kid == kid:
+                return key
+        raise NotFound("kid: no such signing key")
+
+    def with_keys(self, *changed: SigningKey) -> "KeyRing":
+        """The next version of this ring, in which `changed` replace the keys of the same kid or come new."""
+        new = {key.kid: key for key in changed}
+        kept = tuple(new.pop(key.kid, key) for key in self.keys)
+        return KeyRing(self.version + 1, (*kept, *new.values()))
+
+
+def generate(*, now: datetime, policy: KeyPolicy, sealing: KeyEncryptionKeys) -> SigningKey:
+    """A new standby key, sealed. Takes 40 ms to seconds of CPU: run it off the event loop."""
+    private_key = rsa.generate_private_key(public_exponent=PUBLIC_EXPONENT, key_size=policy.size_bits)
+    modulus = private_key.public_key().public_numbers().n
+    kid = thumbprint(modulus)
+    der = private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return SigningKey(
+        kid=kid,
+        state=State.STANDBY,
+        modulus=modulus,
+        sealed_private=sealing.seal(der, kid=kid, purpose=PURPOSE),
+        published_at=now,
+        covers_lifetime=policy.token_lifetime,
+        covers_lease=policy.signer_lease,
+    )
+
+
+def opened(key: SigningKey, *, sealing: KeyEncryptionKeys) -> rsa.RSAPrivateKey:
+    """The private half. Raises SealBroken, KeyStateRefused if it was wiped."""
+    if key.sealed_private is None:
+        raise KeyStateRefused("the private half of this key was wiped")
+    der = sealing.open(key.sealed_private, kid=key.kid, purpose=PURPOSE)
+    # Validation holds the GIL for 55 ms, and these bytes come out of our own authenticated ciphertext.
+    private_key = load_der_private_key(der, password=None, unsafe_skip_rsa_key_validation=True)
+    assert isinstance(private_key, rsa.RSAPrivateKey)
+    return private_key
+
+
+def thumbprint(modulus: int) -> str:
+    """The RFC 7638 SHA-256 thumbprint of the RSA key with our exponent."""
+    members = {"e": _b64(PUBLIC_EXPONENT), "kty": "RSA", "n": _b64(modulus)}
+    canonical = json.dumps(members, separators=(",", ":"), sort_keys=True)
+    return base64.urlsafe_b64encode(hashlib.sha256(canonical.encode()).digest()).rstrip(b"=").decode()
+
+
+def first_ring(empty: KeyRing, *, active: SigningKey, standby: SigningKey, now: datetime) -> KeyRing:
+    """The ring that the service starts its life with."""
+    return empty.with_keys(replace(active, state=State.ACTIVE, activated_at=now), standby)
+
+
+def rotated(ring: KeyRing, *, fresh: SigningKey, now: datetime, policy: KeyPolicy) -> KeyRing:
+    """The standby signs, the active verifies, `fresh` is the next standby."""
+    promoted = replace(ring.standby, state=State.ACTIVE, activated_at=now)
+    return ring.with_keys(ring.active.demoted(now=now, policy=policy), promoted, fresh)
+
+
+def without(ring: KeyRing, kid: str, *, fresh: SigningKey, now: datetime) -> KeyRing:
+    """The ring with `kid` revoked. `fresh` becomes the standby if the old one was revoked or promoted; else it is unused.
+
+    Raises NotFound. A ring in which it is revoked already comes back unchanged.
+    """
+    bad = ring.get(kid)
+    revoked = bad.revoked(now=now)
+    match bad.state:
+        case State.REVOKED:
+            return ring
+        case State.ACTIVE:
+            return ring.with_keys(revoked, replace(ring.standby, state=State.ACTIVE, activated_at=now), fresh)
+        case State.STANDBY:
+            return ring.with_keys(revoked, fresh)
+        case _:
+            return ring.with_keys(revoked)
+
+
+def is_published_ahead(ring: KeyRing, *, now: datetime, policy: KeyPolicy) -> bool:
+    """Whether every verifier has had the time to learn of the standby."""
+    return now >= ring.standby.published_at + policy.publish_ahead
+
+
+def should_rotate(ring: KeyRing, *, now: datetime, policy: KeyPolicy) -> bool:
+    """Whether the active key has signed for long enough and the standby was published long enough ago."""
+    activated_at = ring.active.activated_at
+    assert activated_at is not None
+    due_at = activated_at + policy.rotate_every + _jitter(ring.active.kid, up_to=policy.rotate_every / 20)
+    return now >= due_at and is_published_ahead(ring, now=now, policy=policy)
+
+
+def tidied(ring: KeyRing, *, now: datetime, policy: KeyPolicy) -> KeyRing:
+    """The ring after what time alone brings about: lifetimes recorded, private halves wiped, keys retired.
+
+    Comes back unchanged, at the same version, when nothing is due.
+    """
+    changed = tuple(after for key in ring.keys if (after := _aged(key, now=now, policy=policy)) != key)
+    return ring.with_keys(*changed) if changed else ring
+
+
+def _aged(key: SigningKey, *, now: datetime, policy: KeyPolicy) -> SigningKey:
+    match key.state:
+        case State.STANDBY | State.ACTIVE:
+            # Two replicas may run with different settings while an upgrade rolls: the longest counts.
+            return replace(
+                key,
+                covers_lifetime=max(key.covers_lifetime, policy.token_lifetime),
+                covers_lease=max(key.covers_lease, policy.signer_lease),
+            )
+        case State.RETIRING:
+            assert key.demoted_at is not None
+            assert key.verifies_until is not None
+            if now >= key.verifies_until:
+                return replace(key, state=State.RETIRED, sealed_private=None, withdrawn_at=now)
+            if now >= key.demoted_at + key.covers_lease + policy.clock_skew:
+                return replace(key, sealed_private=None)
+            return key
+        case _:
+            return key
+
+
+def rewrapped(ring: KeyRing, *, sealing: KeyEncryptionKeys) -> KeyRing:
+    """The ring with every private half sealed by the first key-encryption key. Raises SealBroken."""
+    changed: list[SigningKey] = []
+    for key in ring.keys:
+        if key.sealed_private is None or sealing.is_sealed_by_first(key.sealed_private):
+            continue
+        der = sealing.open(key.sealed_private, kid=key.kid, purpose=PURPOSE)
+        changed.append(replace(key, sealed_private=sealing.seal(der, kid=key.kid, purpose=PURPOSE)))
+    return ring.with_keys(*changed) if changed else ring
+
+
+def jwks(keys: Iterable[SigningKey]) -> dict[str, list[dict[str, str]]]:
+    """The key set document (RFC 7517 section 5) of `keys`."""
+    return {"keys": [key.jwk() for key in keys]}
+
+
+def _jitter(kid: str, *, up_to: timedelta) -> timedelta:
+    """The same for every replica, so that they agree on when; different for every key, so that rotations drift apart."""
+    return up_to * (hashlib.sha256(kid.encode()).digest()[0] / 255)
+
+
+def _b64(number: int) -> str:
+    raw = number.to_bytes((number.bit_length() + 7) // 8)
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
