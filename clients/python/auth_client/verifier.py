@@ -1,0 +1,100 @@
+"""Checking tokens in this process: no network hop, and none in sight while the signing key is known."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import timedelta
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from .checking import check
+from .claims import Rules, check_time
+from .errors import KeysUnavailable, TokenInvalid, TokenRevoked
+from .keys import KeySet
+from .sources import KeySource
+from .token import VerifiedToken
+
+_LONGEST_LEEWAY = timedelta(minutes=5)
+
+
+class TokenVerifier:
+    """Says what an access token says, or why it must not be believed. Safe to share between threads.
+
+    `audience=None`, spelled out, takes tokens meant for anybody. `is_revoked` is asked on every call, also when the
+    token is remembered; what it raises passes through, so a check that fails lets nobody in.
+    `cache_size` is how many verified tokens to remember; a remembered token costs a tenth of a fresh one.
+    """
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        audience: str | None,
+        keys: KeySource,
+        is_revoked: Callable[[VerifiedToken], bool] | None = None,
+        leeway: timedelta = timedelta(seconds=60),
+        cache_size: int = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not issuer or audience == "":
+            raise ValueError("issuer and audience must not be empty")
+        if not timedelta(0) <= leeway <= _LONGEST_LEEWAY:
+            raise ValueError("leeway must be between 0 and 5 minutes")
+        self._rules = Rules(issuer, audience, leeway.total_seconds())
+        self._source = keys
+        self._is_revoked = is_revoked
+        self._clock = clock
+        self._cache_size = cache_size
+        self._cache: OrderedDict[str, tuple[VerifiedToken, RSAPublicKey]] = OrderedDict()
+
+    async def verify(self, token: str) -> VerifiedToken:
+        """Like verify_now, but an unknown key, or having no keys at all, is first taken up with the key source.
+
+        Raises TokenRefused, or KeysUnavailable if there is no verdict.
+        """
+        try:
+            return self.verify_now(token)
+        except TokenInvalid as refused:
+            if refused.reason != "unknown_key" or not await self._source.look_again():
+                raise
+        except KeysUnavailable:
+            if not await self._source.look_again():
+                raise
+        return self.verify_now(token)
+
+    def verify_now(self, token: str) -> VerifiedToken:
+        """What `token` says, judged by the keys in hand; never does I/O. Raises TokenRefused or KeysUnavailable."""
+        if type(token) is not str:
+            raise TokenInvalid("the token is not a str", reason="malformed")
+        keys = self._source.current()
+        now = self._clock()
+        token_and_key = self._cache.get(token)
+        if token_and_key is None or not _still_holds(token_and_key, keys):
+            token_and_key = check(token, keys, self._rules, now)
+            self._remember(token, token_and_key)
+        else:
+            # Only the signature is remembered. Time goes on, or jumps.
+            check_time(token_and_key[0], self._rules, now)
+        verified = token_and_key[0]
+        if self._is_revoked is not None and self._is_revoked(verified):
+            raise TokenRevoked("the session of the token was ended", reason="revoked")
+        return verified
+
+    def _remember(self, token: str, token_and_key: tuple[VerifiedToken, RSAPublicKey]) -> None:
+        # Only tokens that were found good get here, so strangers cannot push anybody out. The exact text is the key:
+        # base64url was checked to be canonical, so no second spelling of it exists.
+        if not self._cache_size:
+            return
+        self._cache[token] = token_and_key
+        while len(self._cache) > self._cache_size:
+            try:
+                self._cache.popitem(last=False)
+            except KeyError:  # Another thread was quicker.
+                return
+
+
+def _still_holds(token_and_key: tuple[VerifiedToken, RSAPublicKey], keys: KeySet) -> bool:
+    """Whether the key that signed is still trusted. A fetched set holds new objects for the same keys, hence `==`."""
+    token, key = token_and_key
+    now_known = keys.get(token.key_id)
+    return now_known is key or now_known == key
