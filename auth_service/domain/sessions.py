@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID, uuid4
 
-EndReason = Literal["logout", "reuse", "person", "expired"]
+EndReason = Literal["logout", "reuse", "person"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +23,19 @@ class SessionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A sign-in of one person with one client. `rotated_at` is the last use: sign-in or refresh."""
+    """A sign-in of one person with one client. `rotated_at` is the last use: sign-in or refresh.
+
+    `expires_at` is when the session ends if nobody uses it; never past `absolute_expires_at`.
+    """
 
     id: UUID
     person_id: UUID
     generation: int
     started_at: datetime
     rotated_at: datetime
-    idle_expires_at: datetime
+    expires_at: datetime
     absolute_expires_at: datetime
     ended_at: datetime | None = None
-    end_reason: str | None = None
-
-    def expires_at(self) -> datetime:
-        """When the session ends if nobody uses it."""
-        return min(self.idle_expires_at, self.absolute_expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +77,15 @@ Verdict = Rotate | Replay | Reused | Ahead | Expired | Ended
 
 def start(person_id: UUID, *, now: datetime, policy: SessionPolicy) -> Session:
     """A new session at generation 1."""
+    absolute_expires_at = now + policy.absolute_lifetime
     return Session(
         id=uuid4(),
         person_id=person_id,
         generation=1,
         started_at=now,
         rotated_at=now,
-        idle_expires_at=now + policy.idle_lifetime,
-        absolute_expires_at=now + policy.absolute_lifetime,
+        expires_at=min(now + policy.idle_lifetime, absolute_expires_at),
+        absolute_expires_at=absolute_expires_at,
     )
 
 
@@ -94,13 +93,11 @@ def judge(session: Session, *, generation: int, now: datetime, policy: SessionPo
     """What a refresh token of `generation` buys at `now` (RFC 9700 section 4.14.2)."""
     if session.ended_at is not None:
         return Ended()
-    if now >= session.expires_at():
+    if now >= session.expires_at:
         return Expired()
     if generation == session.generation:
-        idle_expires_at = now + policy.idle_lifetime
-        return Rotate(
-            replace(session, generation=generation + 1, rotated_at=now, idle_expires_at=idle_expires_at),
-        )
+        expires_at = min(now + policy.idle_lifetime, session.absolute_expires_at)
+        return Rotate(replace(session, generation=generation + 1, rotated_at=now, expires_at=expires_at))
     if generation > session.generation:
         return Ahead()
     # Only the generation just before the newest may be replayed: a newer use proves that the successor arrived.

@@ -1,0 +1,188 @@
+"""The door to the database: a step runs to its end whatever happens to the caller, within its own budget.
+
+A step is a function of a `Connection`. It runs in a task of its own: a caller that goes away neither cuts a statement
+in two nor leaves a transaction open. When the budget is spent the connection is cut, not waited for, and the caller gets
+DatabaseUnavailable. When steps keep failing, the next ones fail at once until one gets through.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+import structlog
+from sqlalchemy import Dialect, ClauseElement
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from auth_service.domain.errors import DatabaseUnavailable
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+log = structlog.get_logger()
+
+MOST_ATTEMPTS = 4
+"""The first and three more, for transactions that lost a race in the database."""
+
+FAILURES_UNTIL_SHUT = 3
+SHUT_FOR = timedelta(milliseconds=500)
+
+
+class Statement:
+    """A SQLAlchemy statement, compiled once for each dialect. Values are given by the names of its bind parameters."""
+
+    def __init__(self, executable: Executable) -> None:
+        self.executable = executable
+        self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
+
+    def positional(self, dialect: Dialect, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        """The SQL text with numbered placeholders, and the arguments in their order."""
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            made = self.executable.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+            assert isinstance(made, SQLCompiler)
+            compiled = self._compiled[dialect.name] = (str(made), tuple(made.positiontup or ()), dict(made.params))
+        text, names, constants = compiled
+        return text, [values[name] if name in values else constants[name] for name in names]
+
+
+class Connection(Protocol):
+    """What a step may do. Values are native: aware datetimes, UUIDs, bytes."""
+
+    async def rows(self, statement: Statement, **values: Any) -> Sequence[Row]: ...
+
+    async def row(self, statement: Statement, **values: Any) -> Row | None:
+        """The first row, or None."""
+        ...
+
+    async def run(self, statement: Statement, **values: Any) -> int:
+        """How many rows it changed."""
+        ...
+
+
+class LostRace(Exception):
+    """The database rolled the transaction back for another one's sake (40001, 40P01, SQLITE_BUSY): try again."""
+
+
+class Gone(Exception):
+    """The database refused, hung up, is read-only, full, or did not answer in time."""
+
+
+class UniqueViolated(Exception):
+    """A row with this key is there already."""
+
+
+class Driver(Protocol):
+    """One kind of database. Every failure leaves as LostRace, Gone or UniqueViolated; anything else is a defect."""
+
+    def connection(self, *, in_transaction: bool, budget: timedelta) -> AbstractAsyncContextManager[Connection]: ...
+
+    async def now(self, connection: Connection) -> datetime:
+        """The database's clock."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Database:
+    """See the module. `budget` bounds one step in all: waiting for a connection, its statements, its retries."""
+
+    def __init__(self, driver: Driver, *, budget: timedelta) -> None:
+        self._driver = driver
+        self._budget = budget
+        self._steps: set[asyncio.Task[Any]] = set()
+        self._failures = 0
+        self._shut_until = 0.0
+
+    async def transaction(self, step: Callable[[Connection], Awaitable[T]], *, budget: timedelta | None = None) -> T:
+        """Run `step` in a transaction and commit it; an error rolls it back. It may run more than once.
+
+        Raises DatabaseUnavailable, UniqueViolated, and what `step` raises.
+        """
+        return await self._to_its_end(step, in_transaction=True, budget=budget or self._budget)
+
+    async def autocommit(self, step: Callable[[Connection], Awaitable[T]], *, budget: timedelta | None = None) -> T:
+        """As `transaction`, but each statement commits by itself: for steps of one statement, and for reading."""
+        return await self._to_its_end(step, in_transaction=False, budget=budget or self._budget)
+
+    async def now(self) -> datetime:
+        return await self.autocommit(self._driver.now)
+
+    async def close(self) -> None:
+        """Let the steps under way end, then close."""
+        if self._steps:
+            await asyncio.wait(self._steps, timeout=self._budget.total_seconds())
+        await self._driver.close()
+
+    async def _to_its_end(
+        self, step: Callable[[Connection], Awaitable[T]], *, in_transaction: bool, budget: timedelta
+    ) -> T:
+        task = asyncio.create_task(self._attempts(step, in_transaction=in_transaction, budget=budget))
+        self._steps.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._steps.discard(task)
+        if not task.cancelled():
+            task.exception()  # Seen, so that a step whose caller went away does not complain of it.
+
+    async def _attempts(
+        self, step: Callable[[Connection], Awaitable[T]], *, in_transaction: bool, budget: timedelta
+    ) -> T:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + budget.total_seconds()
+        self._refuse_while_shut(loop.time())
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            left = timedelta(seconds=max(0.001, deadline - loop.time()))
+            try:
+                async with self._driver.connection(in_transaction=in_transaction, budget=left) as connection:
+                    result = await step(connection)
+            except LostRace as error:
+                if attempt == MOST_ATTEMPTS or loop.time() >= deadline:
+                    log.warning("database.lost_race", attempts=attempt)
+                    raise DatabaseUnavailable from error
+                await asyncio.sleep(random.uniform(0.2, 1.0) * 0.01 * 2**attempt)  # noqa: S311 -- jitter, not a secret
+            except Gone as error:
+                self._failed(loop.time())
+                log.warning("database.gone", cause=str(error))
+                raise DatabaseUnavailable from error
+            else:
+                self._failures = 0
+                return result
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _refuse_while_shut(self, now: float) -> None:
+        if self._failures >= FAILURES_UNTIL_SHUT:
+            if now < self._shut_until:
+                raise DatabaseUnavailable
+            # This caller tries whether the database is back; the others go on being refused meanwhile.
+            self._shut_until = now + self._budget.total_seconds() + SHUT_FOR.total_seconds()
+
+    def _failed(self, now: float) -> None:
+        self._failures += 1
+        self._shut_until = now + SHUT_FOR.total_seconds()
+
+
+class DatabaseClock:
+    """The database's time without asking it: its last answer plus what has passed here since, on the monotonic clock.
+
+    Replicas agree with one another however wrong their own clocks are, and no jump of a clock ends a session.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._told: datetime | None = None
+        self._told_at = 0.0
+
+    def told(self, moment: datetime, *, asked_at: float) -> None:
+        """Take the database's `moment`, which answers a question put at `asked_at` on the monotonic clock."""
+        answered_at = self._monotonic()
+        self._told = moment.astimezone(UTC)
+        self._told_at = (asked_at + answered_at) / 2
+
+    def now(self) -> datetime:
+        if self._told is None:
+            return datetime.now(UTC)
+        return self._told + timedelta(seconds=self._monotonic() - self._told_at)

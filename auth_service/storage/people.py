@@ -1,0 +1,117 @@
+"""People: those whom providers vouched for, and what was granted to them here."""
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from auth_service.domain.people import Identity, Person
+from auth_service.storage.database import Connection, Row, Statement
+from auth_service.storage.schema import person, person_role, staff
+
+_granted_roles = (
+    sa.select(sa.func.aggregate_strings(person_role.c.role, ","))
+    .where(person_role.c.person_id == person.c.id)
+    .correlate(person)
+    .scalar_subquery()
+    .label("granted_roles")
+)
+_is_listed_staff = (
+    sa.exists().where(staff.c.user_number == person.c.user_number).correlate(person).label("is_listed_staff")
+)
+
+COLUMNS = (
+    person.c.id.label("person_id"),
+    person.c.provider,
+    person.c.provider_subject,
+    person.c.username,
+    person.c.display_name,
+    person.c.user_number,
+    person.c.provider_roles,
+    person.c.provider_checked_at,
+    person.c.disabled_at,
+    person.c.deleted_at,
+    _granted_roles,
+    _is_listed_staff,
+)
+"""What a statement must select for `person_of` to read a person."""
+
+_insert = postgresql.insert(person).values(
+    {column.name: sa.bindparam(column.name) for column in person.c if column.name not in ("disabled_at", "deleted_at")}
+)
+_what_providers_tell = ("username", "display_name", "user_number", "provider_roles", "provider_checked_at")
+_remember = Statement(
+    _insert.on_conflict_do_update(
+        index_elements=[person.c.provider, person.c.provider_subject],
+        set_={name: _insert.excluded[name] for name in (*_what_providers_tell, "last_login_at")},
+    ).returning(person.c.id)
+)
+_find = Statement(sa.select(*COLUMNS).where(person.c.id == sa.bindparam("person_id")))
+_set_provider_roles = Statement(
+    sa.update(person)
+    .where(person.c.id == sa.bindparam("person_id"))
+    .values(provider_roles=sa.bindparam("provider_roles"), provider_checked_at=sa.bindparam("provider_checked_at"))
+)
+_grant = Statement(
+    postgresql.insert(person_role)
+    .values(person_id=sa.bindparam("person_id"), role=sa.bindparam("role"))
+    .on_conflict_do_nothing(index_elements=[person_role.c.person_id, person_role.c.role])
+)
+
+
+async def remember(connection: Connection, identity: Identity, *, now: datetime) -> Person:
+    """The person whom `identity` names, made or brought up to date by this sign-in."""
+    made = await connection.row(
+        _remember,
+        id=uuid4(),
+        provider=identity.provider,
+        provider_subject=identity.subject,
+        username=identity.username,
+        display_name=identity.display_name,
+        user_number=identity.user_number,
+        provider_roles=_as_text(identity.provider_roles),
+        provider_checked_at=now,
+        created_at=now,
+        last_login_at=now,
+    )
+    assert made is not None
+    row = await connection.row(_find, person_id=made["id"])
+    assert row is not None
+    return person_of(row)
+
+
+async def set_provider_roles(connection: Connection, person_id: UUID, roles: Iterable[str], *, now: datetime) -> None:
+    """Keep what the provider says of a person's roles at `now`."""
+    values = {"provider_roles": _as_text(roles), "provider_checked_at": now}
+    await connection.run(_set_provider_roles, person_id=person_id, **values)
+
+
+async def grant(connection: Connection, person_id: UUID, role: str) -> None:
+    """Give a person a role that no provider tells of. Twice is fine."""
+    await connection.run(_grant, person_id=person_id, role=role)
+
+
+def person_of(row: Row) -> Person:
+    """The person in a row that holds `COLUMNS`."""
+    granted = row["granted_roles"]
+    return Person(
+        id=row["person_id"],
+        provider=row["provider"],
+        provider_subject=row["provider_subject"],
+        username=row["username"],
+        display_name=row["display_name"],
+        user_number=row["user_number"],
+        provider_roles=frozenset(json.loads(row["provider_roles"])),
+        provider_checked_at=row["provider_checked_at"],
+        granted_roles=frozenset(granted.split(",")) if granted else frozenset(),
+        is_listed_staff=bool(row["is_listed_staff"]),
+        disabled_at=row["disabled_at"],
+        deleted_at=row["deleted_at"],
+    )
+
+
+def _as_text(roles: Iterable[str]) -> str:
+    return json.dumps(sorted(roles))

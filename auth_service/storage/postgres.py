@@ -1,0 +1,146 @@
+"""PostgreSQL: statements compiled once by SQLAlchemy go straight to a pooled asyncpg connection.
+
+SQLAlchemy's own execution costs more than the query itself here (docs/decisions/0003).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+
+from auth_service.storage.database import Connection, Gone, LostRace, Row, Statement, UniqueViolated
+
+CONNECT_WITHIN = timedelta(seconds=2)
+IDLE_CONNECTION_LIFETIME = timedelta(minutes=5)
+
+_LOST_RACE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+# Not InterfaceError as a whole: a wrong argument type is a defect of ours, and it is one of those.
+_GONE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.QueryCanceledError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.exceptions.InternalClientError,
+)
+_now = Statement(sa.select(sa.func.clock_timestamp().label("now")))
+
+
+class _Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+    def get_reset_query(self) -> str:
+        """Nothing: no step changes a session's state, and the question would cost a round trip for each step."""
+        return ""
+
+
+class PostgresConnection:
+    """One asyncpg connection for one step."""
+
+    def __init__(self, connection: asyncpg.Connection, dialect: PGDialect_asyncpg) -> None:
+        self._connection = connection
+        self._dialect = dialect
+
+    async def rows(self, statement: Statement, **values: Any) -> Sequence[Row]:
+        text, arguments = statement.positional(self._dialect, values)
+        rows: Sequence[Row] = await self._connection.fetch(text, *arguments)
+        return rows
+
+    async def row(self, statement: Statement, **values: Any) -> Row | None:
+        text, arguments = statement.positional(self._dialect, values)
+        row: Row | None = await self._connection.fetchrow(text, *arguments)
+        return row
+
+    async def run(self, statement: Statement, **values: Any) -> int:
+        text, arguments = statement.positional(self._dialect, values)
+        tag: str = await self._connection.execute(text, *arguments)
+        count = tag.rpartition(" ")[2]
+        return int(count) if count.isdigit() else 0
+
+
+class Postgres:
+    """A pool of at most `connections`. `caches_statements` is off behind a transaction-pooling PgBouncer.
+
+    Connections are made when first needed, so the service starts, and serves what it can, without the database.
+    """
+
+    def __init__(self, url: sa.URL, *, connections: int, caches_statements: bool) -> None:
+        self._dialect = PGDialect_asyncpg()
+        self._pool = asyncpg.create_pool(
+            host=url.host,
+            port=url.port or 5432,
+            user=url.username,
+            password=url.password,
+            database=url.database,
+            **{key: value for key, value in url.query.items() if key in ("ssl", "sslmode", "host")},
+            min_size=0,
+            max_size=connections,
+            max_inactive_connection_lifetime=IDLE_CONNECTION_LIFETIME.total_seconds(),
+            timeout=CONNECT_WITHIN.total_seconds(),
+            statement_cache_size=100 if caches_statements else 0,
+            connection_class=_Session,
+        )
+        self._opening = asyncio.Lock()
+        self._is_open = False
+
+    @asynccontextmanager
+    async def connection(self, *, in_transaction: bool, budget: timedelta) -> AsyncIterator[Connection]:
+        loop = asyncio.get_running_loop()
+        cut_at = loop.time() + budget.total_seconds()
+        try:
+            await self._open()
+            connection = await self._pool.acquire(timeout=budget.total_seconds())
+        except (*_GONE, asyncpg.PostgresError) as error:
+            raise Gone(type(error).__name__) from error
+        # Cancelling a query waits for the server's consent, which a frozen server never gives. Hanging up needs none.
+        cut = loop.call_at(cut_at, connection.terminate)
+        try:
+            step = PostgresConnection(connection, self._dialect)
+            if in_transaction:
+                async with connection.transaction():
+                    yield step
+            else:
+                yield step
+        except asyncpg.UniqueViolationError as error:
+            raise UniqueViolated(error.constraint_name or "") from error
+        except _LOST_RACE as error:
+            raise LostRace(type(error).__name__) from error
+        except _GONE as error:
+            raise Gone(type(error).__name__) from error
+        except asyncpg.InterfaceError as error:
+            if connection.is_closed():
+                raise Gone("cut") from error
+            raise
+        finally:
+            cut.cancel()
+            await self._pool.release(connection)
+
+    async def _open(self) -> None:
+        if self._is_open:
+            return
+        async with self._opening:
+            if not self._is_open:
+                await self._pool
+                self._is_open = True
+
+    async def now(self, connection: Connection) -> datetime:
+        row = await connection.row(_now)
+        assert row is not None
+        moment: datetime = row["now"]
+        return moment.astimezone(UTC)
+
+    async def close(self) -> None:
+        if self._is_open:
+            self._pool.terminate()

@@ -1,0 +1,111 @@
+"""Sessions: one row each. The compare-and-swap in `rotate` decides which of several refreshes wins."""
+
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from auth_service.domain.people import Person
+from auth_service.domain.sessions import EndReason, Session
+from auth_service.storage import people
+from auth_service.storage.database import Connection, Statement
+from auth_service.storage.schema import person, session
+
+_add = Statement(
+    sa.insert(session).values(
+        {column.name: sa.bindparam(column.name) for column in session.c if column.name not in ("ended_at", "end_reason")}
+    )
+)
+_find = Statement(
+    sa.select(
+        session.c.id,
+        session.c.generation,
+        session.c.started_at,
+        session.c.rotated_at,
+        session.c.expires_at,
+        session.c.absolute_expires_at,
+        session.c.ended_at,
+        *people.COLUMNS,
+    )
+    .join_from(session, person)
+    .where(session.c.id == sa.bindparam("session_id"))
+)
+_rotate = Statement(
+    sa.update(session)
+    .where(
+        session.c.id == sa.bindparam("session_id"),
+        session.c.generation == sa.bindparam("spent"),
+        session.c.ended_at.is_(None),
+    )
+    .values(
+        generation=sa.bindparam("next"),
+        rotated_at=sa.bindparam("rotated"),
+        expires_at=sa.bindparam("expires"),
+    )
+)
+_end = Statement(
+    sa.update(session)
+    .where(session.c.id == sa.bindparam("session_id"), session.c.ended_at.is_(None))
+    .values(ended_at=sa.bindparam("now"), end_reason=sa.bindparam("reason"))
+)
+_sweep = Statement(
+    sa.delete(session).where(
+        session.c.id.in_(
+            sa.select(session.c.id).where(session.c.expires_at < sa.bindparam("before")).limit(sa.bindparam("most"))
+        )
+    )
+)
+
+
+async def add(connection: Connection, new: Session) -> None:
+    await connection.run(
+        _add,
+        id=new.id,
+        person_id=new.person_id,
+        generation=new.generation,
+        started_at=new.started_at,
+        rotated_at=new.rotated_at,
+        expires_at=new.expires_at,
+        absolute_expires_at=new.absolute_expires_at,
+    )
+
+
+async def find(connection: Connection, session_id: UUID) -> tuple[Session, Person] | None:
+    """The session and its person as they are now; None once it was swept."""
+    row = await connection.row(_find, session_id=session_id)
+    if row is None:
+        return None
+    found = Session(
+        id=row["id"],
+        person_id=row["person_id"],
+        generation=row["generation"],
+        started_at=row["started_at"],
+        rotated_at=row["rotated_at"],
+        expires_at=row["expires_at"],
+        absolute_expires_at=row["absolute_expires_at"],
+        ended_at=row["ended_at"],
+    )
+    return found, people.person_of(row)
+
+
+async def rotate(connection: Connection, successor: Session) -> bool:
+    """Whether this call spent the generation before `successor`'s. One statement, so of several exactly one did."""
+    changed = await connection.run(
+        _rotate,
+        session_id=successor.id,
+        spent=successor.generation - 1,
+        next=successor.generation,
+        rotated=successor.rotated_at,
+        expires=successor.expires_at,
+    )
+    return changed == 1
+
+
+async def end(connection: Connection, session_id: UUID, *, reason: EndReason, now: datetime) -> bool:
+    """Whether this call ended it; False where it had ended, or never was."""
+    return await connection.run(_end, session_id=session_id, reason=reason, now=now) == 1
+
+
+async def sweep(connection: Connection, *, before: datetime, most: int) -> int:
+    """Delete up to `most` sessions that expired before `before`; how many."""
+    return await connection.run(_sweep, before=before, most=most)

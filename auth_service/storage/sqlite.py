@@ -1,0 +1,126 @@
+"""SQLite, for the embedded profile: one file, one connection, one step at a time."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import StaticPool
+
+from auth_service.storage.database import Connection, Gone, LostRace, Row, Statement, UniqueViolated
+
+BUSY_TIMEOUT = timedelta(milliseconds=500)
+"""How long SQLite waits for another process, such as the command line, before a step counts as a lost race."""
+
+
+class UnsafeFile(Exception):
+    """The database file may be read by others."""
+
+
+class SqliteConnection:
+    """The one connection, lent to one step."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def rows(self, statement: Statement, **values: Any) -> Sequence[Row]:
+        result = await self._connection.execute(statement.executable, values)
+        return result.mappings().all()
+
+    async def row(self, statement: Statement, **values: Any) -> Row | None:
+        result = await self._connection.execute(statement.executable, values)
+        return result.mappings().first()
+
+    async def run(self, statement: Statement, **values: Any) -> int:
+        result = await self._connection.execute(statement.executable, values)
+        return result.rowcount
+
+
+class Sqlite:
+    """The database in `path`, which is made private (0600) if it is new and refused if others may read it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._engine = create_async_engine(
+            sa.URL.create("sqlite+aiosqlite", database=str(path)),
+            poolclass=StaticPool,
+            isolation_level="AUTOCOMMIT",
+            connect_args={"timeout": BUSY_TIMEOUT.total_seconds()},
+        )
+        sa.event.listen(self._engine.sync_engine, "connect", _configure)
+        self._connection: AsyncConnection | None = None
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def connection(self, *, in_transaction: bool, budget: timedelta) -> AsyncIterator[Connection]:
+        try:
+            async with asyncio.timeout(budget.total_seconds()):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise Gone("other steps took too long") from error
+        try:
+            connection = await self._opened()
+            if not in_transaction:
+                yield SqliteConnection(connection)
+                return
+            # Taking the write lock first means that a transaction never finds, halfway, that another one was faster.
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield SqliteConnection(connection)
+                await connection.exec_driver_sql("COMMIT")
+            except BaseException:
+                # A full disk makes SQLite roll back by itself; then there is nothing left to roll back.
+                with suppress(sa.exc.OperationalError):
+                    await connection.exec_driver_sql("ROLLBACK")
+                raise
+        except sa.exc.IntegrityError as error:
+            raise UniqueViolated(str(error.orig)) from error
+        except sa.exc.OperationalError as error:
+            raise _what_went_wrong(error) from error
+        finally:
+            self._turn.release()
+
+    async def _opened(self) -> AsyncConnection:
+        if self._connection is None:
+            await asyncio.to_thread(_make_private, self._path)
+            self._connection = await self._engine.connect()
+        return self._connection
+
+    async def now(self, connection: Connection) -> datetime:
+        """This machine's clock: the database has no other."""
+        return datetime.now(UTC)
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+        await self._engine.dispose()
+
+
+def _configure(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _make_private(path: Path) -> None:
+    """Raises UnsafeFile."""
+    path.touch(mode=0o600, exist_ok=True)
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise UnsafeFile(f"{path} has mode {mode:04o}, expected 0600: it holds sealed keys and password hashes")
+
+
+def _what_went_wrong(error: sa.exc.OperationalError) -> Exception:
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    primary = code & 0xFF if code is not None else None
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return LostRace("SQLITE_BUSY")
+    if primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+        return Gone(getattr(error.orig, "sqlite_errorname", "SQLITE"))
+    return error
