@@ -36,13 +36,15 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-# Run beside a frozen server: a stopped process cannot act on its own parent's death, so this one does it for them.
-_KILL_IF_ABANDONED = """
-import os, sys
+# Runs beside a frozen server, postmaster first: a stopped process cannot act on its own parent's death, so this one
+# wakes it up to its end. Not with SIGKILL, which would leave shared memory behind.
+_END_IF_ABANDONED = """
+import os, signal, sys
 if not sys.stdin.read(1):
-    for pid in map(int, sys.argv[1:]):
+    pids = [int(pid) for pid in sys.argv[1:]]
+    for pid, which in [(pids[0], signal.SIGQUIT), *((pid, signal.SIGCONT) for pid in pids)]:
         try:
-            os.kill(pid, 9)
+            os.kill(pid, which)
         except ProcessLookupError:
             pass
 """
@@ -234,7 +236,7 @@ class Postgres:
         os.kill(self.pid, signal.SIGSTOP)
         self._frozen = self._family()
         self._watcher = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _KILL_IF_ABANDONED, *(str(process.pid) for process in self._frozen)],
+            [sys.executable, "-I", "-S", "-c", _END_IF_ABANDONED, *(str(process.pid) for process in self._frozen)],
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
@@ -261,6 +263,8 @@ class Postgres:
 
     def close(self) -> None:
         """Stop at once, delete the cluster, give the port back."""
+        # What a thawed backend commits is deleted anyway, and killed in its sleep it would leave shared memory behind.
+        self.thaw()
         self.kill()
         self._reserved.close()
         if self.home is not None:
