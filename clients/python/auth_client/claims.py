@@ -1,18 +1,36 @@
-"""Claims (RFC 7519 section 4.1, RFC 9068 section 2.2): what a signed payload must say before it counts.
-
-Types are compared with `is`, because to isinstance a bool is an int, and JSON makes no subclasses.
-"""
+"""Claims (RFC 7519 section 4.1, RFC 9068 section 2.2): what a signed payload must say before it counts."""
 
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Annotated
+
+import msgspec
 
 from .errors import TokenExpired, TokenInvalid
 from .strict import json_object
 from .token import VerifiedToken
 
-_LONGEST_TEXT = 255
-_YEAR_9999 = 253_370_764_800
-_LARGEST_NUMBER = 2**63 - 1
+_Text = Annotated[str, msgspec.Meta(max_length=255)]
+# Whole or not, from 1970 to before the year 9999. msgspec takes neither a bool nor a string for a number.
+_Seconds = Annotated[float, msgspec.Meta(ge=0, lt=253_370_764_800)]
+
+
+class _Claims(msgspec.Struct, frozen=True, gc=False):
+    """The shape of a payload. Members that it does not name may be anything."""
+
+    exp: _Seconds
+    sub: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    iss: object = None
+    aud: str | tuple[str, ...] = ()
+    iat: _Seconds = 0
+    nbf: _Seconds = 0
+    sid: _Text = ""
+    jti: _Text = ""
+    client_id: _Text = ""
+    username: _Text = ""
+    role: _Text = ""
+    roles: tuple[str, ...] = ()
+    # 0 stands for "none": it is below what a payload may say.
+    usernumber: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,34 +45,36 @@ class Rules:
 def believe(payload: bytes, kid: str, rules: Rules, now: float) -> VerifiedToken:
     """The token of a payload whose signature holds. Raises TokenInvalid or TokenExpired."""
     try:
-        claims = json_object(payload)
+        members = json_object(payload)
     except ValueError:
         raise TokenInvalid("the payload is not a strict JSON object", reason="malformed") from None
-    issuer = claims.get("iss")
-    if type(issuer) is not str or issuer != rules.issuer:
+    try:
+        claims = msgspec.convert(members, _Claims)
+    except msgspec.ValidationError as error:
+        # Its text names the claim and the types, never the value.
+        raise TokenInvalid(f"a claim is not what it must be: {error}", reason="claim") from None
+    if claims.iss != rules.issuer:
         raise TokenInvalid("the token comes from another issuer", reason="issuer")
-    audience = _audience(claims.get("aud", []))
+    audience = (claims.aud,) if isinstance(claims.aud, str) else claims.aud
     if rules.audience is not None and rules.audience not in audience:
         raise TokenInvalid("the token is meant for another audience", reason="audience")
-    if "exp" not in claims:
-        _refuse("exp")
-    subject = _text(claims, "sub")
-    if not subject:
-        _refuse("sub")
+    # JSON can only spell NUL as an escape, so a payload without any is cleared at once.
+    if b"\\" in payload:
+        _refuse_nul(claims)
     token = VerifiedToken(
-        subject,
-        _text(claims, "sid"),
-        _text(claims, "jti"),
-        issuer,
+        claims.sub,
+        claims.sid,
+        claims.jti,
+        rules.issuer,
         audience,
-        _strings(claims.get("roles", []), "roles"),
-        _user_number(claims),
-        _text(claims, "username"),
-        _text(claims, "client_id"),
+        claims.roles,
+        claims.usernumber or None,
+        claims.username,
+        claims.client_id,
         kid,
-        _seconds(claims, "iat"),
-        _seconds(claims, "nbf"),
-        _seconds(claims, "exp"),
+        claims.iat,
+        claims.nbf,
+        claims.exp,
         payload,
     )
     check_time(token, rules, now)
@@ -70,43 +90,8 @@ def check_time(token: VerifiedToken, rules: Rules, now: float) -> None:
         raise TokenInvalid("the token is not valid yet", reason="not_yet_valid")
 
 
-def _refuse(claim: str) -> NoReturn:
-    raise TokenInvalid(f"claim {claim} is missing or not what it must be", reason="claim")
-
-
-def _audience(value: object) -> tuple[str, ...]:
-    return (value,) if type(value) is str else _strings(value, "aud")
-
-
-def _strings(value: object, claim: str) -> tuple[str, ...]:
-    if type(value) is not list:
-        _refuse(claim)
-    for item in value:
-        if type(item) is not str:
-            _refuse(claim)
-    return tuple(value)
-
-
-def _text(claims: dict[str, object], claim: str) -> str:
-    """An optional string; empty if absent. NUL is refused because databases and C libraries would cut there."""
-    value = claims.get(claim, "")
-    if type(value) is not str or len(value) > _LONGEST_TEXT or "\0" in value:
-        _refuse(claim)
-    return value
-
-
-def _seconds(claims: dict[str, object], claim: str) -> float:
-    """An optional time before the year 9999; 0 if absent. The comparison also refuses NaN and infinity."""
-    value = claims.get(claim, 0)
-    if (type(value) is not int and type(value) is not float) or not 0 <= value < _YEAR_9999:
-        _refuse(claim)
-    return value
-
-
-def _user_number(claims: dict[str, object]) -> int | None:
-    if "usernumber" not in claims:
-        return None
-    value = claims["usernumber"]
-    if type(value) is not int or not 0 < value <= _LARGEST_NUMBER:
-        _refuse("usernumber")
-    return value
+def _refuse_nul(claims: _Claims) -> None:
+    """Databases and C libraries would cut a text at NUL, and so take it for another."""
+    texts = (claims.sub, claims.sid, claims.jti, claims.client_id, claims.username, *claims.roles)
+    if any("\0" in text for text in texts):
+        raise TokenInvalid("a claim contains NUL", reason="claim")
