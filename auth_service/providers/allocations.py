@@ -67,12 +67,11 @@ class Allocations:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         # Imported by who asks GraphQL only: gql takes 0.3 s and 5 MiB. Not at the first request, which it would stall.
-        from gql import gql
-        from gql.transport import aiohttp as _  # noqa: F401
+        import gql.transport.aiohttp
 
         self._url = url
         self._headers = {header: f"token {token}", "User-Agent": "auth-service"}
-        self._document = gql(_QUERY % json.dumps(list(facilities))).document
+        self._document = gql.gql(_QUERY % json.dumps(list(facilities))).document
         self._connections = connections
         self._upstream = Upstream("Proposal Allocations", deadline=deadline, breaker=breaker)
         self._remember_for = remember_for.total_seconds()
@@ -80,7 +79,7 @@ class Allocations:
         self._clock = clock
         self._remembered: OrderedDict[int, _Remembered] = OrderedDict()
         self._flights: dict[int, _Flight] = {}
-        self._transport: "AIOHTTPTransport | None" = None
+        self._transport: AIOHTTPTransport | None = None
         self._connecting = asyncio.Lock()
 
     async def of(self, user_number: int) -> tuple[int, ...]:

@@ -75,10 +75,7 @@ class Uows:
         )
 
     async def _user_number(self, username: str, password: str) -> int:
-        # Only retried where it cannot have arrived: UOWS counts wrong passwords.
-        status, body = await self._send(
-            "POST", "/v1/sessions", retry_on=_NEVER_SENT, json={"username": username, "password": password}
-        )
+        status, body = await self._send("POST", "/v1/sessions", json={"username": username, "password": password})
         if status == HTTPStatus.UNAUTHORIZED:
             raise BadCredentials
         if status != HTTPStatus.CREATED:
@@ -111,9 +108,7 @@ class Uows:
         return frozenset(_name(entry.get("name")) for entry in entries)
 
     async def _list_from(self, path: str, *, params: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-        status, body = await self._send(
-            "GET", path, retry_on=(aiohttp.ClientConnectionError,), params=params, headers=self._authorised
-        )
+        status, body = await self._send("GET", path, params=params, headers=self._authorised)
         if status != HTTPStatus.OK:
             raise Unusable(f"{path.split('/')[2]}: status {status}")
         answer = _json(body)
@@ -121,13 +116,15 @@ class Uows:
             raise Unusable(f"{path.split('/')[2]}: not a list of objects")
         return answer
 
-    async def _send(
-        self, method: str, path: str, *, retry_on: tuple[type[aiohttp.ClientError], ...], **arguments: Any
-    ) -> tuple[int, bytes]:
-        """Status and body. One more try after an error of `retry_on`; redirects are answers like any other."""
+    async def _send(self, method: str, path: str, **arguments: Any) -> tuple[int, bytes]:
+        """Status and body. Redirects are answers like any other.
+
+        Tried once more where it cannot have arrived: UOWS may count wrong passwords. aiohttp itself repeats a GET, never
+        a POST, once when the connection breaks.
+        """
         try:
             return await self._send_once(method, path, **arguments)
-        except retry_on:
+        except _NEVER_SENT:
             await asyncio.sleep(_RETRY_PAUSE.total_seconds())
         return await self._send_once(method, path, **arguments)
 

@@ -106,8 +106,9 @@ class Database:
         """As `transaction`, but each statement commits by itself: for steps of one statement, and for reading."""
         return await self._to_its_end(step, in_transaction=False, budget=budget or self._budget)
 
-    async def now(self) -> datetime:
-        return await self.autocommit(self._driver.now)
+    async def time(self, connection: Connection) -> datetime:
+        """The database's clock, within a step."""
+        return await self._driver.now(connection)
 
     async def close(self) -> None:
         """Let the steps under way end, then close."""
@@ -183,6 +184,11 @@ class DatabaseClock:
         self._told_at = (asked_at + answered_at) / 2
 
     def now(self) -> datetime:
+        """This machine's time until the database has told its own."""
         if self._told is None:
             return datetime.now(UTC)
         return self._told + timedelta(seconds=self._monotonic() - self._told_at)
+
+    def timestamp(self) -> float:
+        """`now`, in seconds since 1970."""
+        return self.now().timestamp()

@@ -13,7 +13,7 @@ from auth_service.storage.schema import local_account, person
 PROVIDER = "local"
 
 _find = Statement(
-    sa.select(person.c.id, person.c.username, person.c.display_name, local_account.c.password_hash)
+    sa.select(person.c.id, person.c.username, person.c.display_name, person.c.user_number, local_account.c.password_hash)
     .join_from(local_account, person)
     .where(person.c.provider == PROVIDER, person.c.username == sa.bindparam("username"))
 )
@@ -48,12 +48,17 @@ class LocalAccount:
     person_id: UUID
     username: str
     display_name: str
+    user_number: int | None
     password_hash: str
 
 
 async def find(connection: Connection, username: str) -> LocalAccount | None:
     row = await connection.row(_find, username=username)
-    return row and LocalAccount(row["id"], row["username"], row["display_name"], row["password_hash"])
+    if row is None:
+        return None
+    return LocalAccount(
+        row["id"], row["username"], row["display_name"], row["user_number"], password_hash=row["password_hash"]
+    )
 
 
 async def add(connection: Connection, *, username: str, display_name: str, password_hash: str, now: datetime) -> UUID:

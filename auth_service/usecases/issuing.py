@@ -1,0 +1,70 @@
+"""What a person is given at the end of a sign-in or a refresh."""
+
+import asyncio
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from auth_service.domain import policy, tokens
+from auth_service.domain.people import Person
+from auth_service.domain.refresh_tokens import RefreshTokens
+from auth_service.domain.sessions import Session
+from auth_service.domain.tokens import TokenPolicy
+from auth_service.storage.database import DatabaseClock
+from auth_service.usecases.signing import SigningKeys
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """An access token, the refresh token that buys the next one, and how long each is good for."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: timedelta
+    refresh_expires_in: timedelta
+    session_id: UUID
+
+
+class Issuer:
+    """Writes token pairs. RSA runs in `workers`, off the event loop."""
+
+    def __init__(
+        self,
+        keys: SigningKeys,
+        *,
+        refresh_tokens: RefreshTokens,
+        token_policy: TokenPolicy,
+        staff_role_names: frozenset[str],
+        clock: DatabaseClock,
+        workers: Executor,
+    ) -> None:
+        self._keys = keys
+        self._refresh_tokens = refresh_tokens
+        self._policy = token_policy
+        self._staff_role_names = staff_role_names
+        self._clock = clock
+        self._workers = workers
+
+    def check_can_sign(self) -> None:
+        """Raises SigningUnavailable: ask before spending what cannot be given back."""
+        self._keys.signer()
+
+    async def pair(self, person: Person, session: Session) -> TokenPair:
+        """Tokens for `session` as it stands. Raises SigningUnavailable."""
+        signer = self._keys.signer()
+        now = self._clock.now()
+        roles = policy.roles_for(person, staff_role_names=self._staff_role_names)
+        claims = tokens.claims_for(
+            person, session, roles=roles, now=now, lifetime=signer.lifetime, policy=self._policy
+        )
+        access_token = await asyncio.get_running_loop().run_in_executor(
+            self._workers, lambda: tokens.mint(claims, kid=signer.kid, private_key=signer.private_key)
+        )
+        return TokenPair(
+            access_token=access_token,
+            refresh_token=self._refresh_tokens.write(session.id, session.generation),
+            expires_in=signer.lifetime,
+            refresh_expires_in=session.expires_at - now,
+            session_id=session.id,
+        )

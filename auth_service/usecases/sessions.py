@@ -1,0 +1,159 @@
+"""A session goes on, or ends."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from auth_service.domain import sessions as rules
+from auth_service.domain.errors import (
+    Overloaded,
+    ProviderUnavailable,
+    RefreshTokenAhead,
+    RefreshTokenExpired,
+    RefreshTokenInvalid,
+    RefreshTokenReused,
+    RefreshTokenRevoked,
+)
+from auth_service.domain.people import IdentityProvider, Person
+from auth_service.domain.refresh_tokens import RefreshTokens
+from auth_service.domain.sessions import EndReason, SessionPolicy
+from auth_service.storage import people, revocations, sessions
+from auth_service.storage.database import Connection, Database, DatabaseClock
+from auth_service.storage.revocations import Revocation
+from auth_service.usecases.issuing import Issuer, TokenPair
+from auth_service.usecases.revoked import RevokedSessions
+
+log = structlog.get_logger()
+
+_MOST_LOST_RACES = 5
+"""Losing one shows that somebody won, and then the next reading decides; more than a few means something is wrong."""
+
+SWEPT_AFTER = timedelta(days=1)
+"""How long a dead session stays readable, so that its late bearers hear why."""
+SWEPT_AT_ONCE = 500
+
+
+class Sessions:
+    """Refresh, logout, and the sweeping of what is over."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        refresh_tokens: RefreshTokens,
+        issuer: Issuer,
+        revoked: RevokedSessions,
+        providers: Mapping[str, IdentityProvider],
+        policy: SessionPolicy,
+        longest_token: timedelta,
+        recheck_after: timedelta,
+        clock: DatabaseClock,
+    ) -> None:
+        self._database = database
+        self._refresh_tokens = refresh_tokens
+        self._issuer = issuer
+        self._revoked = revoked
+        self._providers = providers
+        self._policy = policy
+        self._longest_token = longest_token
+        self._recheck_after = recheck_after
+        self._clock = clock
+
+    async def refresh(self, refresh_token: str) -> TokenPair:
+        """Spend `refresh_token` and issue its successor (RFC 9700 section 4.14.2).
+
+        Raises one of RefreshTokenRefused, Unavailable, Overloaded. A reused token ends its session before it raises.
+        """
+        spent = self._refresh_tokens.read(refresh_token)
+        self._issuer.check_can_sign()
+        for _ in range(_MOST_LOST_RACES):
+            found = await self._database.autocommit(lambda connection: sessions.find(connection, spent.session_id))
+            if found is None:
+                raise RefreshTokenExpired
+            session, person = found
+            if not person.may_sign_in:
+                await self._end(session.id, reason="person")
+                raise RefreshTokenRevoked
+            now = self._clock.now()
+            match rules.judge(session, generation=spent.generation, now=now, policy=self._policy):
+                case rules.Rotate(successor):
+                    person = await self._as_of_now(person)
+                    # One statement decides; whoever loses reads again and finds the winner's successor.
+                    if await self._database.autocommit(lambda connection: sessions.rotate(connection, successor)):  # noqa: B023 -- awaited before the loop goes on
+                        log.info("refresh", session=str(session.id), generation=successor.generation)
+                        return await self._issuer.pair(person, successor)
+                case rules.Replay(unused):
+                    log.info("refresh.replayed", session=str(session.id), generation=unused.generation)
+                    return await self._issuer.pair(person, unused)
+                case rules.Reused():
+                    # Ended and committed before raising: an error inside the step would roll the ending back.
+                    await self._end(session.id, reason="reuse")
+                    log.warning("refresh.reused", session=str(session.id), generation=spent.generation)
+                    raise RefreshTokenReused
+                case rules.Ahead():
+                    log.error("refresh.ahead", session=str(session.id), generation=spent.generation)
+                    raise RefreshTokenAhead
+                case rules.Expired():
+                    raise RefreshTokenExpired
+                case rules.Ended():
+                    raise RefreshTokenRevoked
+        raise Overloaded("refresh_token: too many calls are spending it at once")
+
+    async def logout(self, refresh_token: str) -> None:
+        """End the session. A token that is not ours, or of a session that is over, is fine (RFC 7009 section 2.2).
+
+        Raises RefreshTokenMissing, DatabaseUnavailable.
+        """
+        try:
+            spent = self._refresh_tokens.read(refresh_token)
+        except RefreshTokenInvalid:
+            return
+        await self._end(spent.session_id, reason="logout")
+
+    async def sweep(self) -> int:
+        """Delete a few sessions and revocations that nobody can ask for any more; how many."""
+        now = self._clock.now()
+
+        async def step(connection: Connection) -> int:
+            swept = await sessions.sweep(connection, before=now - SWEPT_AFTER, most=SWEPT_AT_ONCE)
+            return swept + await revocations.sweep(connection, before=now, most=SWEPT_AT_ONCE)
+
+        return await self._database.autocommit(step)
+
+    async def _end(self, session_id: UUID, *, reason: EndReason) -> None:
+        now = self._clock.now()
+        # A refresh that won its race a moment ago may still be signing; its token lives a little longer.
+        expires_at = now + self._longest_token
+        revocation = Revocation(session_id, revoked_at=now, expires_at=expires_at)
+
+        async def step(connection: Connection) -> bool:
+            has_ended = await sessions.end(connection, session_id, reason=reason, now=now)
+            if has_ended:
+                await revocations.add(connection, revocation)
+            return has_ended
+
+        if await self._database.transaction(step):
+            self._revoked.add(revocation)
+            log.info("session.ended", session=str(session_id), reason=reason)
+
+    async def _as_of_now(self, person: Person) -> Person:
+        """`person` with the roles that their provider gives them now, if it was last asked too long ago.
+
+        A provider that is away promotes and demotes nobody: what it said last holds until it is back.
+        """
+        provider = self._providers.get(person.provider)
+        now = self._clock.now()
+        if provider is None or now < person.provider_checked_at + self._recheck_after:
+            return person
+        try:
+            roles = await provider.current_roles(person)
+        except ProviderUnavailable:
+            log.warning("refresh.provider_unavailable", person=str(person.id), provider=person.provider)
+            return person
+        await self._database.autocommit(
+            lambda connection: people.set_provider_roles(connection, person.id, roles, now=now)
+        )
+        return replace(person, provider_roles=roles, provider_checked_at=now)

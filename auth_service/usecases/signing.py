@@ -1,0 +1,222 @@
+"""The key ring as this replica holds it: what signs, what verifies, and the changes that come due.
+
+Reading the ring gives a lease: for that long this replica may sign from memory, so a short absence of the database
+stops no login. Publishing and verifying need no lease.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from auth_client import FixedKeys, KeySet
+from auth_service.domain import keys as rules
+from auth_service.domain.errors import KeyState, RingChanged, SigningUnavailable
+from auth_service.domain.keys import KeyPolicy, KeyRing, SigningKey
+from auth_service.domain.sealing import KeyEncryptionKeys, SealBroken
+from auth_service.storage import signing_keys
+from auth_service.storage.database import Connection, Database, DatabaseClock
+
+log = structlog.get_logger()
+
+CAREFUL_FOR = timedelta(hours=1)
+"""How long after a revocation verifiers are asked to look again soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """The key that signs now. What it signs must not live longer than `lifetime`."""
+
+    kid: str
+    private_key: RSAPrivateKey
+    lifetime: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedKeys:
+    """What verifiers are told, made once for each version of the ring."""
+
+    version: int
+    keys: tuple[SigningKey, ...]
+    document: bytes
+    last_revoked_at: datetime | None
+
+    def is_careful(self, now: datetime) -> bool:
+        """Whether a key was revoked so lately that verifiers should hold this for a short time only."""
+        return self.last_revoked_at is not None and now < self.last_revoked_at + CAREFUL_FOR
+
+
+class SigningKeys:
+    """This replica's view of the ring. `tick` keeps it fresh; `verifying` follows it at once."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        policy: KeyPolicy,
+        sealing: KeyEncryptionKeys,
+        clock: DatabaseClock,
+        monotonic: Callable[[], float],
+        workers: Executor,
+    ) -> None:
+        self._database = database
+        self._policy = policy
+        self._sealing = sealing
+        self._clock = clock
+        self._monotonic = monotonic
+        self._workers = workers
+        self._ring = KeyRing(version=0)
+        self._published: PublishedKeys | None = None
+        self._signer: Signer | None = None
+        self._lease_ends = 0.0
+        self._changing = asyncio.Lock()
+        self.verifying = FixedKeys(KeySet.from_jwks({"keys": []}))
+
+    @property
+    def ring(self) -> KeyRing:
+        """Every key, as last read."""
+        return self._ring
+
+    @property
+    def has_lease(self) -> bool:
+        return self._signer is not None and self._monotonic() < self._lease_ends
+
+    def signer(self) -> Signer:
+        """The key to sign with. Raises SigningUnavailable if the ring was last read too long ago."""
+        if self._signer is None or not self.has_lease:
+            raise SigningUnavailable
+        return self._signer
+
+    def published(self) -> PublishedKeys:
+        """The key set; never empty. Raises SigningUnavailable until there is one."""
+        if self._published is None:
+            raise SigningUnavailable
+        return self._published
+
+    async def tick(self) -> None:
+        """Read the ring and bring about what is due. Raises DatabaseUnavailable; then the lease runs on."""
+        async with self._changing:
+            await self._read()
+            if self._ring.is_empty:
+                await self._begin()
+            now = self._clock.now()
+            if rules.should_rotate(self._ring, now=now, policy=self._policy):
+                await self._swap(rules.rotated(self._ring, fresh=await self._fresh(), now=now, policy=self._policy))
+            await self._swap(rules.tidied(self._ring, now=now, policy=self._policy))
+
+    async def rotate(self, *, ring_version: int | None = None, require_published_ahead: bool = False) -> KeyRing:
+        """Let the standby sign from now on. Raises RingChanged, KeyState, DatabaseUnavailable."""
+        async with self._changing:
+            await self._read_expecting(ring_version)
+            now = self._clock.now()
+            if require_published_ahead and not rules.is_published_ahead(self._ring, now=now, policy=self._policy):
+                ready_at = self._ring.standby.published_at + self._policy.publish_ahead
+                raise KeyState(f"the standby key was published too recently; every verifier holds it at {ready_at:%FT%TZ}")
+            fresh = await self._fresh()
+            await self._swap_or_raise(rules.rotated(self._ring, fresh=fresh, now=now, policy=self._policy))
+            return self._ring
+
+    async def revoke(self, kid: str, *, ring_version: int | None = None) -> KeyRing:
+        """Refuse everything that `kid` signed, from now on. Raises NotFound, RingChanged, DatabaseUnavailable."""
+        async with self._changing:
+            await self._read_expecting(ring_version)
+            self._ring.get(kid)
+            fresh = await self._fresh()
+            await self._swap_or_raise(rules.without(self._ring, kid, fresh=fresh, now=self._clock.now()))
+            return self._ring
+
+    async def rewrap(self) -> int:
+        """Seal every private half with the first key-encryption key; how many were resealed. Raises SealBroken."""
+        async with self._changing:
+            await self._read_expecting(None)
+            before = {key.kid: key.sealed_private for key in self._ring.keys}
+            await self._swap_or_raise(rules.rewrapped(self._ring, sealing=self._sealing))
+            return sum(before[key.kid] != key.sealed_private for key in self._ring.keys)
+
+    async def _read(self) -> None:
+        asked_at = self._monotonic()
+
+        async def step(connection: Connection) -> tuple[datetime, KeyRing]:
+            if self._ring.version and await signing_keys.version(connection) == self._ring.version:
+                return await self._database.time(connection), self._ring
+            return await self._database.time(connection), await signing_keys.read(connection)
+
+        moment, ring = await self._database.autocommit(step)
+        self._clock.told(moment, asked_at=asked_at)
+        await self._take(ring)
+        lease = min(self._policy.signer_lease, *(key.covers_lease for key in ring.keys if key.state is rules.State.ACTIVE))
+        self._lease_ends = asked_at + lease.total_seconds()
+
+    async def _read_expecting(self, ring_version: int | None) -> None:
+        await self._read()
+        if self._ring.is_empty:
+            raise SigningUnavailable
+        if ring_version is not None and ring_version != self._ring.version:
+            raise RingChanged(expected=ring_version, found=self._ring.version)
+
+    async def _begin(self) -> None:
+        active, standby = await asyncio.gather(self._fresh(), self._fresh())
+        await self._swap(rules.first_ring(self._ring, active=active, standby=standby, now=self._clock.now()))
+
+    async def _swap(self, new: KeyRing) -> None:
+        """Make `new` the ring, unless another replica was faster: then take the ring that it made."""
+        try:
+            await self._swap_or_raise(new)
+        except RingChanged:
+            await self._read()
+
+    async def _swap_or_raise(self, new: KeyRing) -> None:
+        old = self._ring
+        if new.version == old.version:
+            return
+        await self._database.transaction(lambda connection: signing_keys.swap(connection, old=old, new=new))
+        log.info("keys.ring_changed", version=new.version, states=_states(new))
+        await self._take(new)
+
+    async def _take(self, ring: KeyRing) -> None:
+        """Publish `ring` first and sign with it second."""
+        if ring.version == self._ring.version:
+            return
+        document = rules.jwks(ring.published)
+        revoked = [key for key in ring.keys if key.state is rules.State.REVOKED]
+        self.verifying.replace(
+            KeySet.from_jwks(document, version=str(ring.version), revoked=frozenset(key.kid for key in revoked))
+        )
+        self._published = PublishedKeys(
+            version=ring.version,
+            keys=ring.published,
+            document=json.dumps(document, separators=(",", ":")).encode(),
+            last_revoked_at=max((key.withdrawn_at for key in revoked if key.withdrawn_at), default=None),
+        )
+        self._ring = ring
+        self._signer = await self._opened(ring.active)
+
+    async def _opened(self, key: SigningKey) -> Signer | None:
+        lifetime = min(self._policy.token_lifetime, key.covers_lifetime)
+        if self._signer is not None and self._signer.kid == key.kid:
+            return Signer(key.kid, self._signer.private_key, lifetime)
+        loop = asyncio.get_running_loop()
+        try:
+            private_key = await loop.run_in_executor(self._workers, lambda: rules.opened(key, sealing=self._sealing))
+        except SealBroken as error:
+            log.error("keys.cannot_open", kid=key.kid, cause=str(error))
+            return None
+        return Signer(key.kid, private_key, lifetime)
+
+    async def _fresh(self) -> SigningKey:
+        loop = asyncio.get_running_loop()
+        now = self._clock.now()
+        return await loop.run_in_executor(
+            None, lambda: rules.generate(now=now, policy=self._policy, sealing=self._sealing)
+        )
+
+
+def _states(ring: KeyRing) -> dict[str, str]:
+    return {key.kid[:8]: key.state.value for key in ring.keys if key.is_published}
+
+
