@@ -12,7 +12,11 @@ import msgspec
 _BASE64URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 # To the standard alphabet; whatever does not belong into base64url ('+', '/', '=', quotes, spaces) becomes '!'.
 _STANDARD = bytes(c if c in _BASE64URL else ord("!") for c in range(256)).translate(bytes.maketrans(b"-_", b"+/"))
-_PADDING = (b'"', b'"', b'=="', b'="')
+_ALPHABET = _BASE64URL.translate(_STANDARD)
+# By the length modulo 4: which last characters leave the spare bits zero, and what completes the text. No text of
+# base64 has length 1 modulo 4.
+_LAST = (_ALPHABET, b"", _ALPHABET[::16], _ALPHABET[::4])
+_PADDING = (b'"', b"", b'=="', b'="')
 _base64_decode = msgspec.json.Decoder(bytes).decode
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -20,16 +24,13 @@ _encode = msgspec.json.Encoder().encode
 
 def from_base64url(segment: bytes) -> bytes:
     """The bytes behind unpadded base64url (RFC 7515 section 2), if `segment` is their one canonical spelling."""
-    # msgspec reads a JSON string as base64, twice as fast as binascii. However lenient it may be, the answer counts
-    # only if it encodes back to the very same text: that refuses foreign characters and altered spare bits alike.
-    quoted = b'"' + segment.translate(_STANDARD) + _PADDING[len(segment) & 3]
-    try:
-        decoded = _base64_decode(quoted)
-    except msgspec.MsgspecError:
-        raise ValueError("not base64url") from None
-    if _encode(decoded) != quoted:
+    # Only letters of the alphabet, a possible length and no stray bits at the end: then the spelling is canonical,
+    # however lenient the decoder. msgspec reads base64 out of a JSON string twice as fast as binascii does.
+    standard = segment.translate(_STANDARD)
+    over = len(segment) & 3
+    if b"!" in standard or standard[-1:] not in _LAST[over]:
         raise ValueError("not canonical base64url")
-    return decoded
+    return _base64_decode(b'"' + standard + _PADDING[over])
 
 
 def json_object(data: bytes) -> dict[str, object]:
