@@ -9,6 +9,7 @@ from .errors import TokenExpired, TokenInvalid
 from .strict import json_object
 from .token import VerifiedToken
 
+_BACKSLASH = ord("\\")
 _Text = Annotated[str, msgspec.Meta(max_length=255)]
 # Whole or not, from 1970 to before the year 9999. msgspec takes neither a bool nor a string for a number.
 _Seconds = Annotated[float, msgspec.Meta(ge=0, lt=253_370_764_800)]
@@ -59,7 +60,7 @@ def believe(payload: bytes, kid: str, rules: Rules, now: float) -> VerifiedToken
     if rules.audience is not None and rules.audience not in audience:
         raise TokenInvalid("the token is meant for another audience", reason="audience")
     # JSON can only spell NUL as an escape, so a payload without any is cleared at once.
-    if b"\\" in payload:
+    if _BACKSLASH in payload:
         _refuse_nul(claims)
     token = VerifiedToken(
         claims.sub,

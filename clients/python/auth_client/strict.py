@@ -11,7 +11,8 @@ import msgspec
 
 _BASE64URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 # To the standard alphabet; whatever does not belong into base64url ('+', '/', '=', quotes, spaces) becomes '!'.
-_STANDARD = bytes(c if c in _BASE64URL else ord("!") for c in range(256)).translate(bytes.maketrans(b"-_", b"+/"))
+_FOREIGN = ord("!")
+_STANDARD = bytes(c if c in _BASE64URL else _FOREIGN for c in range(256)).translate(bytes.maketrans(b"-_", b"+/"))
 _ALPHABET = _BASE64URL.translate(_STANDARD)
 # By the length modulo 4: which last characters leave the spare bits zero, and what completes the text. No text of
 # base64 has length 1 modulo 4.
@@ -23,13 +24,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 def from_base64url(segment: bytes) -> bytes:
-    """The bytes behind unpadded base64url (RFC 7515 section 2), if `segment` is their one canonical spelling."""
+    """The bytes behind unpadded base64url (RFC 7515 section 2), if `segment` is their one canonical spelling. Not empty."""
     # Only letters of the alphabet, a possible length and no stray bits at the end: then the spelling is canonical,
     # however lenient the decoder. msgspec reads base64 out of a JSON string twice as fast as binascii does.
     standard = segment.translate(_STANDARD)
     over = len(segment) & 3
-    if b"!" in standard or standard[-1:] not in _LAST[over]:
-        raise ValueError("not canonical base64url")
+    # Searched as numbers, because to search a byte string costs three times as much.
+    if not standard or _FOREIGN in standard or standard[-1] not in _LAST[over]:
+        raise ValueError("not canonical base64url, or empty")
     return _base64_decode(b'"' + standard + _PADDING[over])
 
 
