@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from .claims import Rules, believe
-from .errors import TokenInvalid
+from .errors import TokenInvalid, TokenRevoked
 from .keys import LONGEST_KID, KeySet
 from .strict import from_base64url, json_object
 from .token import VerifiedToken
@@ -49,6 +49,8 @@ def check(token: str, keys: KeySet, rules: Rules, now: float) -> tuple[VerifiedT
     kid = _kid(header)
     key = keys.get(kid)
     if key is None:
+        if kid in keys.revoked:
+            raise TokenRevoked("the key that signed the token was revoked", reason="revoked_key")
         raise TokenInvalid("no known key has the kid of the token", reason="unknown_key")
     try:
         key.verify(signature, sha256(signed).digest(), _PADDING, _HASH)

@@ -18,17 +18,32 @@ _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 @dataclass(frozen=True, slots=True, init=False)
 class KeySet:
-    """Public keys by kid; never changes. Every key is for RS256 and nothing else, whatever a token's header says."""
+    """Public keys by kid; never changes. Every key is for RS256 and nothing else, whatever a token's header says.
+
+    `revoked` names keys that were withdrawn for cause, where the source tells: their tokens are revoked, not unknown.
+    """
 
     version: str
+    revoked: frozenset[str]
     _keys: Mapping[str, RSAPublicKey]
 
-    def __init__(self, keys: Mapping[str, RSAPublicKey] | None = None, version: str = "") -> None:
+    def __init__(
+        self,
+        keys: Mapping[str, RSAPublicKey] | None = None,
+        version: str = "",
+        revoked: frozenset[str] = frozenset(),
+    ) -> None:
+        object.__setattr__(self, "revoked", revoked)
         object.__setattr__(self, "_keys", MappingProxyType(dict(keys or {})))
         object.__setattr__(self, "version", version)
 
     @classmethod
-    def from_jwks(cls, document: Mapping[str, object] | bytes | str, version: str = "") -> Self:
+    def from_jwks(
+        cls,
+        document: Mapping[str, object] | bytes | str,
+        version: str = "",
+        revoked: frozenset[str] = frozenset(),
+    ) -> Self:
         """The usable keys of `document` (RFC 7517 section 5); possibly none.
 
         Left out without harm to their neighbours: other key types, keys for encryption or for other algorithms, RSA
@@ -38,7 +53,7 @@ class KeySet:
         entries = _entries(document)
         usable = [(str(entry["kid"]), key) for entry in entries if (key := _usable(entry)) is not None]
         uses = Counter(kid for kid, _ in usable)
-        return cls({kid: key for kid, key in usable if uses[kid] == 1}, version)
+        return cls({kid: key for kid, key in usable if uses[kid] == 1 and kid not in revoked}, version, revoked)
 
     def get(self, kid: str) -> RSAPublicKey | None:
         return self._keys.get(kid)
