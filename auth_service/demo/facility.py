@@ -1,11 +1,12 @@
-"""The stand-in facility's server: the REST calls of UOWS, the GraphQL of Proposal Allocations, and a switch for faults."""
+"""The stand-in facility's server: the REST of UOWS, the GraphQL of Proposal Allocations, and a switch for faults."""
 
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from aiohttp import web
@@ -70,12 +71,12 @@ class Facility:
         self._members[member.name] = member
 
     @property
-    def fault(self) -> dict[str, str]:
-        """A copy. Assign to change it: requests that hang by the former faults are answered then."""
-        return dict(self._fault)
+    def fault(self) -> Mapping[str, str]:
+        """Assign a new mapping to change it: requests that hang by the former faults go on then."""
+        return MappingProxyType(self._fault)
 
     @fault.setter
-    def fault(self, modes: dict[str, str]) -> None:
+    def fault(self, modes: Mapping[str, str]) -> None:
         for mode in modes.values():
             if not faults.is_fault(mode):
                 raise ValueError(f"no such fault: {mode}")
@@ -135,7 +136,7 @@ class Facility:
             self.fault = modes
         except ValueError as error:
             raise web.HTTPBadRequest(text=str(error)) from error
-        return web.json_response(self.fault)
+        return web.json_response(modes)
 
     async def _start_session(self, request: web.Request) -> web.Response:
         credentials = await _json(request)

@@ -10,8 +10,11 @@ string id        the right number, as a string    wrong user id   a number that 
 """
 
 import asyncio
+import gzip
+import io
 import socket
 import struct
+from functools import cache
 from http import HTTPStatus
 
 from aiohttp import web
@@ -24,6 +27,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _BODIES = {
     "html": "<!doctype html><html><body><h1>Down for maintenance</h1></body></html>",
     "bad json": '{"userId": 1001, "data": {"proposals": [',
+    "nested": "[" * 100_000,
     "null": "null",
     "empty list": "[]",
     "string id": '{"userId": "1001"}',
@@ -31,17 +35,23 @@ _BODIES = {
     "graphql errors": '{"errors": [{"message": "secret of the database"}], "data": null}',
 }
 _GRAPHQL_BODIES = {"null": '{"data": {"proposals": null}}', "empty list": '{"data": {"proposals": []}}'}
-_WITH_ARGUMENT = ("slow:", "status ", "answer ")
-_WITHOUT_BODY = ("hang", "reset", "redirect", "huge")
+_STATUSES = {str(status.value) for status in HTTPStatus if status >= HTTPStatus.OK}
+_WITHOUT_BODY = ("hang", "reset", "redirect", "huge", "bomb")
 
 
 def is_fault(mode: str) -> bool:
-    return mode.startswith(_WITH_ARGUMENT) or mode in _WITHOUT_BODY or mode in _BODIES
+    kind, argument = _parts(mode)
+    match kind:
+        case "slow":
+            return argument.replace(".", "", 1).isdecimal()
+        case "status":
+            return argument in _STATUSES
+    return kind == "answer" or mode in _WITHOUT_BODY or mode in _BODIES
 
 
 async def answer(mode: str, request: web.Request, *, taken_back: asyncio.Event) -> web.StreamResponse | None:
     """What goes out in place of the true answer; None where that one follows after all."""
-    kind, _, argument = mode.partition(":" if mode.startswith("slow:") else " ")
+    kind, argument = _parts(mode)
     match kind:
         case "slow":
             await _wait(taken_back, seconds=float(argument))
@@ -57,10 +67,17 @@ async def answer(mode: str, request: web.Request, *, taken_back: asyncio.Event) 
             return web.Response(status=HTTPStatus.TEMPORARY_REDIRECT, headers={"Location": ELSEWHERE})
         case "huge":
             return await _huge(request)
+        case "bomb":
+            return _bomb(request)
         case "answer":
             return _as_if_it_were_fine(request, argument)
     body = _GRAPHQL_BODIES.get(mode) if request.path == "/graphql" else None
     return _as_if_it_were_fine(request, body or _BODIES[mode], is_html=mode == "html")
+
+
+def _parts(mode: str) -> tuple[str, str]:
+    kind, _, argument = mode.partition(":" if mode.startswith("slow:") else " ")
+    return kind, argument
 
 
 def _as_if_it_were_fine(request: web.Request, body: str, *, is_html: bool = False) -> web.Response:
@@ -93,3 +110,19 @@ async def _huge(request: web.Request) -> web.StreamResponse:
         await response.write(_CHUNK)
     await response.write_eof()
     return response
+
+
+def _bomb(request: web.Request) -> web.Response:
+    response = _as_if_it_were_fine(request, "")
+    response.body = _compressed()
+    response.headers["Content-Encoding"] = "gzip"
+    return response
+
+
+@cache
+def _compressed() -> bytes:
+    body = io.BytesIO()
+    with gzip.GzipFile(fileobj=body, mode="wb") as compressed:
+        for _ in range(HUGE // len(_CHUNK)):
+            compressed.write(_CHUNK)
+    return body.getvalue()

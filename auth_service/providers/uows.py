@@ -119,8 +119,8 @@ class Uows:
     async def _send(self, method: str, path: str, **arguments: Any) -> tuple[int, bytes]:
         """Status and body. Redirects are answers like any other.
 
-        Tried once more where it cannot have arrived: UOWS may count wrong passwords. aiohttp itself repeats a GET, never
-        a POST, once when the connection breaks.
+        Tried once more where it cannot have arrived, and only there: UOWS may count wrong passwords. aiohttp repeats a
+        GET, never a POST, once by itself when the connection breaks.
         """
         try:
             return await self._send_once(method, path, **arguments)
