@@ -24,7 +24,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def from_base64url(segment: bytes) -> bytes:
-    """The bytes behind unpadded base64url (RFC 7515 section 2), if `segment` is their one canonical spelling. Not empty."""
+    """The bytes (one at least) behind unpadded base64url (RFC 7515 section 2), spelt in its one canonical way."""
     # Only letters of the alphabet, a possible length and no stray bits at the end: then the spelling is canonical,
     # however lenient the decoder. msgspec reads base64 out of a JSON string twice as fast as binascii does.
     standard = segment.translate(_STANDARD)
