@@ -26,8 +26,10 @@ class UnreadableHash(Exception):
 
 
 def default_at_once() -> int:
-    """Twice the cores that this process may use (OWASP's work factor is for one attempt, not for a crowd)."""
-    return 2 * len(os.sched_getaffinity(0))
+    """The cores that this process may use. More at once hash no more per second, but stall others and take memory."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class PasswordHashing:

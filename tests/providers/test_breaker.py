@@ -38,14 +38,12 @@ def opened(breaker: Breaker) -> Breaker:
 
 
 def test_five_consecutive_failures_open_it(breaker: Breaker) -> None:
-    for _ in range(4):
+    was_open = []
+    for _ in range(5):
         fail(breaker)
+        was_open.append(breaker.is_open)
 
-    assert not breaker.is_open
-
-    fail(breaker)
-
-    assert breaker.is_open
+    assert was_open == [False, False, False, False, True]
     assert assert_refuses(breaker) == timedelta(seconds=10)
 
 
