@@ -83,7 +83,14 @@ class SigningKey:
 
     def jwk(self) -> dict[str, str]:
         """The public half as a verifier reads it (RFC 7517)."""
-        return {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.kid, "n": _b64(self.modulus), "e": _b64(PUBLIC_EXPONENT)}
+        return {
+            "kty": "RSA",
+            "use": "sig",
+            "alg": "RS256",
+            "kid": self.kid,
+            "n": _b64(self.modulus),
+            "e": _b64(PUBLIC_EXPONENT),
+        }
 
     def demoted(self, *, now: datetime, policy: KeyPolicy) -> "SigningKey":
         """This key once it signs no more: another replica may do so for a lease, and what it signs lives a lifetime."""
@@ -180,7 +187,7 @@ def rotated(ring: KeyRing, *, fresh: SigningKey, now: datetime, policy: KeyPolic
 
 
 def without(ring: KeyRing, kid: str, *, fresh: SigningKey, now: datetime) -> KeyRing:
-    """The ring with `kid` revoked. `fresh` becomes the standby if the old one was revoked or promoted; else it is unused.
+    """The ring with `kid` revoked. `fresh` becomes the standby if the old one was revoked or promoted.
 
     Raises NotFound. A ring in which it is revoked already comes back unchanged.
     """
@@ -257,7 +264,7 @@ def jwks(keys: Iterable[SigningKey]) -> dict[str, list[dict[str, str]]]:
 
 
 def _jitter(kid: str, *, up_to: timedelta) -> timedelta:
-    """The same for every replica, so that they agree on when; different for every key, so that rotations drift apart."""
+    """The same for every replica, so that they agree on when; another for every key, so that rotations drift apart."""
     return up_to * (hashlib.sha256(kid.encode()).digest()[0] / 255)
 
 

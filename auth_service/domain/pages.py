@@ -39,7 +39,11 @@ class PageTokens:
         except (UnicodeEncodeError, binascii.Error):
             raw = b""
         mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
-        if not any(hmac.compare_digest(mac, self._mac(key, listing, body)) for key in self._mac_keys):
+        # The decoder skips what is not base64url and takes `+` for `-`; a token has one spelling.
+        is_canonical = base64.urlsafe_b64encode(raw).decode() == token
+        if not is_canonical or not any(
+            hmac.compare_digest(mac, self._mac(key, listing, body)) for key in self._mac_keys
+        ):
             raise InvalidInput(FieldViolation("page_token", "expected the next_page_token of this very listing"))
         return body.decode()
 

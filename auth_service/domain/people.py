@@ -89,7 +89,7 @@ class Experiments(Protocol):
 
 def normalised_username(text: str) -> str:
     """NFC of `text`, which is compared as typed otherwise. Raises InvalidInput."""
-    name = unicodedata.normalize("NFC", text)
+    name = _nfc(text, longest=LONGEST_USERNAME)
     if not name.strip() or len(name) > LONGEST_USERNAME:
         raise InvalidInput(FieldViolation("username", f"expected 1 to {LONGEST_USERNAME} characters"))
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
@@ -99,7 +99,7 @@ def normalised_username(text: str) -> str:
 
 def normalised_password(text: str) -> str:
     """NFC of `text`. NUL is refused because some hashes take `pw` and `pw\\0` as one. Raises InvalidInput."""
-    password = unicodedata.normalize("NFC", text)
+    password = _nfc(text, longest=LONGEST_PASSWORD)
     if not password or len(password) > LONGEST_PASSWORD:
         raise InvalidInput(FieldViolation("password", f"expected 1 to {LONGEST_PASSWORD} characters"))
     if any(character == "\0" or unicodedata.category(character) == "Cs" for character in password):
@@ -107,8 +107,30 @@ def normalised_password(text: str) -> str:
     return password
 
 
+def _nfc(text: str, *, longest: int) -> str:
+    """NFC of `text`, or as much of it as shows that it is too long.
+
+    Putting combining characters in order takes time with the square of their number: a megabyte of them, minutes. No
+    composed character of a name or password that somebody typed stands for more than four.
+    """
+    return unicodedata.normalize("NFC", text) if len(text) <= 4 * longest else text[: longest + 1]
+
+
 def valid_user_number(number: int) -> int:
     """`number` itself. Raises InvalidInput."""
     if not 1 <= number <= GREATEST_USER_NUMBER:
         raise InvalidInput(FieldViolation("user_number", f"expected 1 to {GREATEST_USER_NUMBER}"))
     return number
+
+
+SHORTEST_NEW_PASSWORD = 15
+"""NIST SP 800-63B-4: where the password is the only factor."""
+
+
+def acceptable_new_password(text: str) -> str:
+    """NFC of `text`, long enough to be chosen now. Raises InvalidInput."""
+    password = normalised_password(text)
+    if len(password) < SHORTEST_NEW_PASSWORD:
+        expected = f"expected {SHORTEST_NEW_PASSWORD} to {LONGEST_PASSWORD} characters"
+        raise InvalidInput(FieldViolation("password", expected))
+    return password

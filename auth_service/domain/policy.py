@@ -49,7 +49,9 @@ def check_may_list_experiments(caller: Caller, *, user_number: int) -> None:
             return
         case PersonCalling() if STAFF in caller.roles or caller.user_number == user_number:
             return
-    raise PermissionDenied("user_number: expected your own; only staff and services may list another person's experiments")
+    raise PermissionDenied(
+        "user_number: expected your own; only staff and services may list another person's experiments"
+    )
 
 
 Right = Literal["public", "caller", "admin"]

@@ -37,7 +37,9 @@ class KeyEncryptionKey:
 
     def derived(self, purpose: str) -> bytes:
         """32 bytes for `purpose` and nothing else (HKDF-SHA-256, RFC 5869)."""
-        return HKDF(algorithm=SHA256(), length=32, salt=None, info=f"auth-service {purpose}".encode()).derive(self.secret)
+        return HKDF(algorithm=SHA256(), length=32, salt=None, info=f"auth-service {purpose}".encode()).derive(
+            self.secret
+        )
 
 
 class KeyEncryptionKeys:

@@ -55,9 +55,7 @@ class Issuer:
         signer = self._keys.signer()
         now = self._clock.now()
         roles = policy.roles_for(person, staff_role_names=self._staff_role_names)
-        claims = tokens.claims_for(
-            person, session, roles=roles, now=now, lifetime=signer.lifetime, policy=self._policy
-        )
+        claims = tokens.claims_for(person, session, roles=roles, now=now, lifetime=signer.lifetime, policy=self._policy)
         access_token = await asyncio.get_running_loop().run_in_executor(
             self._workers, lambda: tokens.mint(claims, kid=signer.kid, private_key=signer.private_key)
         )

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from auth_client import VerifiedToken
+
 from auth_service.storage import revocations
 from auth_service.storage.database import Database, DatabaseClock
 from auth_service.storage.revocations import OVERLAP, Revocation

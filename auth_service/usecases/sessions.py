@@ -82,7 +82,7 @@ class Sessions:
                 case rules.Rotate(successor):
                     person = await self._as_of_now(person)
                     # One statement decides; whoever loses reads again and finds the winner's successor.
-                    if await self._database.autocommit(lambda connection: sessions.rotate(connection, successor)):  # noqa: B023 -- awaited before the loop goes on
+                    if await self._database.autocommit(lambda connection: sessions.rotate(connection, successor)):
                         log.info("refresh", session=str(session.id), generation=successor.generation)
                         return await self._issuer.pair(person, successor)
                 case rules.Replay(unused):

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
+from auth_client import FixedKeys, KeySet
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from auth_client import FixedKeys, KeySet
 from auth_service.domain import keys as rules
 from auth_service.domain.errors import KeyState, RingChanged, SigningUnavailable
 from auth_service.domain.keys import KeyPolicy, KeyRing, SigningKey
@@ -116,7 +116,9 @@ class SigningKeys:
             now = self._clock.now()
             if require_published_ahead and not rules.is_published_ahead(self._ring, now=now, policy=self._policy):
                 ready_at = self._ring.standby.published_at + self._policy.publish_ahead
-                raise KeyState(f"the standby key was published too recently; every verifier holds it at {ready_at:%FT%TZ}")
+                raise KeyState(
+                    f"the standby key was published too recently; every verifier holds it at {ready_at:%FT%TZ}"
+                )
             fresh = await self._fresh()
             await self._swap_or_raise(rules.rotated(self._ring, fresh=fresh, now=now, policy=self._policy))
             return self._ring
@@ -149,8 +151,8 @@ class SigningKeys:
         moment, ring = await self._database.autocommit(step)
         self._clock.told(moment, asked_at=asked_at)
         await self._take(ring)
-        lease = min(self._policy.signer_lease, *(key.covers_lease for key in ring.keys if key.state is rules.State.ACTIVE))
-        self._lease_ends = asked_at + lease.total_seconds()
+        leases = [key.covers_lease for key in ring.keys if key.state is rules.State.ACTIVE]
+        self._lease_ends = asked_at + min([self._policy.signer_lease, *leases]).total_seconds()
 
     async def _read_expecting(self, ring_version: int | None) -> None:
         await self._read()
@@ -218,5 +220,3 @@ class SigningKeys:
 
 def _states(ring: KeyRing) -> dict[str, str]:
     return {key.kid[:8]: key.state.value for key in ring.keys if key.is_published}
-
-

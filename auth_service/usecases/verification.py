@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from auth_client import KeysUnavailable, TokenRefused, TokenVerifier, VerifiedToken
+
 from auth_service.domain.errors import AccessTokenRefused, CredentialsInvalid, CredentialsMissing, SigningUnavailable
 from auth_service.domain.policy import Caller, PersonCalling, ServiceCalling
 

@@ -1,0 +1,390 @@
+"""The composition root: every object is built once, in plain sight; the servers start and stop here.
+
+Start: database and key ring as far as they are there, then the doors, then SERVING. The service starts without its
+database: it answers what it can, and becomes ready when the database comes.
+Stop: NOT_SERVING, a pause in which load balancers notice, the doors, then what stands behind them.
+"""
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib import metadata
+from random import uniform
+
+import grpc
+import structlog
+from auth_client import TokenVerifier
+
+from auth_service.domain.errors import AuthError, Unavailable
+from auth_service.domain.keys import KeyPolicy
+from auth_service.domain.pages import PageTokens
+from auth_service.domain.people import Experiments, IdentityProvider
+from auth_service.domain.refresh_tokens import RefreshTokens
+from auth_service.domain.sealing import KeyEncryptionKeys
+from auth_service.domain.sessions import SessionPolicy
+from auth_service.domain.tokens import TokenPolicy
+from auth_service.providers.allocations import Allocations
+from auth_service.providers.local_accounts import LocalAccounts
+from auth_service.providers.password_hashing import PasswordHashing
+from auth_service.providers.uows import Uows
+from auth_service.rpc import server as rpc
+from auth_service.rpc import tls
+from auth_service.rpc.auth_servicer import AuthServicer, ServerInfo
+from auth_service.rpc.keys_servicer import KeyServicer
+from auth_service.settings import Address, Settings
+from auth_service.storage import migrate
+from auth_service.storage.database import Database, DatabaseClock
+from auth_service.storage.opening import open_database
+from auth_service.telemetry import Metrics, Tracing
+from auth_service.usecases.experiments import ListExperiments
+from auth_service.usecases.issuing import Issuer
+from auth_service.usecases.revoked import RevokedSessions
+from auth_service.usecases.sessions import Sessions
+from auth_service.usecases.sign_in import SignIn
+from auth_service.usecases.signing import SigningKeys
+from auth_service.usecases.verification import Verification
+from auth_service.web import probes, wellknown
+from auth_service.web.server import HttpServer
+
+log = structlog.get_logger()
+
+NAME = "auth-service"
+VERIFIED_TOKENS_REMEMBERED = 10_000
+SWEEP_EVERY = timedelta(seconds=60)
+SIGNING_THREADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where the service listens."""
+
+    grpc: Address
+    http: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What the doors and the command line share."""
+
+    database: Database
+    clock: DatabaseClock
+    sealing: KeyEncryptionKeys
+    keys: SigningKeys
+    workers: ThreadPoolExecutor
+
+
+def version() -> str:
+    return metadata.version(NAME)
+
+
+@asynccontextmanager
+async def core(settings: Settings) -> AsyncIterator[Core]:
+    """Database and key ring, for whoever needs no doors. Nothing is read yet."""
+    if settings.is_embedded and not await migrate.is_current(settings.database):
+        await migrate.upgrade(settings.database)
+    sealing = KeyEncryptionKeys(settings.sealing_secrets)
+    clock = DatabaseClock(time.monotonic)
+    workers = ThreadPoolExecutor(SIGNING_THREADS, thread_name_prefix="signing")
+    database = open_database(
+        settings.database,
+        connections=settings.database_connections,
+        caches_statements=settings.database_statement_cache,
+        budget=settings.database_timeout,
+    )
+    keys = SigningKeys(
+        database,
+        policy=key_policy(settings),
+        sealing=sealing,
+        clock=clock,
+        monotonic=time.monotonic,
+        workers=workers,
+    )
+    try:
+        yield Core(database, clock, sealing, keys, workers)
+    finally:
+        await database.close()
+        workers.shutdown(wait=False)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """The whole service, answering from entry to exit. Raises OSError or RuntimeError if an address is taken."""
+    async with AsyncExitStack() as stack:
+        base = await stack.enter_async_context(core(settings))
+        metrics = Metrics()
+        revoked = RevokedSessions(base.database, clock=base.clock)
+        refresh_tokens, page_tokens = RefreshTokens(base.sealing), PageTokens(base.sealing)
+        providers = _providers(settings, base.database)
+        experiments = _experiments(settings)
+        for provider in providers.values():
+            stack.push_async_callback(provider.close)
+        stack.push_async_callback(experiments.close)
+        token_policy = TokenPolicy(
+            issuer=settings.token_issuer,
+            audience=settings.token_audience,
+            lifetime=settings.access_token_lifetime,
+            client_id=settings.client_id,
+        )
+        session_policy = SessionPolicy(
+            idle_lifetime=settings.session_idle_lifetime,
+            absolute_lifetime=settings.session_absolute_lifetime,
+            replay_window=settings.refresh_replay_window,
+        )
+        verification = Verification(
+            TokenVerifier(
+                issuer=settings.token_issuer,
+                audience=settings.token_audience,
+                keys=base.keys.verifying,
+                is_revoked=revoked.holds,
+                leeway=settings.clock_skew,
+                cache_size=VERIFIED_TOKENS_REMEMBERED,
+                clock=base.clock.timestamp,
+            ),
+            api_keys={name: secret.get_secret_value() for name, secret in settings.api_keys.items()},
+        )
+        issuer = Issuer(
+            base.keys,
+            refresh_tokens=refresh_tokens,
+            token_policy=token_policy,
+            staff_role_names=frozenset(settings.staff_roles),
+            clock=base.clock,
+            workers=base.workers,
+        )
+        sign_in = SignIn(
+            base.database,
+            providers=tuple(providers.values()),
+            issuer=issuer,
+            session_policy=session_policy,
+            clock=base.clock,
+        )
+        sessions = Sessions(
+            base.database,
+            refresh_tokens=refresh_tokens,
+            issuer=issuer,
+            revoked=revoked,
+            providers=providers,
+            policy=session_policy,
+            longest_token=settings.access_token_lifetime + settings.clock_skew * 2,
+            recheck_after=settings.provider_recheck_after,
+            clock=base.clock,
+        )
+        tracing = _tracing(settings, stack)
+        grpc_server = rpc.build(
+            auth=AuthServicer(
+                sign_in=sign_in,
+                sessions=sessions,
+                verification=verification,
+                experiments=ListExperiments(experiments, page_tokens=page_tokens),
+                keys=base.keys,
+                server_info=ServerInfo(
+                    name=NAME, version=version(), build=settings.build, issuer=settings.token_issuer
+                ),
+            ),
+            keys=KeyServicer(keys=base.keys, page_tokens=page_tokens),
+            verification=verification,
+            observe=metrics.observe,
+            outermost=(tracing.interceptor(),) if tracing else (),
+            longest_call=settings.request_deadline,
+            reflects=settings.serves_reflection,
+        )
+        is_ready = _readiness(base, revoked)
+        http_server = HttpServer(
+            [
+                *wellknown.routes(keys=base.keys, issuer=settings.token_issuer, now=base.clock.now),
+                *probes.routes(is_ready=is_ready, exposition=metrics.exposition),
+            ],
+            tls=_http_tls(settings),
+        )
+        _watch(metrics, base, revoked, settings)
+
+        grpc_port = grpc_server.bind(str(settings.grpc_address), _grpc_tls(settings))
+        stack.push_async_callback(http_server.stop)
+        http_port = http_server.bind(settings.http_address.host, settings.http_address.port)
+
+        await _once(base.keys.tick)
+        await _once(revoked.poll)
+        await grpc_server.start()
+        stack.push_async_callback(grpc_server.stop, settings.grace)
+        await http_server.start()
+        stack.push_async_callback(_leave, grpc_server, settings.drain)
+        await stack.enter_async_context(
+            _background(
+                _every(settings.poll_every, base.keys.tick),
+                _every(settings.poll_every, revoked.poll),
+                _every(SWEEP_EVERY, sessions.sweep),
+                _tell_health(grpc_server, is_ready, settings.poll_every),
+            )
+        )
+        yield Running(
+            grpc=Address(settings.grpc_address.host, grpc_port), http=Address(settings.http_address.host, http_port)
+        )
+
+
+def key_policy(settings: Settings) -> KeyPolicy:
+    return KeyPolicy(
+        size_bits=settings.key_size,
+        rotate_every=settings.key_rotate_every,
+        publish_ahead=settings.key_publish_ahead,
+        signer_lease=settings.signer_lease,
+        token_lifetime=settings.access_token_lifetime,
+        clock_skew=settings.clock_skew,
+    )
+
+
+def password_hashing(settings: Settings) -> PasswordHashing:
+    return PasswordHashing(memory_kib=settings.argon2_memory_kib, passes=settings.argon2_passes)
+
+
+DEMO_UOWS_API_KEY = "stand-in-uows-key"
+DEMO_ALLOCATIONS_API_KEY = "stand-in-allocations-key"
+
+
+def _providers(settings: Settings, database: Database) -> Mapping[str, IdentityProvider]:
+    """By name, in the order in which they are asked."""
+    order = settings.providers or ("uows", "local")
+    known: dict[str, IdentityProvider] = {}
+    for name in order:
+        if name == "local":
+            known[name] = LocalAccounts(database, password_hashing(settings))
+        elif settings.uows_url or settings.runs_demo_facility:
+            key = settings.uows_api_key.get_secret_value() if settings.uows_api_key else DEMO_UOWS_API_KEY
+            url = settings.uows_url or f"http://{settings.facility_address}"
+            known[name] = Uows(url, api_key=key, deadline=settings.uows_timeout)
+    return known
+
+
+def _experiments(settings: Settings) -> Experiments:
+    if settings.allocations_url is None and not settings.runs_demo_facility:
+        return NoExperiments()
+    key = settings.allocations_api_key
+    return Allocations(
+        settings.allocations_url or f"http://{settings.facility_address}/graphql",
+        token=key.get_secret_value() if key else DEMO_ALLOCATIONS_API_KEY,
+        header=settings.allocations_header,
+        deadline=settings.allocations_timeout,
+    )
+
+
+class NoExperiments:
+    """For a deployment without Proposal Allocations: nobody has experiments."""
+
+    async def of(self, user_number: int) -> tuple[int, ...]:
+        return ()
+
+    async def close(self) -> None:
+        return None
+
+
+def _readiness(base: Core, revoked: RevokedSessions) -> Callable[[], Awaitable[str]]:
+    async def missing() -> str:
+        if base.keys.ring.is_empty:
+            return "no key ring was loaded yet"
+        if not revoked.is_loaded:
+            return "the ended sessions were not read yet"
+        if not base.keys.has_lease:
+            return "no signing key may be used: the database was last reached too long ago"
+        return ""
+
+    return missing
+
+
+def _watch(metrics: Metrics, base: Core, revoked: RevokedSessions, settings: Settings) -> None:
+    def active_age() -> float:
+        ring = base.keys.ring
+        if ring.is_empty or ring.active.activated_at is None:
+            return 0.0
+        return (base.clock.now() - ring.active.activated_at).total_seconds()
+
+    metrics.gauge("auth_key_ring_version", "Version of the key ring in memory.", lambda: base.keys.ring.version)
+    metrics.gauge("auth_key_active_age_seconds", "How long the active key has signed.", active_age)
+    metrics.gauge(
+        "auth_key_rotation_due_seconds",
+        "Seconds until the active key should be rotated; negative when late.",
+        lambda: settings.key_rotate_every.total_seconds() - active_age(),
+    )
+    metrics.gauge("auth_signer_lease", "1 while this replica may sign.", lambda: float(base.keys.has_lease))
+    metrics.gauge("auth_revoked_sessions", "Ended sessions whose tokens may be about.", lambda: len(revoked))
+
+
+def _tracing(settings: Settings, stack: AsyncExitStack) -> Tracing | None:
+    if settings.otlp_endpoint is None:
+        return None
+    tracing = Tracing(endpoint=settings.otlp_endpoint, service_version=version())
+    stack.push_async_callback(asyncio.to_thread, tracing.close)
+    return tracing
+
+
+def _grpc_tls(settings: Settings) -> grpc.ServerCredentials | None:
+    if settings.tls_certificate_file is None or settings.tls_key_file is None:
+        return None
+    return tls.server_credentials(
+        certificate=settings.tls_certificate_file,
+        key=settings.tls_key_file,
+        client_ca=settings.tls_client_ca_file,
+    )
+
+
+def _http_tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls_certificate_file is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.tls_certificate_file, settings.tls_key_file)
+    return context
+
+
+async def _once(step: Callable[[], Awaitable[object]]) -> None:
+    """At the start: what cannot be had yet comes with the next turn in the background."""
+    try:
+        await step()
+    except Unavailable as error:
+        log.warning("start.without", cause=str(error))
+
+
+async def _every(pause: timedelta, step: Callable[[], Awaitable[object]]) -> None:
+    """`step` again and again, with jitter so that replicas do not keep step. A failure waits for the next turn."""
+    while True:
+        await asyncio.sleep(pause.total_seconds() * uniform(0.75, 1.25))  # noqa: S311 -- jitter, not a secret
+        try:
+            await step()
+        except Unavailable:
+            log.debug("background.unavailable", step=step.__qualname__)
+        except AuthError as error:
+            log.error("background.failed", step=step.__qualname__, cause=str(error))
+        except Exception:
+            log.exception("background.defect", step=step.__qualname__)
+
+
+async def _tell_health(server: rpc.GrpcServer, is_ready: Callable[[], Awaitable[str]], pause: timedelta) -> None:
+    said: bool | None = None
+    while True:
+        missing = await is_ready()
+        if said != (not missing):
+            said = not missing
+            await server.say(serving=said)
+            log.info("serving" if said else "not_serving", missing=missing)
+        await asyncio.sleep(pause.total_seconds())
+
+
+async def _leave(server: rpc.GrpcServer, drain: timedelta) -> None:
+    await server.say(serving=False)
+    log.info("not_serving", missing="stopping")
+    await asyncio.sleep(drain.total_seconds())
+
+
+@asynccontextmanager
+async def _background(*turns: Awaitable[None]) -> AsyncIterator[None]:
+    tasks = [asyncio.ensure_future(turn) for turn in turns]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,74 @@
+"""Accounts of our own: argon2id hashes in our database, for people whom no other system knows."""
+
+from datetime import datetime
+from uuid import UUID
+
+from auth_service.domain.errors import BadCredentials, DatabaseUnavailable, ProviderUnavailable
+from auth_service.domain.people import Identity, Person
+from auth_service.providers.password_hashing import PasswordHashing
+from auth_service.storage import local_accounts, people
+from auth_service.storage.database import Connection, Database
+from auth_service.storage.local_accounts import PROVIDER, LocalAccount
+
+
+class LocalAccounts:
+    """Signs in people of the `local_account` table. An unknown name costs what a wrong password costs."""
+
+    name = PROVIDER
+
+    def __init__(self, database: Database, hashing: PasswordHashing) -> None:
+        self._database = database
+        self._hashing = hashing
+
+    async def authenticate(self, *, username: str, password: str) -> Identity:
+        """Raises BadCredentials, ProviderUnavailable, Overloaded."""
+        try:
+            account = await self._database.autocommit(lambda connection: local_accounts.find(connection, username))
+        except DatabaseUnavailable as error:
+            raise ProviderUnavailable("the database did not answer in time", retry_after=error.retry_after) from error
+        if account is None:
+            await self._hashing.verify_nobody(password)
+            raise BadCredentials
+        if not await self._hashing.verify(account.password_hash, password):
+            raise BadCredentials
+        await self._keep_up(account, password)
+        return Identity(
+            provider=PROVIDER,
+            subject=str(account.person_id),
+            username=account.username,
+            display_name=account.display_name,
+            user_number=account.user_number,
+        )
+
+    async def create(
+        self, *, username: str, display_name: str, password: str, roles: frozenset[str], now: datetime
+    ) -> UUID:
+        """The new person's id, with `roles` granted. Raises AlreadyExists, DatabaseUnavailable, Overloaded."""
+        password_hash = await self._hashing.hash(password)
+
+        async def step(connection: Connection) -> UUID:
+            person_id = await local_accounts.add(
+                connection, username=username, display_name=display_name, password_hash=password_hash, now=now
+            )
+            for role in sorted(roles):
+                await people.grant(connection, person_id, role)
+            return person_id
+
+        return await self._database.transaction(step)
+
+    async def current_roles(self, person: Person) -> frozenset[str]:
+        """What we know of our own people is in the database already."""
+        return person.provider_roles
+
+    async def close(self) -> None:
+        await self._hashing.close()
+
+    async def _keep_up(self, account: LocalAccount, password: str) -> None:
+        """Hash the password again if today's parameters are other than those that it was hashed with."""
+        old = account.password_hash
+        if not self._hashing.needs_rehash(old):
+            return
+        new = await self._hashing.hash(password)
+        await self._database.autocommit(
+            lambda connection: local_accounts.replace_hash(connection, account.person_id, old=old, new=new)
+        )

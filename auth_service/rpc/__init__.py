@@ -1,0 +1,1 @@
+"""The gRPC edge: unpack the message, call one use case, pack the answer. Only `errors.py` knows status codes."""

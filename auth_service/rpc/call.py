@@ -1,0 +1,34 @@
+"""The call that is being answered, for whoever needs more of it than its message."""
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from auth_service.domain.policy import Caller
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler = Callable[[Any, Context], Awaitable[Any]]
+Interceptor = Callable[[str, Handler], Handler]
+"""Given a method's full name and what answers it, what answers it instead. Runs once for each method."""
+
+
+@dataclass(slots=True)
+class Call:
+    """`caller` is None for a method that anybody may call. `refusal` is the finer reason, for the log and metrics."""
+
+    request_id: str
+    caller: Caller | None = None
+    refusal: str = ""
+
+
+current: ContextVar[Call] = ContextVar("call")
+
+
+def known_caller() -> Caller:
+    """The caller of a method whose row asks for one."""
+    caller = current.get().caller
+    assert caller is not None, "the permission table lets nobody through without"
+    return caller

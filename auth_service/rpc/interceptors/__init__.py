@@ -1,0 +1,1 @@
+"""What every call passes through, one concern a file. `rpc/server.py` lists them in their order."""

@@ -1,0 +1,25 @@
+"""Ends work that nobody waits for any longer: every call has a deadline, its own or the server's."""
+
+import asyncio
+from datetime import timedelta
+
+from auth_service.rpc.call import Context, Handler, Interceptor
+from auth_service.rpc.errors import DeadlineExceeded
+
+
+def deadline(longest: timedelta) -> Interceptor:
+    """`longest` is for calls that bring no deadline, or a later one."""
+    most = longest.total_seconds()
+
+    def bounded(method: str, handler: Handler) -> Handler:
+        async def answer(request: object, context: Context) -> object:
+            remaining = context.time_remaining()
+            try:
+                async with asyncio.timeout(most if remaining is None else min(most, remaining)):
+                    return await handler(request, context)
+            except TimeoutError as error:
+                raise DeadlineExceeded from error
+
+        return answer
+
+    return bounded

@@ -1,0 +1,49 @@
+"""Sees how each call ended: for the metrics, and for one line in the access log."""
+
+import asyncio
+from collections.abc import Callable
+from time import perf_counter
+
+import grpc
+import structlog
+
+from auth_service.rpc.call import Context, Handler, Interceptor, current
+
+log = structlog.get_logger("access")
+
+Observe = Callable[[str, str, float, str], None]
+"""Takes the method's full name, the status code's name, seconds, and the finer reason of a refusal or ""."""
+
+
+def observation(observe: Observe) -> Interceptor:
+    """A refusal that is not the caller's own mistake is a warning; a good call is told at `debug`, for there are many."""
+
+    def observed(method: str, handler: Handler) -> Handler:
+        async def answer(request: object, context: Context) -> object:
+            began = perf_counter()
+            code = "OK"
+            try:
+                return await handler(request, context)
+            except asyncio.CancelledError:
+                code = "CANCELLED"
+                raise
+            except grpc.aio.AbortError:
+                code = _name(context)
+                raise
+            finally:
+                seconds = perf_counter() - began
+                call = current.get()
+                observe(method, code, seconds, call.refusal)
+                if code != "OK":
+                    log.info("rpc", method=method, code=code, reason=call.refusal, ms=round(seconds * 1000, 1))
+                else:
+                    log.debug("rpc", method=method, code=code, ms=round(seconds * 1000, 1))
+
+        return answer
+
+    return observed
+
+
+def _name(context: Context) -> str:
+    code = context.code()
+    return code.name if isinstance(code, grpc.StatusCode) else str(code)

@@ -1,0 +1,117 @@
+"""The gRPC server: its services, its interceptors in their order, and its limits."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+import grpc
+from auth_api.v1 import auth_pb2, auth_pb2_grpc, keys_pb2, keys_pb2_grpc
+from google.protobuf.descriptor import FileDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
+
+from auth_service.domain.policy import Right
+from auth_service.rpc.auth_servicer import AuthServicer
+from auth_service.rpc.call import Interceptor
+from auth_service.rpc.errors import translated
+from auth_service.rpc.interceptors.chain import Chain
+from auth_service.rpc.interceptors.deadline import deadline
+from auth_service.rpc.interceptors.observation import Observe, observation
+from auth_service.rpc.interceptors.permission import permission
+from auth_service.rpc.interceptors.request_id import request_id
+from auth_service.rpc.keys_servicer import KeyServicer
+from auth_service.rpc.permissions import PERMISSIONS, check_complete
+from auth_service.rpc.reflection import add_reflection
+from auth_service.usecases.verification import Verification
+
+_MINUTE_MS = 60_000
+OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.so_reuseport", 0),  # A second process on our port must fail, not share it unseen.
+    ("grpc.max_receive_message_length", 1 << 20),
+    ("grpc.max_metadata_size", 8 << 10),
+    ("grpc.absolute_max_metadata_size", 16 << 10),
+    # 100, as often advised, refuses honest calls on a busy channel. The work is bounded inside, not the streams.
+    ("grpc.max_concurrent_streams", 1000),
+    ("grpc.keepalive_time_ms", 2 * _MINUTE_MS),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", _MINUTE_MS),
+    ("grpc.http2.max_ping_strikes", 2),
+    ("grpc.max_connection_idle_ms", 15 * _MINUTE_MS),
+    ("grpc.max_connection_age_ms", 30 * _MINUTE_MS),
+    ("grpc.max_connection_age_grace_ms", _MINUTE_MS),
+)
+_FILES: tuple[FileDescriptor, ...] = (auth_pb2.DESCRIPTOR, keys_pb2.DESCRIPTOR)
+
+
+class GrpcServer:
+    """`bind`, `start`, `say_serving`; at the end `say_not_serving` and `stop`."""
+
+    def __init__(self, server: grpc.aio.Server, health_servicer: health.aio.HealthServicer) -> None:
+        self._server = server
+        self._health = health_servicer
+
+    def bind(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
+        """The port that it listens on. Raises RuntimeError if the address is taken."""
+        if credentials is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, credentials)
+
+    async def start(self) -> None:
+        await self._server.start()
+
+    async def say(self, *, serving: bool) -> None:
+        """Tell health checks, for the server as a whole ("") and for each service."""
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", *service_names()):
+            await self._health.set(name, status)
+
+    async def stop(self, grace: timedelta) -> None:
+        """Take no more calls, and let those under way end within `grace`."""
+        await self._server.stop(grace.total_seconds())
+
+
+def build(
+    *,
+    auth: AuthServicer,
+    keys: KeyServicer,
+    verification: Verification,
+    observe: Observe,
+    outermost: Sequence[Interceptor],
+    longest_call: timedelta,
+    reflects: bool,
+    permissions: Mapping[str, Right] = PERMISSIONS,
+) -> GrpcServer:
+    """A server that is not bound yet. Raises PermissionMissing if a method has no row in `permissions`."""
+    check_complete(served_methods(), permissions)
+    interceptors: tuple[Interceptor, ...] = (
+        request_id,
+        *outermost,
+        observation(observe),
+        translated,
+        deadline(longest_call),
+        permission(permissions, verification),
+    )
+    server = grpc.aio.server(interceptors=[Chain(interceptors)], options=OPTIONS)
+    auth_pb2_grpc.add_AuthServiceServicer_to_server(auth, server)
+    keys_pb2_grpc.add_KeyServiceServicer_to_server(keys, server)
+    health_servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    if reflects:
+        add_reflection(server, (*service_names(), health.SERVICE_NAME))
+    return GrpcServer(server, health_servicer)
+
+
+def service_names() -> tuple[str, ...]:
+    """Our own services, by their full names."""
+    return tuple(service.full_name for file in _FILES for service in file.services_by_name.values())
+
+
+def served_methods() -> tuple[str, ...]:
+    """Every method that the server can answer, with health and reflection."""
+    files: tuple[FileDescriptor, ...] = (*_FILES, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR)
+    return tuple(
+        f"/{service.full_name}/{method.name}"
+        for file in files
+        for service in file.services_by_name.values()
+        for method in service.methods
+    )

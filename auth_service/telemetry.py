@@ -1,0 +1,156 @@
+"""Logs, metrics and traces, set up once. No password, token, cookie or key passes through here (row A18)."""
+
+import logging
+import re
+import sys
+from collections.abc import Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from auth_service.rpc.call import Context, Handler, Interceptor
+
+if TYPE_CHECKING:
+    pass
+
+_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*(\.[A-Za-z0-9_-]*)?")
+_REFRESH_TOKEN = re.compile(r"rt1\.[A-Za-z0-9_-]{16,}")
+_SECRET_NAMES = frozenset({"password", "token", "access_token", "refresh_token", "authorization", "cookie", "secret"})
+
+
+def configure_logging(*, level: str, style: str) -> None:
+    """`style` is json, console, or auto: console on a terminal, one JSON object a line elsewhere."""
+    is_pretty = style == "console" or (style == "auto" and sys.stderr.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        without_secrets,
+    ]
+    last: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer()]
+        if is_pretty
+        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    # What libraries say comes out in the same form.
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(logging.getLevelName(level.upper()), logging.WARNING))
+
+
+def without_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The last net: values named like a secret, and anything that looks like one of our tokens, are struck out."""
+    for name, value in event.items():
+        if name in _SECRET_NAMES:
+            event[name] = "********"
+        elif isinstance(value, str):
+            event[name] = _REFRESH_TOKEN.sub("rt1.********", _JWT.sub("********", value))
+    return event
+
+
+class Metrics:
+    """What Prometheus scrapes. One registry for each service, so that two in one process do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._calls = Counter("auth_grpc_requests_total", "Calls answered.", ["method", "code"], registry=self.registry)
+        self._seconds = Histogram(
+            "auth_grpc_request_seconds",
+            "How long calls took.",
+            ["method"],
+            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+            registry=self.registry,
+        )
+        self._refusals = Counter(
+            "auth_refusals_total", "Calls refused, by the finer reason.", ["method", "reason"], registry=self.registry
+        )
+        self._known: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+
+    def observe(self, method: str, code: str, seconds: float, reason: str) -> None:
+        """One call. `method` is the full name; only methods that we serve get here."""
+        found = self._known.get((method, code))
+        if found is None:
+            found = (self._calls.labels(method, code), self._seconds.labels(method))
+            self._known[(method, code)] = found
+        found[0].inc()
+        found[1].observe(seconds)
+        if reason:
+            self._refusals.labels(method, reason).inc()
+
+    def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
+        """A number that is asked for at each scrape."""
+        Gauge(name, text, registry=self.registry).set_function(value)
+
+    def exposition(self) -> tuple[bytes, str]:
+        """The page and its content type."""
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+
+class Tracing:
+    """OpenTelemetry traces of the calls we answer, sent to `endpoint` (OTLP over gRPC)."""
+
+    def __init__(self, *, endpoint: str, service_version: str) -> None:
+        # Imported here: it costs 30 MB and a quarter of a second, which nobody pays who has no collector.
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+        resource = Resource.create({"service.name": "auth-service", "service.version": service_version})
+        self._provider: TracerProvider = TracerProvider(resource=resource)
+        exporter = OTLPSpanExporter(endpoint=endpoint, insecure=not endpoint.startswith("https://"), timeout=5)
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._tracer = self._provider.get_tracer("auth_service.rpc")
+
+    def interceptor(self) -> Interceptor:
+        """A server span for each call, child of the caller's `traceparent`."""
+        from opentelemetry.propagate import extract
+        from opentelemetry.trace import SpanKind, Status, StatusCode
+
+        tracer = self._tracer
+
+        def traced(method: str, handler: Handler) -> Handler:
+            service, _, name = method.strip("/").partition("/")
+            attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}
+
+            async def answer(request: object, context: Context) -> object:
+                carrier = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+                with tracer.start_as_current_span(
+                    f"{service}/{name}",
+                    context=extract(carrier),
+                    kind=SpanKind.SERVER,
+                    attributes=attributes,
+                    record_exception=False,
+                    set_status_on_exception=False,
+                ) as span:
+                    try:
+                        return await handler(request, context)
+                    except grpc.aio.AbortError:
+                        code = context.code()
+                        span.set_attribute("rpc.grpc.status_code", str(code))
+                        span.set_status(Status(StatusCode.ERROR))
+                        raise
+
+            return answer
+
+        return traced
+
+    def close(self) -> None:
+        """Send what is left. Blocks for as long as the collector takes, at most five seconds."""
+        self._provider.shutdown()

@@ -1,0 +1,1 @@
+"""The HTTP edge: key set, metadata, health, metrics. Only `errors.py` knows status codes."""

@@ -1,0 +1,42 @@
+"""What each error of the domain is over HTTP."""
+
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from auth_service.domain import errors as domain
+
+STATUS: dict[type[domain.AuthError], HTTPStatus] = {
+    domain.InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
+    domain.RefreshTokenMissing: HTTPStatus.UNPROCESSABLE_ENTITY,
+    domain.Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    domain.PermissionDenied: HTTPStatus.FORBIDDEN,
+    domain.NotFound: HTTPStatus.NOT_FOUND,
+    domain.AlreadyExists: HTTPStatus.CONFLICT,
+    domain.RingChanged: HTTPStatus.CONFLICT,
+    domain.KeyState: HTTPStatus.CONFLICT,
+    domain.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    domain.Overloaded: HTTPStatus.TOO_MANY_REQUESTS,
+}
+"""By class; a subclass without a row of its own has its parent's."""
+
+
+def status_of(error: domain.AuthError) -> HTTPStatus:
+    """Raises LookupError for an error that no row covers, which a test forbids."""
+    for kind in type(error).__mro__:
+        if kind in STATUS:
+            return STATUS[kind]
+    raise LookupError(type(error).__name__)
+
+
+async def answer(_request: Request, error: Exception) -> Response:
+    """The error as JSON: reason and message, Retry-After where trying again helps."""
+    assert isinstance(error, domain.AuthError)
+    headers = {"Cache-Control": "no-store"}
+    if isinstance(error, domain.Unavailable | domain.Overloaded):
+        headers["Retry-After"] = str(max(1, round(error.retry_after.total_seconds())))
+    if isinstance(error, domain.Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    body = {"reason": error.reason, "message": str(error)}
+    return JSONResponse(body, status_code=status_of(error), headers=headers)

@@ -1,0 +1,85 @@
+"""The HTTP server: its routes and its limits, in the loop that the gRPC server runs in."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
+from auth_service.domain.errors import AuthError
+from auth_service.web import errors
+
+MOST_CONNECTIONS = 1000
+KEEP_ALIVE_SECONDS = 75
+
+
+class _Uvicorn(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the application's: it has another server to stop as well."""
+        yield
+
+
+class HttpServer:
+    """`bind`, `start`; at the end `stop`."""
+
+    def __init__(self, routes: Sequence[BaseRoute], *, tls: ssl.SSLContext | None = None) -> None:
+        app = Starlette(routes=routes, exception_handlers={AuthError: errors.answer})
+        self._config = uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=5,
+            limit_concurrency=MOST_CONNECTIONS,
+            h11_max_incomplete_event_size=16 << 10,
+            ws="none",
+            http="h11",
+        )
+        self._tls = tls
+        self._socket: socket.socket | None = None
+        self._server: _Uvicorn | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    def bind(self, host: str, port: int) -> int:
+        """The port that it listens on. Raises OSError if the address is taken."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        # With the protocol spelled out: asyncio sets TCP_NODELAY only on sockets that say they are TCP.
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((host, port))
+        except OSError:
+            bound.close()
+            raise
+        self._socket = bound
+        chosen: int = bound.getsockname()[1]
+        return chosen
+
+    async def start(self) -> None:
+        """Returns when it accepts connections."""
+        assert self._socket is not None
+        self._config.load()
+        self._config.ssl = self._tls
+        self._server = _Uvicorn(self._config)
+        self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        while not self._server.started:
+            if self._serving.done():
+                await self._serving
+                raise RuntimeError("the HTTP server ended while it started")
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        """Answer the requests under way, then close."""
+        if self._server is not None and self._serving is not None:
+            self._server.should_exit = True
+            await self._serving
+        elif self._socket is not None:
+            self._socket.close()
