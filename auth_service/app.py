@@ -36,6 +36,7 @@ from auth_service.providers.uows import Uows
 from auth_service.rpc import server as rpc
 from auth_service.rpc import tls
 from auth_service.rpc.auth_servicer import AuthServicer, ServerInfo
+from auth_service.rpc.interceptors.tracing import tracing
 from auth_service.rpc.keys_servicer import KeyServicer
 from auth_service.settings import Address, Settings
 from auth_service.storage import migrate
@@ -174,7 +175,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             recheck_after=settings.provider_recheck_after,
             clock=base.clock,
         )
-        tracing = _tracing(settings, stack)
+        traces = _traces(settings, stack)
         grpc_server = rpc.build(
             auth=AuthServicer(
                 sign_in=sign_in,
@@ -189,7 +190,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             keys=KeyServicer(keys=base.keys, page_tokens=page_tokens),
             verification=verification,
             observe=metrics.observe,
-            outermost=(tracing.interceptor(),) if tracing else (),
+            outermost=(tracing(traces.tracer),) if traces else (),
             longest_call=settings.request_deadline,
             reflects=settings.serves_reflection,
         )
@@ -312,12 +313,12 @@ def _watch(metrics: Metrics, base: Core, revoked: RevokedSessions, settings: Set
     metrics.gauge("auth_revoked_sessions", "Ended sessions whose tokens may be about.", lambda: len(revoked))
 
 
-def _tracing(settings: Settings, stack: AsyncExitStack) -> Tracing | None:
+def _traces(settings: Settings, stack: AsyncExitStack) -> Tracing | None:
     if settings.otlp_endpoint is None:
         return None
-    tracing = Tracing(endpoint=settings.otlp_endpoint, service_version=version())
-    stack.push_async_callback(asyncio.to_thread, tracing.close)
-    return tracing
+    traces = Tracing(endpoint=settings.otlp_endpoint, service_version=version())
+    stack.push_async_callback(asyncio.to_thread, traces.close)
+    return traces
 
 
 def _grpc_tls(settings: Settings) -> grpc.ServerCredentials | None:

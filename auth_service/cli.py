@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Annotated, Never
@@ -129,8 +129,8 @@ def rotate(*, only_if_published_ahead: bool = False, ring_version: int | None = 
             print(f"{ring.active.kid} signs now; {ring.standby.kid} is the next; ring version {ring.version}")
             if not was_ahead:
                 print(
-                    f"warning: it had been published for less than {policy.publish_ahead}: verifiers that neither hold it"
-                    " nor look up an unknown kid refuse new tokens until they fetch the key set again",
+                    f"warning: it had been published for less than {policy.publish_ahead}: verifiers that neither"
+                    " hold it nor look up an unknown kid refuse new tokens until they fetch the key set again",
                     file=sys.stderr,
                 )
 
@@ -229,11 +229,7 @@ def remove(user_number: int, *, yes: Yes = False) -> None:
     async def run() -> None:
         async with app.core(settings) as core:
             was_there = await core.database.autocommit(lambda connection: staff_rows.remove(connection, user_number))
-            print(
-                f"{user_number} is no longer on the staff list"
-                if was_there
-                else f"{user_number} was not on the staff list"
-            )
+            print(f"{user_number} {'is no longer' if was_there else 'was not'} on the staff list")
 
     _run(run)
 
@@ -245,9 +241,8 @@ def list_staff(*, as_json: Json = False) -> None:
 
     async def run() -> None:
         async with app.core(settings) as core:
-            _print_rows(
-                [{"user number": each} for each in await core.database.autocommit(staff_rows.listed)], as_json=as_json
-            )
+            listed = await core.database.autocommit(staff_rows.listed)
+            _print_rows([{"user number": each} for each in listed], as_json=as_json)
 
     _run(run)
 
@@ -343,7 +338,7 @@ def _password(*, from_stdin: bool) -> str:
     return password
 
 
-def _print_rows(rows: Sequence[dict[str, object]], *, as_json: bool) -> None:
+def _print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(rows, indent=2, default=str))
         return

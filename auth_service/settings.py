@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import sqlalchemy as sa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 PREFIX = "AUTH_"
@@ -239,10 +238,11 @@ class Settings(BaseModel):
         return [_key_encryption_key(item) for item in self.key_encryption_keys.get_secret_value().split(",")]
 
     @property
-    def database(self) -> sa.URL:
+    def database(self) -> str:
+        """The database's address, password included."""
         if self.database_url is None:
-            return sa.URL.create("sqlite+aiosqlite", database=str(self.data_dir / "auth.sqlite3"))
-        return sa.make_url(self.database_url.get_secret_value())
+            return f"sqlite:///{self.data_dir / 'auth.sqlite3'}"
+        return self.database_url.get_secret_value()
 
 
 ALIASES = {
@@ -411,9 +411,8 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append("AUTH_UOWS_API_KEY: expected, because AUTH_UOWS_URL is set")
     if settings.allocations_url and not settings.allocations_api_key:
         problems.append("AUTH_ALLOCATIONS_API_KEY: expected, because AUTH_ALLOCATIONS_URL is set")
-    if settings.providers is not None and "uows" in settings.providers and not settings.uows_url:
-        if not settings.runs_demo_facility:
-            problems.append("AUTH_UOWS_URL: expected, because AUTH_PROVIDERS names uows")
+    if "uows" in (settings.providers or ()) and not settings.uows_url and not settings.runs_demo_facility:
+        problems.append("AUTH_UOWS_URL: expected, because AUTH_PROVIDERS names uows")
     if bool(settings.tls_certificate_file) != bool(settings.tls_key_file):
         problems.append("AUTH_TLS_KEY_FILE: expected together with AUTH_TLS_CERTIFICATE_FILE")
     if settings.tls_client_ca_file and not settings.tls_certificate_file:
@@ -431,11 +430,7 @@ def _contradictions(settings: Settings) -> list[str]:
             problems.append(f"AUTH_API_KEYS: the key of {service!r} is a well-known one")
         if "." in secret.get_secret_value():
             problems.append(f"AUTH_API_KEYS: the key of {service!r} holds a dot, which only access tokens do")
-    try:
-        backend = settings.database.get_backend_name()
-    except sa.exc.ArgumentError:
-        backend = "none"
-    if backend not in ("postgresql", "sqlite"):
+    if not re.match(r"(postgresql(\+asyncpg)?://[^/]+/.|sqlite(\+aiosqlite)?:///.)", settings.database):
         problems.append("AUTH_DATABASE_URL: expected postgresql://user:password@host:port/name or sqlite:///path")
     return problems
 
@@ -473,8 +468,8 @@ def _warnings(settings: Settings, given: Mapping[str, str], known: set[str]) -> 
     warnings = []
     if settings.key_publish_ahead < timedelta(minutes=25):
         warnings.append(
-            f"AUTH_KEY_PUBLISH_AHEAD is {settings.key_publish_ahead}: verifiers that refetch the key set every 20 minutes"
-            " (Istio) will refuse tokens after a rotation"
+            f"AUTH_KEY_PUBLISH_AHEAD is {settings.key_publish_ahead}: verifiers that refetch the key set every 20"
+            " minutes (Istio) will refuse tokens after a rotation"
         )
     for variable in given:
         if variable.startswith(PREFIX) and variable.removesuffix("_FILE") not in known:
@@ -488,7 +483,7 @@ def _shown(name: str, value: Any) -> str:
         return "-"
     if name in _SECRET:
         if name == "database_url":
-            return sa.make_url(value.get_secret_value()).render_as_string(hide_password=True)
+            return re.sub(r"(?<=:)[^:/]*(?=@)", "********", value.get_secret_value())
         return ", ".join(f"{service}=********" for service in value) if isinstance(value, dict) else "********"
     if isinstance(value, timedelta):
         return str(value)

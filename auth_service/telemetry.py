@@ -6,12 +6,9 @@ import sys
 from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-import grpc
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-
-from auth_service.rpc.call import Context, Handler, Interceptor
 
 if TYPE_CHECKING:
     pass
@@ -103,7 +100,7 @@ class Metrics:
 
 
 class Tracing:
-    """OpenTelemetry traces of the calls we answer, sent to `endpoint` (OTLP over gRPC)."""
+    """OpenTelemetry traces, sent to `endpoint` (OTLP over gRPC)."""
 
     def __init__(self, *, endpoint: str, service_version: str) -> None:
         # Imported here: it costs 30 MB and a quarter of a second, which nobody pays who has no collector.
@@ -116,40 +113,7 @@ class Tracing:
         self._provider: TracerProvider = TracerProvider(resource=resource)
         exporter = OTLPSpanExporter(endpoint=endpoint, insecure=not endpoint.startswith("https://"), timeout=5)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
-        self._tracer = self._provider.get_tracer("auth_service.rpc")
-
-    def interceptor(self) -> Interceptor:
-        """A server span for each call, child of the caller's `traceparent`."""
-        from opentelemetry.propagate import extract
-        from opentelemetry.trace import SpanKind, Status, StatusCode
-
-        tracer = self._tracer
-
-        def traced(method: str, handler: Handler) -> Handler:
-            service, _, name = method.strip("/").partition("/")
-            attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}
-
-            async def answer(request: object, context: Context) -> object:
-                carrier = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-                with tracer.start_as_current_span(
-                    f"{service}/{name}",
-                    context=extract(carrier),
-                    kind=SpanKind.SERVER,
-                    attributes=attributes,
-                    record_exception=False,
-                    set_status_on_exception=False,
-                ) as span:
-                    try:
-                        return await handler(request, context)
-                    except grpc.aio.AbortError:
-                        code = context.code()
-                        span.set_attribute("rpc.grpc.status_code", str(code))
-                        span.set_status(Status(StatusCode.ERROR))
-                        raise
-
-            return answer
-
-        return traced
+        self.tracer: Tracer = self._provider.get_tracer("auth_service")
 
     def close(self) -> None:
         """Send what is left. Blocks for as long as the collector takes, at most five seconds."""

@@ -27,6 +27,7 @@ Messages go to strangers: they name the field and the expectation, never a secre
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import ClassVar
 
 
 class AuthError(Exception):
@@ -80,7 +81,7 @@ class CredentialsInvalid(Unauthenticated):
 class AccessTokenRefused(Unauthenticated):
     """`reason` is one of three for strangers; `detail` is the verifier's finer reason, for the log and metrics only."""
 
-    _messages = {
+    _messages: ClassVar = {
         "TOKEN_INVALID": "the access token is not valid",
         "TOKEN_EXPIRED": "the access token has expired",
         "TOKEN_REVOKED": "the access token was revoked",

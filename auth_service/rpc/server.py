@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import grpc
 from auth_api.v1 import auth_pb2, auth_pb2_grpc, keys_pb2, keys_pb2_grpc
@@ -108,10 +109,16 @@ def service_names() -> tuple[str, ...]:
 
 def served_methods() -> tuple[str, ...]:
     """Every method that the server can answer, with health and reflection."""
-    files: tuple[FileDescriptor, ...] = (*_FILES, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR)
+    files = (*_FILES, _standard(health_pb2), _standard(reflection_pb2))
     return tuple(
         f"/{service.full_name}/{method.name}"
         for file in files
         for service in file.services_by_name.values()
         for method in service.methods
     )
+
+
+def _standard(module: Any) -> FileDescriptor:
+    """The descriptor of a module whose stubs do not name its type."""
+    descriptor: FileDescriptor = module.DESCRIPTOR
+    return descriptor

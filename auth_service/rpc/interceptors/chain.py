@@ -18,7 +18,7 @@ _Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[_MethodHandler | N
 
 
 class Chain(grpc.aio.ServerInterceptor):
-    """`interceptors` from the outermost in. Streaming methods are health and reflection, which bring their own rules."""
+    """`interceptors` from the outermost in. Streaming methods are health's and reflection's, which rule themselves."""
 
     def __init__(self, interceptors: Sequence[Interceptor]) -> None:
         self._interceptors = interceptors

@@ -16,7 +16,7 @@ Observe = Callable[[str, str, float, str], None]
 
 
 def observation(observe: Observe) -> Interceptor:
-    """A refusal that is not the caller's own mistake is a warning; a good call is told at `debug`, for there are many."""
+    """Every refusal is a line in the log; a good call is one at `debug` only, for there are many."""
 
     def observed(method: str, handler: Handler) -> Handler:
         async def answer(request: object, context: Context) -> object:

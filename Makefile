@@ -1,0 +1,84 @@
+# Everything a contributor types. Needs Python 3.11 or later, make, and the Python package index.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PROTOS := $(wildcard protos/auth_api/v1/*.proto)
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCAL  := -e protos -e clients/python -e .
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format lint types contracts generated protos drills bench bench-plot lock wheels clean
+
+help: ## Print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
+
+run: $(VENV)/.runtime ## Serve: SQLite, generated secrets, a stand-in facility
+	@$(BIN)/auth-service serve
+
+test: $(VENV)/.dev ## Run the tests, on SQLite and on a PostgreSQL that the suite starts
+	@$(BIN)/python -m tests.left_out
+	@$(BIN)/python -m pytest -m "not drill" --cov --cov-report=term:skip-covered
+
+check: format lint types contracts generated test ## Everything that must hold before a commit
+
+format: $(VENV)/.dev ## Check the format
+	@$(BIN)/ruff format --check --quiet .
+
+lint: $(VENV)/.dev ## Lint Python and protobuf
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/buf lint protos
+	@tag=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null) && \
+	  $(BIN)/buf breaking protos --against ".git#tag=$$tag,subdir=protos" || \
+	  { [ -z "$$tag" ] && echo "buf breaking: left out, there is no release tag yet"; }
+
+types: $(VENV)/.dev ## Check types, strictly
+	@$(BIN)/mypy
+
+contracts: $(VENV)/.dev ## Check who imports whom
+	@$(BIN)/lint-imports --no-timings --verbose 2>/dev/null | tail -n 4 || $(BIN)/lint-imports
+
+generated: protos ## Check that the generated code is that of the protos
+	@git diff --exit-code --stat -- protos
+
+protos: $(VENV)/.dev ## Generate code from the protos
+	@$(BIN)/python -m grpc_tools.protoc -I protos --python_out=protos --mypy_out=quiet:protos --grpc_python_out=protos \
+	  --mypy_grpc_out=quiet,async_only:protos --grpclib_python_out=protos $(PROTOS)
+
+drills: $(VENV)/.dev ## Break a running service on purpose; prints a figure for each drill
+	@$(BIN)/python -m tests.drills
+
+bench: $(VENV)/.dev ## Measure, as ratios of two things in one run
+	@$(BIN)/python -m bench
+
+bench-plot: $(VENV)/.dev ## Draw the last measurement
+	@$(BIN)/python -m bench.plot
+
+lock: $(VENV)/.dev ## Resolve the requirements anew, with hashes and without addresses
+	@$(PIP) install uv
+	@for set in runtime dev; do \
+	  inputs=requirements/runtime.in; [ $$set = dev ] && inputs="requirements/dev.in requirements/runtime.in"; \
+	  $(BIN)/uv pip compile $$inputs -o requirements/$$set.txt --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-header --quiet; done
+
+wheels: $(VENV)/.dev ## Build the three distributions into dist/
+	@for each in protos clients/python .; do $(PIP) wheel --no-deps --no-build-isolation -w dist $$each; done
+
+clean: ## Remove what can be made again, but not data
+	@rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "needs Python 3.11 or later: make PYTHON=python3.x"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml protos/pyproject.toml clients/python/pyproject.toml | $(VENV)/bin/python
+	@echo "installing what serving needs into $(VENV)/ ..."
+	@$(PIP) install --require-hashes -r requirements/runtime.txt
+	@$(PIP) install --no-deps --no-build-isolation $(LOCAL)
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml protos/pyproject.toml clients/python/pyproject.toml | $(VENV)/bin/python
+	@echo "installing what testing needs into $(VENV)/ ..."
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --no-build-isolation $(LOCAL)
+	@touch $@ $(VENV)/.runtime
