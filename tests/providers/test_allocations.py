@@ -340,3 +340,15 @@ def test_gql_is_imported_by_those_who_ask_graphql_only() -> None:
     probe = "import sys, auth_service.providers.allocations; sys.exit('gql' in sys.modules or 'graphql' in sys.modules)"
 
     subprocess.run([sys.executable, "-c", probe], check=True)
+
+
+async def test_closing_ends_the_questions_under_way(facility: Facility) -> None:
+    allocations = Allocations(f"{facility.url}/graphql", token=ALLOCATIONS_TOKEN)
+    facility.fault = {GRAPHQL: "hang"}
+    asking = asyncio.create_task(allocations.of(1001))
+    await facility.was_asked(GRAPHQL)
+
+    await allocations.close()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asking
