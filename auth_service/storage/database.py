@@ -1,8 +1,8 @@
 """The door to the database: a step runs to its end whatever happens to the caller, within its own budget.
 
 A step is a function of a `Connection`. It runs in a task of its own: a caller that goes away neither cuts a statement
-in two nor leaves a transaction open. When the budget is spent the connection is cut, not waited for, and the caller gets
-DatabaseUnavailable. When steps keep failing, the next ones fail at once until one gets through.
+in two nor leaves a transaction open. When the budget is spent the connection is cut, not waited for, and the caller
+gets DatabaseUnavailable. When steps keep failing, the next ones fail at once until one gets through.
 """
 
 import asyncio
@@ -12,14 +12,14 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
+import sqlalchemy as sa
 import structlog
-from sqlalchemy import Dialect, Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from auth_service.domain.errors import DatabaseUnavailable
 
 T = TypeVar("T")
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
 log = structlog.get_logger()
 
 MOST_ATTEMPTS = 4
@@ -32,17 +32,19 @@ SHUT_FOR = timedelta(milliseconds=500)
 class Statement:
     """A SQLAlchemy statement, compiled once for each dialect. Values are given by the names of its bind parameters."""
 
-    def __init__(self, executable: Executable) -> None:
+    def __init__(self, executable: sa.Select[Any] | sa.UpdateBase) -> None:
         self.executable = executable
         self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
 
-    def positional(self, dialect: Dialect, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    def positional(self, dialect: sa.Dialect, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
         """The SQL text with numbered placeholders, and the arguments in their order."""
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
             made = self.executable.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
             assert isinstance(made, SQLCompiler)
-            compiled = self._compiled[dialect.name] = (str(made), tuple(made.positiontup or ()), dict(made.params))
+            # A parameter that has to be given is none of them: forgotten, it is an error and not NULL.
+            constants = {name: value for name, value in made.params.items() if not made.binds[name].required}
+            compiled = self._compiled[dialect.name] = (str(made), tuple(made.positiontup or ()), constants)
         text, names, constants = compiled
         return text, [values[name] if name in values else constants[name] for name in names]
 
@@ -94,6 +96,7 @@ class Database:
         self._steps: set[asyncio.Task[Any]] = set()
         self._failures = 0
         self._shut_until = 0.0
+        self._is_closed = False
 
     async def transaction(self, step: Callable[[Connection], Awaitable[T]], *, budget: timedelta | None = None) -> T:
         """Run `step` in a transaction and commit it; an error rolls it back. It may run more than once.
@@ -111,7 +114,8 @@ class Database:
         return await self._driver.now(connection)
 
     async def close(self) -> None:
-        """Let the steps under way end, then close."""
+        """Let the steps under way end, then close. Later steps get DatabaseUnavailable."""
+        self._is_closed = True
         if self._steps:
             await asyncio.wait(self._steps, timeout=self._budget.total_seconds())
         await self._driver.close()
@@ -134,6 +138,8 @@ class Database:
     ) -> T:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + budget.total_seconds()
+        if self._is_closed:
+            raise DatabaseUnavailable
         self._refuse_while_shut(loop.time())
         for attempt in range(1, MOST_ATTEMPTS + 1):
             left = timedelta(seconds=max(0.001, deadline - loop.time()))
@@ -141,6 +147,7 @@ class Database:
                 async with self._driver.connection(in_transaction=in_transaction, budget=left) as connection:
                     result = await step(connection)
             except LostRace as error:
+                self._failures = 0
                 if attempt == MOST_ATTEMPTS or loop.time() >= deadline:
                     log.warning("database.lost_race", attempts=attempt)
                     raise DatabaseUnavailable from error
@@ -149,6 +156,10 @@ class Database:
                 self._failed(loop.time())
                 log.warning("database.gone", cause=str(error))
                 raise DatabaseUnavailable from error
+            except Exception:
+                # Whatever the step made of it, the database answered.
+                self._failures = 0
+                raise
             else:
                 self._failures = 0
                 return result

@@ -13,7 +13,9 @@ from auth_service.storage.schema import local_account, person
 PROVIDER = "local"
 
 _find = Statement(
-    sa.select(person.c.id, person.c.username, person.c.display_name, person.c.user_number, local_account.c.password_hash)
+    sa.select(
+        person.c.id, person.c.username, person.c.display_name, person.c.user_number, local_account.c.password_hash
+    )
     .join_from(local_account, person)
     .where(person.c.provider == PROVIDER, person.c.username == sa.bindparam("username"))
 )

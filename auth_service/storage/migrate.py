@@ -4,7 +4,8 @@ Several replicas may start at once: on PostgreSQL they take turns. A migration g
 time rather than queueing every reader behind itself.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,7 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from auth_service.storage.opening import parsed
+from auth_service.storage.postgres import dsn_of
 from auth_service.storage.schema import metadata
+from auth_service.storage.sqlite import make_private
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -24,7 +28,7 @@ _TURN = 0x61757468
 """The advisory lock that migrating replicas take turns by: `auth` in ASCII."""
 
 
-async def upgrade(url: sa.URL) -> None:
+async def upgrade(url: str | sa.URL) -> None:
     """Run every migration that the database lacks. Running it again does nothing."""
 
     def run(connection: sa.Connection) -> None:
@@ -35,7 +39,7 @@ async def upgrade(url: sa.URL) -> None:
     await _with_connection(url, run)
 
 
-async def check(url: sa.URL) -> None:
+async def check(url: str | sa.URL) -> None:
     """Raises alembic.util.CommandError if `schema.py` and the migrated tables differ."""
 
     def run(connection: sa.Connection) -> None:
@@ -46,7 +50,7 @@ async def check(url: sa.URL) -> None:
     await _with_connection(url, run)
 
 
-async def is_current(url: sa.URL) -> bool:
+async def is_current(url: str | sa.URL) -> bool:
     """Whether no migration is missing."""
 
     def run(connection: sa.Connection) -> bool:
@@ -58,19 +62,28 @@ async def is_current(url: sa.URL) -> bool:
     return await _with_connection(url, run)
 
 
+OUR_STAFF_CONSTRAINT = "uq_staff_user_number"
+
 HEAD = "0001"
 """The newest migration. A test holds that it is; it spares every start from importing Alembic."""
 
 
-async def _with_connection(url: sa.URL, run: Callable[[sa.Connection], T]) -> T:
+async def _with_connection(url: str | sa.URL, run: Callable[[sa.Connection], T]) -> T:
     """Run `run` in one transaction, which Alembic joins."""
+    url = parsed(url)
+    statements: tuple[str, ...]
     if url.get_backend_name() == "sqlite":
+        await asyncio.to_thread(make_private, Path(url.database or ""))
         engine = create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         statements = ("BEGIN IMMEDIATE",)
     else:
-        # Through PgBouncer prepared statements belong to whichever server connection came last: name none.
-        arguments = {"statement_cache_size": 0, "prepared_statement_name_func": lambda: ""}
-        engine = create_async_engine(url, poolclass=NullPool, connect_args=arguments)
+        arguments = {
+            "dsn": dsn_of(url),
+            # Through PgBouncer prepared statements belong to whichever server connection came last: name none.
+            "statement_cache_size": 0,
+            "prepared_statement_name_func": lambda: "",
+        }
+        engine = create_async_engine("postgresql+asyncpg://", poolclass=NullPool, connect_args=arguments)
         statements = (f"SELECT pg_advisory_xact_lock({_TURN})", f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
     try:
         async with engine.begin() as connection:
@@ -94,6 +107,10 @@ def _config(connection: sa.Connection) -> "Config":
     return config
 
 
-def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
-    """The database may hold other services' tables (row A20: ours was theirs); they are none of our business."""
-    return kind != "table" or name in metadata.tables
+def _is_ours(name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
+    """The database may hold other services' tables, and `staff` what its first owner added to it (row A20)."""
+    if kind == "table":
+        return name in metadata.tables
+    return (
+        kind not in ("index", "unique_constraint") or parents["table_name"] != "staff" or name == OUR_STAFF_CONSTRAINT
+    )

@@ -4,8 +4,8 @@ SQLAlchemy's own execution costs more than the query itself here (docs/decisions
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,9 +16,16 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from auth_service.storage.database import Connection, Gone, LostRace, Row, Statement, UniqueViolated
 
 CONNECT_WITHIN = timedelta(seconds=2)
+HANG_UP_WITHIN = timedelta(seconds=1)
 IDLE_CONNECTION_LIFETIME = timedelta(minutes=5)
 
-_LOST_RACE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+_LOST_RACE = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    # A migration changed the table since the statement was prepared; asyncpg has forgotten the statement by now.
+    asyncpg.InvalidCachedStatementError,
+)
 # Not InterfaceError as a whole: a wrong argument type is a defect of ours, and it is one of those.
 _GONE = (
     OSError,
@@ -49,23 +56,26 @@ class _Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no ty
 class PostgresConnection:
     """One asyncpg connection for one step."""
 
-    def __init__(self, connection: asyncpg.Connection, dialect: PGDialect_asyncpg) -> None:
+    def __init__(self, connection: asyncpg.Connection, dialect: sa.Dialect) -> None:
         self._connection = connection
         self._dialect = dialect
 
     async def rows(self, statement: Statement, **values: Any) -> Sequence[Row]:
         text, arguments = statement.positional(self._dialect, values)
-        rows: Sequence[Row] = await self._connection.fetch(text, *arguments)
+        with _told_apart(self._connection):
+            rows: Sequence[Row] = await self._connection.fetch(text, *arguments)
         return rows
 
     async def row(self, statement: Statement, **values: Any) -> Row | None:
         text, arguments = statement.positional(self._dialect, values)
-        row: Row | None = await self._connection.fetchrow(text, *arguments)
+        with _told_apart(self._connection):
+            row: Row | None = await self._connection.fetchrow(text, *arguments)
         return row
 
     async def run(self, statement: Statement, **values: Any) -> int:
         text, arguments = statement.positional(self._dialect, values)
-        tag: str = await self._connection.execute(text, *arguments)
+        with _told_apart(self._connection):
+            tag: str = await self._connection.execute(text, *arguments)
         count = tag.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
 
@@ -77,14 +87,10 @@ class Postgres:
     """
 
     def __init__(self, url: sa.URL, *, connections: int, caches_statements: bool) -> None:
-        self._dialect = PGDialect_asyncpg()
+        self._dialect: sa.Dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
+        self._caches_statements = caches_statements
         self._pool = asyncpg.create_pool(
-            host=url.host,
-            port=url.port or 5432,
-            user=url.username,
-            password=url.password,
-            database=url.database,
-            **{key: value for key, value in url.query.items() if key in ("ssl", "sslmode", "host")},
+            dsn_of(url),
             min_size=0,
             max_size=connections,
             max_inactive_connection_lifetime=IDLE_CONNECTION_LIFETIME.total_seconds(),
@@ -105,27 +111,22 @@ class Postgres:
         except (*_GONE, asyncpg.PostgresError) as error:
             raise Gone(type(error).__name__) from error
         # Cancelling a query waits for the server's consent, which a frozen server never gives. Hanging up needs none.
-        cut = loop.call_at(cut_at, connection.terminate)
+        cut = loop.call_at(cut_at, _hang_up, connection)
         try:
             step = PostgresConnection(connection, self._dialect)
-            if in_transaction:
-                async with connection.transaction():
+            with _told_apart(connection):
+                # PgBouncer may change the server between preparing a statement and running it, unless a transaction
+                # holds on to one.
+                if in_transaction or not self._caches_statements:
+                    async with connection.transaction():
+                        yield step
+                else:
                     yield step
-            else:
-                yield step
-        except asyncpg.UniqueViolationError as error:
-            raise UniqueViolated(error.constraint_name or "") from error
-        except _LOST_RACE as error:
-            raise LostRace(type(error).__name__) from error
-        except _GONE as error:
-            raise Gone(type(error).__name__) from error
-        except asyncpg.InterfaceError as error:
-            if connection.is_closed():
-                raise Gone("cut") from error
-            raise
         finally:
+            # What was committed stays committed, however the connection goes back; a broken one is thrown away.
+            with suppress(*_GONE, asyncpg.InterfaceError):
+                await self._pool.release(connection)
             cut.cancel()
-            await self._pool.release(connection)
 
     async def _open(self) -> None:
         if self._is_open:
@@ -143,4 +144,41 @@ class Postgres:
 
     async def close(self) -> None:
         if self._is_open:
-            self._pool.terminate()
+            # On a timeout the pool cuts what is left.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._pool.close(), HANG_UP_WITHIN.total_seconds())
+
+
+def dsn_of(url: sa.URL) -> str:
+    """`url` as asyncpg reads it: with libpq's words, of which SQLAlchemy spells `sslmode` as `ssl`."""
+    query = {"sslmode" if key == "ssl" else key: value for key, value in url.query.items()}
+    return url.set(drivername="postgresql", query=query).render_as_string(hide_password=False)
+
+
+@contextmanager
+def _told_apart(connection: asyncpg.Connection) -> Iterator[None]:
+    """asyncpg's errors as the three that a step knows."""
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        raise UniqueViolated(error.constraint_name or "") from error
+    except _LOST_RACE as error:
+        raise LostRace(type(error).__name__) from error
+    except _GONE as error:
+        raise Gone(type(error).__name__) from error
+    except asyncpg.InterfaceError as error:
+        if _is_closed(connection):
+            raise Gone("cut") from error
+        raise
+
+
+def _is_closed(connection: asyncpg.Connection) -> bool:
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True  # The pool takes a connection back as soon as it is cut, and then answers no question about it.
+
+
+def _hang_up(connection: asyncpg.Connection) -> None:
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()

@@ -17,7 +17,9 @@ OVERLAP = timedelta(seconds=10)
 
 _add = Statement(
     sa.insert(revocation)
-    .values(session_id=sa.bindparam("session_id"), revoked_at=sa.bindparam("now"), expires_at=sa.bindparam("expires_at"))
+    .values(
+        session_id=sa.bindparam("session_id"), revoked_at=sa.bindparam("now"), expires_at=sa.bindparam("expires_at")
+    )
     .inline()
 )
 _since = Statement(
@@ -28,7 +30,9 @@ _since = Statement(
 _sweep = Statement(
     sa.delete(revocation).where(
         revocation.c.id.in_(
-            sa.select(revocation.c.id).where(revocation.c.expires_at < sa.bindparam("before")).limit(sa.bindparam("most"))
+            sa.select(revocation.c.id)
+            .where(revocation.c.expires_at < sa.bindparam("before"))
+            .limit(sa.bindparam("most"))
         )
     )
 )

@@ -13,7 +13,11 @@ from auth_service.storage.schema import person, session
 
 _add = Statement(
     sa.insert(session).values(
-        {column.name: sa.bindparam(column.name) for column in session.c if column.name not in ("ended_at", "end_reason")}
+        {
+            column.name: sa.bindparam(column.name)
+            for column in session.c
+            if column.name not in ("ended_at", "end_reason")
+        }
     )
 )
 _find = Statement(

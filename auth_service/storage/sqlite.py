@@ -2,8 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,11 @@ BUSY_TIMEOUT = timedelta(milliseconds=500)
 """How long SQLite waits for another process, such as the command line, before a step counts as a lost race."""
 
 
+_UNIQUE_VIOLATED = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+_LOST_RACE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_GONE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+
+
 class UnsafeFile(Exception):
     """The database file may be read by others."""
 
@@ -29,15 +34,18 @@ class SqliteConnection:
         self._connection = connection
 
     async def rows(self, statement: Statement, **values: Any) -> Sequence[Row]:
-        result = await self._connection.execute(statement.executable, values)
+        with _told_apart():
+            result = await self._connection.execute(statement.executable, values)
         return result.mappings().all()
 
     async def row(self, statement: Statement, **values: Any) -> Row | None:
-        result = await self._connection.execute(statement.executable, values)
+        with _told_apart():
+            result = await self._connection.execute(statement.executable, values)
         return result.mappings().first()
 
     async def run(self, statement: Statement, **values: Any) -> int:
-        result = await self._connection.execute(statement.executable, values)
+        with _told_apart():
+            result = await self._connection.execute(statement.executable, values)
         return result.rowcount
 
 
@@ -64,30 +72,27 @@ class Sqlite:
         except TimeoutError as error:
             raise Gone("other steps took too long") from error
         try:
-            connection = await self._opened()
-            if not in_transaction:
-                yield SqliteConnection(connection)
-                return
-            # Taking the write lock first means that a transaction never finds, halfway, that another one was faster.
-            await connection.exec_driver_sql("BEGIN IMMEDIATE")
-            try:
-                yield SqliteConnection(connection)
-                await connection.exec_driver_sql("COMMIT")
-            except BaseException:
-                # A full disk makes SQLite roll back by itself; then there is nothing left to roll back.
-                with suppress(sa.exc.OperationalError):
-                    await connection.exec_driver_sql("ROLLBACK")
-                raise
-        except sa.exc.IntegrityError as error:
-            raise UniqueViolated(str(error.orig)) from error
-        except sa.exc.OperationalError as error:
-            raise _what_went_wrong(error) from error
+            with _told_apart():
+                connection = await self._opened()
+                if not in_transaction:
+                    yield SqliteConnection(connection)
+                    return
+                # Taking the write lock first means that a transaction never finds, halfway, that another was faster.
+                await connection.exec_driver_sql("BEGIN IMMEDIATE")
+                try:
+                    yield SqliteConnection(connection)
+                    await connection.exec_driver_sql("COMMIT")
+                except BaseException:
+                    # A full disk makes SQLite roll back by itself; then there is nothing left to roll back.
+                    with suppress(sa.exc.OperationalError):
+                        await connection.exec_driver_sql("ROLLBACK")
+                    raise
         finally:
             self._turn.release()
 
     async def _opened(self) -> AsyncConnection:
         if self._connection is None:
-            await asyncio.to_thread(_make_private, self._path)
+            await asyncio.to_thread(make_private, self._path)
             self._connection = await self._engine.connect()
         return self._connection
 
@@ -108,19 +113,27 @@ def _configure(connection: Any, _record: object) -> None:
     cursor.close()
 
 
-def _make_private(path: Path) -> None:
-    """Raises UnsafeFile."""
+def make_private(path: Path) -> None:
+    """Make the file if there is none, for its owner alone. Raises UnsafeFile if others may read the one there is."""
     path.touch(mode=0o600, exist_ok=True)
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
         raise UnsafeFile(f"{path} has mode {mode:04o}, expected 0600: it holds sealed keys and password hashes")
 
 
-def _what_went_wrong(error: sa.exc.OperationalError) -> Exception:
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    primary = code & 0xFF if code is not None else None
-    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return LostRace("SQLITE_BUSY")
-    if primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
-        return Gone(getattr(error.orig, "sqlite_errorname", "SQLITE"))
-    return error
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """SQLite's errors as the three that a step knows."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        code = getattr(error.orig, "sqlite_errorcode", 0)
+        name = getattr(error.orig, "sqlite_errorname", "")
+        if code in _UNIQUE_VIOLATED:
+            raise UniqueViolated(str(error.orig)) from error
+        # The lower byte is the kind, the rest of the code says more.
+        if code & 0xFF in _LOST_RACE:
+            raise LostRace(name) from error
+        if code & 0xFF in _GONE:
+            raise Gone(name) from error
+        raise

@@ -126,10 +126,10 @@ def _take_over_staff() -> None:
     # A number that is listed twice, or a row without one, says nothing that the first row does not.
     op.execute("DELETE FROM staff WHERE user_number IS NULL")
     op.execute("DELETE FROM staff WHERE id NOT IN (SELECT min(id) FROM staff GROUP BY user_number)")
-    unique = {tuple(each["column_names"]) for each in sa.inspect(connection).get_unique_constraints("staff")}
+    unique = {each["name"] for each in sa.inspect(connection).get_unique_constraints("staff")}
     with op.batch_alter_table("staff") as staff:
         staff.alter_column("user_number", existing_type=sa.Integer(), type_=sa.BigInteger(), nullable=False)
-        if ("user_number",) not in unique:
+        if "uq_staff_user_number" not in unique:
             staff.create_unique_constraint("uq_staff_user_number", ["user_number"])
 
 

@@ -1,0 +1,70 @@
+"""Real databases for every suite: each test gets a fresh one, migrated, of both kinds."""
+
+import asyncio
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from auth_service.storage import migrate
+from auth_service.storage.database import Database
+from auth_service.storage.opening import open_database
+from tests.support.postgres import Postgres
+
+BUDGET = timedelta(seconds=5)
+_TEMPLATE = "migrated"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One cluster for the whole run. Where none starts the run fails, and says what the server said."""
+    with Postgres() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def migrated_postgres(postgres: Postgres) -> Postgres:
+    await postgres.create_database(_TEMPLATE)
+    await migrate.upgrade(postgres.url(_TEMPLATE))
+    return postgres
+
+
+@pytest.fixture(scope="session")
+async def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    await migrate.upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+async def postgres_url(migrated_postgres: Postgres) -> AsyncIterator[str]:
+    """A migrated database of its own, dropped afterwards."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    await migrated_postgres.create_database(name, template=_TEMPLATE)
+    yield migrated_postgres.url(name)
+    await migrated_postgres.drop_database(name)
+
+
+@pytest.fixture
+async def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """A migrated database of its own, mode 0600."""
+    path = tmp_path / "auth.db"
+    await asyncio.to_thread(shutil.copy, migrated_sqlite, path)
+    return f"sqlite+aiosqlite:///{path}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The test runs once on each kind."""
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+    return url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = open_database(database_url, budget=BUDGET)
+    yield opened
+    await opened.close()

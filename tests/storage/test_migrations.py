@@ -1,0 +1,119 @@
+"""Migrations on both databases: what they lead to, and the `staff` table of the service before us (row A20)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from auth_service.storage import migrate, staff
+from auth_service.storage.opening import open_database, parsed
+from tests.conftest import BUDGET
+from tests.support.pgbouncer import PgBouncer, available
+from tests.support.postgres import Postgres
+
+
+@pytest.fixture
+async def empty_postgres_url(postgres: Postgres, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    await postgres.create_database(request.node.name)
+    yield f"{postgres.url()}".removesuffix("postgres") + request.node.name
+    await postgres.drop_database(request.node.name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    url: str = request.getfixturevalue("empty_postgres_url")
+    return url
+
+
+async def test_migrating_twice_leads_to_the_tables_of_the_schema(empty_url: str) -> None:
+    assert not await migrate.is_current(empty_url)
+
+    await migrate.upgrade(empty_url)
+    await migrate.upgrade(empty_url)
+
+    assert await migrate.is_current(empty_url)
+    await migrate.check(empty_url)
+
+
+def test_head_is_alembics_head() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+
+    assert ScriptDirectory.from_config(config).get_heads() == [migrate.HEAD]
+
+
+async def test_replicas_that_migrate_at_once_take_turns(empty_url: str) -> None:
+    await asyncio.gather(*(migrate.upgrade(empty_url) for _ in range(4)))
+
+    await migrate.check(empty_url)
+
+
+_LEGACY = """
+    CREATE TABLE staff (id SERIAL PRIMARY KEY, user_number INTEGER {constraint});
+    CREATE INDEX ix_staff_id ON staff (id);
+    CREATE TABLE reduction (id SERIAL PRIMARY KEY, staff_id INTEGER REFERENCES staff (id));
+    INSERT INTO staff (user_number) VALUES (12), (7), (2147483647){rest};
+"""
+
+
+@pytest.mark.parametrize(
+    ("constraint", "rest"),
+    [("", ", (12), (NULL), (7)"), ("UNIQUE", ""), ("NOT NULL UNIQUE", "")],
+    ids=["as it was", "unique", "unique and not null"],
+)
+async def test_the_staff_of_the_service_before_us_is_taken_over(postgres: Postgres, constraint: str, rest: str) -> None:
+    await postgres.drop_database("fia")
+    await postgres.create_database("fia")
+    legacy = await asyncpg.connect(postgres.dsn("fia"))
+    await legacy.execute(_LEGACY.format(constraint=constraint, rest=rest))
+
+    await migrate.upgrade(postgres.url("fia"))
+
+    await migrate.check(postgres.url("fia"))
+    # What had been there first is kept, with its number, and others' tables still point at it.
+    kept = [tuple(row) for row in await legacy.fetch("SELECT id, user_number FROM staff ORDER BY id")]
+    assert kept == [(1, 12), (2, 7), (3, 2147483647)]
+    await legacy.execute("INSERT INTO reduction (staff_id) VALUES (2)")
+    database = open_database(postgres.url("fia"), budget=BUDGET)
+    assert await database.autocommit(lambda connection: staff.add(connection, 2**40))
+    assert not await database.autocommit(lambda connection: staff.add(connection, 12))
+    assert await database.autocommit(staff.listed) == (7, 12, 2147483647, 2**40)
+    await database.close()
+    await legacy.close()
+    await postgres.drop_database("fia")
+
+
+async def test_a_migration_that_cannot_have_its_lock_gives_up_and_leaves_nothing(
+    postgres: Postgres, empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "LOCK_TIMEOUT", "50ms")
+    name = str(parsed(empty_postgres_url).database)
+    legacy = await asyncpg.connect(postgres.dsn(name))
+    await legacy.execute("CREATE TABLE staff (id SERIAL PRIMARY KEY, user_number INTEGER)")
+    async with legacy.transaction():
+        await legacy.execute("LOCK TABLE staff")
+
+        with pytest.raises(Exception, match="lock timeout"):
+            await migrate.upgrade(empty_postgres_url)
+
+    assert await legacy.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 1
+    await migrate.upgrade(empty_postgres_url)
+    await legacy.close()
+
+
+@pytest.mark.skipif(not available(), reason=available().reason)
+async def test_migrations_run_through_a_transaction_pooling_pgbouncer(
+    postgres: Postgres, empty_postgres_url: str
+) -> None:
+    with PgBouncer(postgres, pool_size=2) as pooled:
+        url = pooled.url(str(parsed(empty_postgres_url).database))
+
+        await asyncio.gather(migrate.upgrade(url), migrate.upgrade(url))
+
+        await migrate.check(url)
