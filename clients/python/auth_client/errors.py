@@ -10,7 +10,8 @@
     └── AuthError               the identity service refused a call (`auth_client.aio`)
 
 `TokenRefused.reason` is stable and meant for logs and metrics: malformed, too_large, header, algorithm, typ, crit,
-unknown_key, signature, issuer, audience, claim, not_yet_valid, expired, revoked. No message ever contains the token.
+unknown_key, revoked_key, signature, issuer, audience, claim, not_yet_valid, expired, revoked. No message ever contains
+the token.
 """
 
 from typing import ClassVar
@@ -41,7 +42,7 @@ class TokenExpired(TokenRefused):
 
 
 class TokenRevoked(TokenRefused):
-    """Genuine and in time, but its session was ended. Sign in again."""
+    """Its session was ended, or its signing key was withdrawn for cause. Refresh or sign in again."""
 
     code = "TOKEN_REVOKED"
 
