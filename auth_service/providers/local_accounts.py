@@ -3,12 +3,16 @@
 from datetime import datetime
 from uuid import UUID
 
-from auth_service.domain.errors import BadCredentials, DatabaseUnavailable, ProviderUnavailable
+import structlog
+
+from auth_service.domain.errors import BadCredentials, DatabaseUnavailable, Overloaded, ProviderUnavailable
 from auth_service.domain.people import Identity, Person
-from auth_service.providers.password_hashing import PasswordHashing
+from auth_service.providers.password_hashing import PasswordHashing, UnreadableHash
 from auth_service.storage import local_accounts, people
 from auth_service.storage.database import Connection, Database
 from auth_service.storage.local_accounts import PROVIDER, LocalAccount
+
+log = structlog.get_logger()
 
 
 class LocalAccounts:
@@ -29,7 +33,7 @@ class LocalAccounts:
         if account is None:
             await self._hashing.verify_nobody(password)
             raise BadCredentials
-        if not await self._hashing.verify(account.password_hash, password):
+        if not await self._matches(account, password):
             raise BadCredentials
         await self._keep_up(account, password)
         return Identity(
@@ -63,12 +67,25 @@ class LocalAccounts:
     async def close(self) -> None:
         await self._hashing.close()
 
+    async def _matches(self, account: LocalAccount, password: str) -> bool:
+        try:
+            return await self._hashing.verify(account.password_hash, password)
+        except UnreadableHash:
+            log.error("local_accounts.unreadable_hash", person=str(account.person_id))
+            return False
+
     async def _keep_up(self, account: LocalAccount, password: str) -> None:
-        """Hash the password again if today's parameters are other than those that it was hashed with."""
+        """Hash the password again if today's parameters are other than those that it was hashed with.
+
+        The next sign-in does it where this one cannot: nobody is turned away for it.
+        """
         old = account.password_hash
         if not self._hashing.needs_rehash(old):
             return
-        new = await self._hashing.hash(password)
-        await self._database.autocommit(
-            lambda connection: local_accounts.replace_hash(connection, account.person_id, old=old, new=new)
-        )
+        try:
+            new = await self._hashing.hash(password)
+            await self._database.autocommit(
+                lambda connection: local_accounts.replace_hash(connection, account.person_id, old=old, new=new)
+            )
+        except (Overloaded, DatabaseUnavailable) as error:
+            log.warning("local_accounts.not_rehashed", person=str(account.person_id), cause=error.reason)
