@@ -97,7 +97,9 @@ class HttpJwks:
             now = self._clock()
             if self._is_closed or now < self._next_ask(now):
                 return False
-            self._asked_at = now
+            # The first fetch is on nobody's account: a key published just after it may still be asked for.
+            if self._is_trusted(now):
+                self._asked_at = now
         await self.refresh()
         return self._error is None
 
