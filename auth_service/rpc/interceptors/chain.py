@@ -4,7 +4,7 @@ One gRPC interceptor, not one each: gRPC asks every interceptor anew on every ca
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -13,8 +13,8 @@ from auth_service.rpc.call import Context, Handler, Interceptor
 from auth_service.rpc.errors import MalformedMessage
 
 _MALFORMED = object()
-_MethodHandler = grpc.RpcMethodHandler[Any, Any]
-_Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[_MethodHandler | None]]
+_MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+_Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[_MethodHandler | None]]"
 
 
 class Chain(grpc.aio.ServerInterceptor):
@@ -26,7 +26,7 @@ class Chain(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self, continuation: _Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> _MethodHandler | None:
+    ) -> "_MethodHandler | None":
         method = handler_call_details.method
         wrapped = self._wrapped.get(method)
         if wrapped is not None:
