@@ -1,5 +1,6 @@
 """Who people are, in our words, whatever the provider calls them."""
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ LONGEST_USERNAME = 255
 LONGEST_PASSWORD = 1024
 GREATEST_USER_NUMBER = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly; user numbers travel in tokens."""
+_ROLE = re.compile(r"[a-z][a-z0-9._:-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,13 @@ def normalised_password(text: str) -> str:
     if any(character == "\0" or unicodedata.category(character) == "Cs" for character in password):
         raise InvalidInput(FieldViolation("password", "expected UTF-8 without NUL"))
     return password
+
+
+def valid_role(name: str) -> str:
+    """`name` itself: one word, which no list of roles can be mistaken for. Raises InvalidInput."""
+    if not _ROLE.fullmatch(name):
+        raise InvalidInput(FieldViolation("role", "expected a lower-case word of up to 64 of a-z 0-9 . _ : -"))
+    return name
 
 
 def _nfc(text: str, *, longest: int) -> str:

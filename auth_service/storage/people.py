@@ -8,12 +8,13 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from auth_service.domain.people import Identity, Person
+from auth_service.domain.people import Identity, Person, valid_role
 from auth_service.storage.database import Connection, Row, Statement
 from auth_service.storage.schema import person, person_role, staff
 
 _granted_roles = (
-    sa.select(sa.func.aggregate_strings(person_role.c.role, ","))
+    # A literal: SQLAlchemy inserts a bound separator only when it executes, which on PostgreSQL it does not.
+    sa.select(sa.func.aggregate_strings(person_role.c.role, sa.literal_column("','")))
     .where(person_role.c.person_id == person.c.id)
     .correlate(person)
     .scalar_subquery()
@@ -90,8 +91,8 @@ async def set_provider_roles(connection: Connection, person_id: UUID, roles: Ite
 
 
 async def grant(connection: Connection, person_id: UUID, role: str) -> None:
-    """Give a person a role that no provider tells of. Twice is fine."""
-    await connection.run(_grant, person_id=person_id, role=role)
+    """Give a person a role that no provider tells of. Twice is fine. Raises InvalidInput."""
+    await connection.run(_grant, person_id=person_id, role=valid_role(role))
 
 
 def person_of(row: Row) -> Person:

@@ -13,6 +13,10 @@ from auth_service.storage.sqlite import UnsafeFile
 from tests.conftest import BUDGET
 
 
+def modes(folder: Path) -> set[int]:
+    return {stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()}
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
@@ -34,7 +38,7 @@ def test_an_address_gets_the_drivers_of_this_service(given: str, expected: str) 
     ],
 )  # fmt: skip
 def test_another_address_is_refused_without_repeating_its_password(given: str) -> None:
-    with pytest.raises(ValueError, match="^database address: expected") as refused:
+    with pytest.raises(ValueError, match=r"^database address: expected") as refused:
         open_database(given, budget=BUDGET)
 
     assert "s3cret" not in str(refused.value)
@@ -66,10 +70,10 @@ async def test_a_migrated_sqlite_file_is_private_from_the_start(tmp_path: Path) 
 
     await migrate.upgrade(f"sqlite:///{path}")
 
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert modes(tmp_path) == {0o600}
     database = open_database(f"sqlite:///{path}", budget=BUDGET)
     await database.transaction(lambda connection: staff.add(connection, 1))
-    assert {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()} == {0o600}
+    assert modes(tmp_path) == {0o600}
     await database.close()
 
 
