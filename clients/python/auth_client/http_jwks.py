@@ -182,13 +182,22 @@ class HttpJwks:
         # Imported here, because that takes longer than all the rest, and a fixed key set needs none of it.
         import aiohttp
 
+        async def once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+            try:
+                return await handler(request)
+            except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+                # Of these two aiohttp would make a second request, which doubles what a failing endpoint gets.
+                raise aiohttp.ClientConnectionError(str(error)) from error
+
         # A session per fetch: one every few minutes has no use for kept connections, and cookies must not stick.
         # Uncompressed, so that the size limit means what it says.
         headers = {"Accept": "application/jwk-set+json, application/json", "Accept-Encoding": "identity"}
         if self._keys is not None and self._keys.version:
             headers["If-None-Match"] = self._keys.version
         async with (
-            aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()) as session,
+            aiohttp.ClientSession(
+                auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), middlewares=(once,)
+            ) as session,
             session.get(self._url, headers=headers, allow_redirects=False, ssl=self._ssl or True) as reply,
         ):
             life = _life(reply.headers.get("Cache-Control", ""), reply.headers.get("Age", ""), self._usual)
