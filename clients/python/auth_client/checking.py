@@ -22,9 +22,9 @@ from .token import VerifiedToken
 LARGEST_TOKEN = 8192
 _LARGEST_HEADER = 1024
 
-# Parameters that would bring in a key from outside, another payload encoding, or encryption. None is ever honoured,
-# and a token of ours never carries one.
-_FOREIGN = frozenset({"jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256", "b64", "zip", "enc"})
+# Parameters that would bring in a key from outside, another kind or encoding of payload, or encryption. None is ever
+# honoured, and a token of ours never carries one.
+_FOREIGN = frozenset({"jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256", "b64", "cty", "zip", "enc"})
 _TYPES = frozenset({"at+jwt", "application/at+jwt"})
 _DOT = ord(".")
 _PADDING = PKCS1v15()
