@@ -6,6 +6,7 @@ BIN    := $(VENV)/bin
 PROTOS := $(wildcard protos/auth_api/v1/*.proto)
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCAL  := -e protos -e clients/python -e .
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format lint types contracts generated protos drills bench bench-plot lock wheels clean
@@ -43,7 +44,8 @@ generated: protos ## Check that the generated code is that of the protos
 
 protos: $(VENV)/.dev ## Generate code from the protos
 	@$(BIN)/python -m grpc_tools.protoc -I protos --python_out=protos --mypy_out=quiet:protos --grpc_python_out=protos \
-	  --mypy_grpc_out=quiet,async_only:protos --grpclib_python_out=protos $(PROTOS)
+	  --mypy_grpc_out=quiet:protos --grpclib_python_out=protos \
+	  --include_source_info --descriptor_set_out=protos/auth_api/descriptors.binpb $(PROTOS)
 
 drills: $(VENV)/.dev ## Break a running service on purpose; prints a figure for each drill
 	@$(BIN)/python -m tests.drills
