@@ -1,5 +1,7 @@
 """The cache of verified tokens: it saves the signature check and nothing else."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from auth_client import FixedKeys, TokenExpired, TokenInvalid, TokenRefused, TokenRevoked
 
@@ -115,3 +117,14 @@ def test_refused_tokens_are_not_remembered() -> None:
     assert checker.verify_now(good)
     with pytest.raises(TokenRefused):
         checker.verify_now(forged)
+
+
+def test_threads_may_share_a_verifier() -> None:
+    checker = verifier(cache_size=2)
+    texts = {str(number): token(jti=str(number)) for number in range(6)}
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda number: checker.verify_now(texts[str(number % 6)]).token_id, range(3000)))
+
+    assert found == [str(number % 6) for number in range(3000)]
+    assert len(checker._cache) <= 2

@@ -143,9 +143,8 @@ class HttpJwks:
 
     def _next_ask(self, now: float) -> float:
         """When an unknown kid, or a verifier without keys, may next cause a fetch."""
-        if self._is_trusted(now):
-            return self._asked_at + self._cool_down
-        return self._tried_at + self._back_off(now) if self._failures else now
+        after_failure = self._tried_at + self._back_off(now) if self._failures else now
+        return max(after_failure, self._asked_at + self._cool_down) if self._is_trusted(now) else after_failure
 
     def _is_fetching(self) -> bool:
         # A task of a loop that was closed meanwhile will never be done.
@@ -171,7 +170,9 @@ class HttpJwks:
 
     def _plan(self) -> None:
         """Set the timer for the next fetch; spread, so that a fleet does not ask in step."""
-        wait = self._back_off(self._clock()) if self._failures else self._life * 0.8
+        now = self._clock()
+        # From the start of the try, so that an endpoint that hangs until the timeout is not noticed later to be back.
+        wait = max(0, self._tried_at + self._back_off(now) - now) if self._failures else self._life * 0.8
         if self._timer is not None:
             self._timer.cancel()
         call_later = self._call_later or asyncio.get_running_loop().call_later
