@@ -14,7 +14,7 @@ from auth_service.storage.schema import person, person_role, staff
 
 _granted_roles = (
     # A literal: SQLAlchemy inserts a bound separator only when it executes, which on PostgreSQL it does not.
-    sa.select(sa.func.aggregate_strings(person_role.c.role, sa.literal_column("','")))
+    sa.select(sa.func.aggregate_strings(person_role.c.role, sa.literal_column("','")))  # type: ignore[arg-type]  # a str by its annotation, any expression by its documentation
     .where(person_role.c.person_id == person.c.id)
     .correlate(person)
     .scalar_subquery()

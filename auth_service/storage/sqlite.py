@@ -17,7 +17,7 @@ from auth_service.storage.database import Connection, Gone, LostRace, Row, State
 BUSY_TIMEOUT = timedelta(milliseconds=500)
 """How long SQLite waits for another process, such as the command line, before a step counts as a lost race."""
 
-
+_PRAGMAS = ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON")
 _UNIQUE_VIOLATED = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 _LOST_RACE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _GONE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
@@ -60,7 +60,6 @@ class Sqlite:
             isolation_level="AUTOCOMMIT",
             connect_args={"timeout": BUSY_TIMEOUT.total_seconds()},
         )
-        sa.event.listen(self._engine.sync_engine, "connect", _configure)
         self._connection: AsyncConnection | None = None
         self._turn = asyncio.Lock()
 
@@ -93,7 +92,16 @@ class Sqlite:
     async def _opened(self) -> AsyncConnection:
         if self._connection is None:
             await asyncio.to_thread(make_private, self._path)
-            self._connection = await self._engine.connect()
+            connection = await self._engine.connect()
+            try:
+                for pragma in _PRAGMAS:
+                    await connection.exec_driver_sql(f"PRAGMA {pragma}")
+            except BaseException:
+                # Turning to WAL needs the file for a moment, and another process may hold it.
+                await connection.close()
+                await self._engine.dispose()
+                raise
+            self._connection = connection
         return self._connection
 
     async def now(self, connection: Connection) -> datetime:
@@ -104,13 +112,6 @@ class Sqlite:
         if self._connection is not None:
             await self._connection.close()
         await self._engine.dispose()
-
-
-def _configure(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
 
 
 def make_private(path: Path) -> None:

@@ -1,5 +1,6 @@
 """From an address to a door, and what is refused as an address."""
 
+import asyncio
 import stat
 from pathlib import Path
 
@@ -78,7 +79,7 @@ async def test_a_migrated_sqlite_file_is_private_from_the_start(tmp_path: Path) 
 
 
 async def test_a_sqlite_file_that_others_may_read_is_refused(sqlite_url: str) -> None:
-    Path(parsed(sqlite_url).database or "").chmod(0o640)
+    await asyncio.to_thread(Path(parsed(sqlite_url).database or "").chmod, 0o640)
     database = open_database(sqlite_url, budget=BUDGET)
 
     with pytest.raises(UnsafeFile, match="mode 0640, expected 0600"):

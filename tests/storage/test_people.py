@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
@@ -86,7 +87,7 @@ async def test_first_sign_ins_at_once_make_one_person(database_url: str) -> None
 async def test_granted_roles_and_the_staff_table_show(database: Database) -> None:
     person = await remembered(database)
     for role in ("admin", "beamline.operator", "admin"):
-        await database.autocommit(lambda connection, role=role: people.grant(connection, person.id, role))  # type: ignore[misc]  # mypy infers no type for defaults
+        await database.autocommit(partial(people.grant, person_id=person.id, role=role))
     await database.autocommit(lambda connection: staff.add(connection, 17))
 
     person = await remembered(database)
@@ -169,9 +170,7 @@ async def test_signing_in_to_a_local_account_finds_the_person_made_with_it(datab
 async def test_a_hash_is_renewed_unless_the_password_was_changed_meanwhile(database: Database) -> None:
     person_id = await database.transaction(add)
     for old, new in (("$argon2id$1", "$argon2id$2"), ("$argon2id$1", "$argon2id$3")):
-        await database.autocommit(
-            lambda connection, old=old, new=new: local_accounts.replace_hash(connection, person_id, old=old, new=new)  # type: ignore[misc]  # mypy infers no type for defaults
-        )
+        await database.autocommit(partial(local_accounts.replace_hash, person_id=person_id, old=old, new=new))
 
     found = await database.autocommit(lambda connection: local_accounts.find(connection, "ada"))
     assert found is not None

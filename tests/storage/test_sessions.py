@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -52,12 +53,12 @@ async def test_of_fifty_rivals_exactly_one_spends_a_generation(database_url: str
 
             outcomes = await all_at_once(
                 databases,
-                lambda connection, successor=successor: sessions.rotate(connection, successor),  # type: ignore[misc]  # mypy infers no type for defaults
+                partial(sessions.rotate, successor=successor),
                 times=50,
             )
 
             assert sorted(map(bool, outcomes)) == [False] * 49 + [True]
-            found = await databases[-1].autocommit(lambda connection: sessions.find(connection, session.id))
+            found = await databases[-1].autocommit(partial(sessions.find, session_id=session.id))
             assert found is not None
             session = found[0]
             assert session == successor
@@ -67,12 +68,11 @@ async def test_rivals_without_a_transaction_of_their_own_have_one_winner_too(dat
     async with replicas(database_url, 3) as databases:
         session, _ = await signed_in(databases[0])
 
-        outcomes = await asyncio.gather(
-            *(
-                databases[number % 3].autocommit(lambda connection: sessions.rotate(connection, successor_of(session)))
-                for number in range(50)
-            )
-        )
+        async def spend(number: int) -> bool:
+            successor = successor_of(session)
+            return await databases[number % 3].autocommit(lambda connection: sessions.rotate(connection, successor))
+
+        outcomes = await asyncio.gather(*map(spend, range(50)))
 
         assert outcomes.count(True) == 1
 
@@ -108,7 +108,7 @@ async def test_revocations_are_told_from_a_moment_on_while_they_matter_and_then_
     minute = timedelta(minutes=1)
     made = [Revocation(uuid4(), NOON + age * minute, NOON + (age + 10) * minute) for age in range(4)]
     for each in made:
-        await database.transaction(lambda connection, each=each: revocations.add(connection, each))  # type: ignore[misc]  # mypy infers no type for defaults
+        await database.transaction(partial(revocations.add, new=each))
 
     async def since(connection: Connection) -> tuple[Revocation, ...]:
         return await revocations.since(connection, NOON + minute, now=NOON + 11 * minute)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, timedelta, timezone
+from functools import partial
 
 import pytest
 
@@ -117,8 +118,6 @@ async def test_a_promotion_never_stumbles_over_the_order_of_its_rows(database: D
         else:
             bad = ring.active if change == "revoke the active" else ring.standby
             new = keys.without(ring, bad.kid, fresh=standby(), now=NOON)
-        await database.transaction(
-            lambda connection, old=ring, new=new: signing_keys.swap(connection, old=old, new=new)  # type: ignore[misc]  # mypy infers no type for defaults
-        )
+        await database.transaction(partial(signing_keys.swap, old=ring, new=new))
         ring = await database.autocommit(signing_keys.read)
         assert {key.kid: key for key in ring.keys} == {key.kid: key for key in new.keys}
