@@ -18,7 +18,7 @@ from joserfc import jwt as joserfc_jwt
 from joserfc.jwk import RSAKey
 
 ISSUER, AUDIENCE, KID = "https://auth.facility.example", "facility", "xPnN2Vb0hKpYp4sMtmGqnH5E4dY0tVgqRkT1oJw3c9A"
-ROUNDS, CALLS = 15, 300
+ROUNDS, CALLS = 40, 150
 
 
 def _number(value: int) -> str:
