@@ -8,7 +8,9 @@ import getpass
 import json
 import os
 import signal
+import ssl
 import sys
+import urllib.request
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
@@ -24,7 +26,7 @@ from auth_service.domain.errors import AuthError
 from auth_service.domain.keys import is_published_ahead
 from auth_service.domain.sealing import SealBroken
 from auth_service.providers.local_accounts import LocalAccounts
-from auth_service.settings import Settings, SettingsRefused
+from auth_service.settings import Address, Settings, SettingsRefused
 from auth_service.storage import migrate as migrations
 from auth_service.storage import staff as staff_rows
 from auth_service.storage.sqlite import UnsafeFile
@@ -76,6 +78,22 @@ def config(*, as_json: Json = False) -> None:
         return
     for name, value, meaning in rows:
         print(f"{name:<32} {value:<40} {meaning}")
+
+
+@cli.command
+def health() -> None:
+    """Ask the service on this machine whether it is alive: for a container's health check."""
+    settings = _settings()
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http_address.host, settings.http_address.host)  # noqa: S104 -- compared with, not bound to
+    scheme = "https" if settings.tls_certificate_file else "http"
+    address = f"{scheme}://{Address(host, settings.http_address.port)}/healthz"
+    # The certificate is for our public name, and this is our own loopback.
+    tls = ssl._create_unverified_context()  # noqa: S323 -- see above
+    try:
+        with urllib.request.urlopen(address, timeout=2, context=tls) as answer:  # noqa: S310 -- http or https, see above
+            print(answer.read().decode().strip())
+    except OSError as error:
+        _fail(f"{address} does not answer: {error}")
 
 
 @keys.command(name="list")

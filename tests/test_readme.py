@@ -1,9 +1,10 @@
 """Every command in the README works, and prints what the README says it prints.
 
-The console session is typed, line by line, into one shell beside a service that `auth-service serve` started; the Python
-example is run as it stands. `…` in the README stands for what differs each time.
+The console session is typed, line by line, into one shell beside a service that `auth-service serve` started; the
+Python example is run as it stands. `…` in the README stands for what differs each time.
 """
 
+import asyncio
 import os
 import re
 import shutil
@@ -80,11 +81,12 @@ async def test_the_python_example_greets_the_person(service: ServiceProcess) -> 
         asyncio.run(main(sys.argv[1]))
     """)
 
-    ran = subprocess.run(
-        [sys.executable, "-c", script, pair.access_token], capture_output=True, text=True, timeout=30, check=False
+    ran = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, pair.access_token, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
+    stdout, stderr = await ran.communicate()
 
-    assert ran.stdout == "hello user1001 ('user',)\n", ran.stderr
+    assert stdout == b"hello user1001 ('user',)\n", stderr
 
 
 def test_every_command_of_the_table_exists(capsys: pytest.CaptureFixture[str]) -> None:
