@@ -157,7 +157,9 @@ class Postgres:
 
     async def create_database(self, name: str, template: str | None = None) -> None:
         """A copy of `template`, to which nobody may be connected at the time."""
-        await self._execute(f"CREATE DATABASE {_quoted(name)} TEMPLATE {_quoted(template or 'template1')}")
+        # Copying the files takes half as long as copying the blocks through the log, which is the default.
+        copied = f"TEMPLATE {_quoted(template or 'template1')} STRATEGY FILE_COPY"
+        await self._execute(f"CREATE DATABASE {_quoted(name)} {copied}")
 
     async def drop_database(self, name: str) -> None:
         """Closes the connections that are still open to it; content if there is no such database."""
