@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PROTOS := $(wildcard protos/auth_api/v1/*.proto)
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-LOCAL  := -e protos -e clients/python -e .
+LOCAL  := -e ./protos -e ./clients/python -e .
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -29,6 +29,7 @@ format: $(VENV)/.dev ## Check the format
 lint: $(VENV)/.dev ## Lint Python and protobuf
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/buf lint protos
+	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint Dockerfile; else echo "left out: linting the Dockerfile, no hadolint here"; fi
 	@tag=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null) && \
 	  $(BIN)/buf breaking protos --against ".git#tag=$$tag,subdir=protos" || \
 	  { [ -z "$$tag" ] && echo "buf breaking: left out, there is no release tag yet"; }
@@ -64,7 +65,7 @@ lock: $(VENV)/.dev ## Resolve the requirements anew, with hashes and without add
 	    --no-emit-index-url --no-emit-find-links --no-header --quiet; done
 
 wheels: $(VENV)/.dev ## Build the three distributions into dist/
-	@for each in protos clients/python .; do $(PIP) wheel --no-deps --no-build-isolation -w dist $$each; done
+	@for each in ./protos ./clients/python .; do $(PIP) wheel --no-deps --no-build-isolation -w dist $$each; done
 
 clean: ## Remove what can be made again, but not data
 	@rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
