@@ -89,8 +89,18 @@ def start(person_id: UUID, *, now: datetime, policy: SessionPolicy) -> Session:
     )
 
 
-def judge(session: Session, *, generation: int, now: datetime, policy: SessionPolicy) -> Verdict:
-    """What a refresh token of `generation` buys at `now` (RFC 9700 section 4.14.2)."""
+def judge(
+    session: Session,
+    *,
+    generation: int,
+    now: datetime,
+    policy: SessionPolicy,
+    absence: timedelta = timedelta(0),
+) -> Verdict:
+    """What a refresh token of `generation` buys at `now` (RFC 9700 section 4.14.2).
+
+    `absence` is for how long since the last use nobody could refresh: a replay window, if there is one, stood still.
+    """
     if session.ended_at is not None:
         return Ended()
     if now >= session.expires_at:
@@ -101,6 +111,7 @@ def judge(session: Session, *, generation: int, now: datetime, policy: SessionPo
     if generation > session.generation:
         return Ahead()
     # Only the generation just before the newest may be replayed: a newer use proves that the successor arrived.
-    if generation + 1 == session.generation and now < session.rotated_at + policy.replay_window:
+    window = policy.replay_window + absence if policy.replay_window else timedelta(0)
+    if generation + 1 == session.generation and now < session.rotated_at + window:
         return Replay(session)
     return Reused()

@@ -7,6 +7,7 @@ gets DatabaseUnavailable. When steps keep failing, the next ones fail at once un
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,7 @@ MOST_ATTEMPTS = 4
 
 FAILURES_UNTIL_SHUT = 3
 SHUT_FOR = timedelta(milliseconds=500)
+ABSENCES_REMEMBERED = 64
 
 
 class Statement:
@@ -96,6 +98,8 @@ class Database:
         self._steps: set[asyncio.Task[Any]] = set()
         self._failures = 0
         self._shut_until = 0.0
+        self._away_from: float | None = None
+        self._absences: deque[tuple[float, float]] = deque(maxlen=ABSENCES_REMEMBERED)
         self._is_closed = False
 
     async def transaction(self, step: Callable[[Connection], Awaitable[T]], *, budget: timedelta | None = None) -> T:
@@ -112,6 +116,13 @@ class Database:
     async def time(self, connection: Connection) -> datetime:
         """The database's clock, within a step."""
         return await self._driver.now(connection)
+
+    def absence_within(self, past: timedelta) -> timedelta:
+        """For how much of the `past` until now the database gave no answer here."""
+        now = asyncio.get_running_loop().time()
+        since = now - past.total_seconds()
+        absences = [*self._absences, *([(self._away_from, now)] if self._away_from is not None else [])]
+        return timedelta(seconds=sum(max(0.0, until - max(since, begun)) for begun, until in absences))
 
     async def close(self) -> None:
         """Let the steps under way end, then close. Later steps get DatabaseUnavailable."""
@@ -137,31 +148,32 @@ class Database:
         self, step: Callable[[Connection], Awaitable[T]], *, in_transaction: bool, budget: timedelta
     ) -> T:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + budget.total_seconds()
+        begun = loop.time()
+        deadline = begun + budget.total_seconds()
         if self._is_closed:
             raise DatabaseUnavailable
-        self._refuse_while_shut(loop.time())
+        self._refuse_while_shut(begun)
         for attempt in range(1, MOST_ATTEMPTS + 1):
             left = timedelta(seconds=max(0.001, deadline - loop.time()))
             try:
                 async with self._driver.connection(in_transaction=in_transaction, budget=left) as connection:
                     result = await step(connection)
             except LostRace as error:
-                self._failures = 0
+                self._answered(loop.time())
                 if attempt == MOST_ATTEMPTS or loop.time() >= deadline:
                     log.warning("database.lost_race", attempts=attempt)
                     raise DatabaseUnavailable from error
                 await asyncio.sleep(random.uniform(0.2, 1.0) * 0.01 * 2**attempt)  # noqa: S311 -- jitter, not a secret
             except Gone as error:
-                self._failed(loop.time())
+                self._failed(loop.time(), begun=begun)
                 log.warning("database.gone", cause=str(error))
                 raise DatabaseUnavailable from error
             except Exception:
                 # Whatever the step made of it, the database answered.
-                self._failures = 0
+                self._answered(loop.time())
                 raise
             else:
-                self._failures = 0
+                self._answered(loop.time())
                 return result
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -172,9 +184,18 @@ class Database:
             # This caller tries whether the database is back; the others go on being refused meanwhile.
             self._shut_until = now + self._budget.total_seconds() + SHUT_FOR.total_seconds()
 
-    def _failed(self, now: float) -> None:
+    def _answered(self, now: float) -> None:
+        self._failures = 0
+        if self._away_from is not None:
+            self._absences.append((self._away_from, now))
+            self._away_from = None
+
+    def _failed(self, now: float, *, begun: float) -> None:
         self._failures += 1
         self._shut_until = now + SHUT_FOR.total_seconds()
+        if self._away_from is None:
+            # Steps overlap: no moment may count twice.
+            self._away_from = max(begun, self._absences[-1][1]) if self._absences else begun
 
 
 class DatabaseClock:

@@ -78,7 +78,9 @@ class Sessions:
                 await self._end(session.id, reason="person")
                 raise RefreshTokenRevoked
             now = self._clock.now()
-            match rules.judge(session, generation=spent.generation, now=now, policy=self._policy):
+            # An answer that was lost when the database went away can only be asked for again when it is back.
+            absence = self._database.absence_within(now - session.rotated_at)
+            match rules.judge(session, generation=spent.generation, now=now, policy=self._policy, absence=absence):
                 case rules.Rotate(successor):
                     person = await self._as_of_now(person)
                     # One statement decides; whoever loses reads again and finds the winner's successor.
