@@ -3,10 +3,12 @@
 import logging
 import re
 import sys
+import traceback
 from collections.abc import Callable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
+import structlog.tracebacks
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -16,30 +18,38 @@ if TYPE_CHECKING:
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*(\.[A-Za-z0-9_-]*)?")
 _REFRESH_TOKEN = re.compile(r"rt1\.[A-Za-z0-9_-]{16,}")
 _SECRET_NAMES = frozenset({"password", "token", "access_token", "refresh_token", "authorization", "cookie", "secret"})
+_STRUCK_OUT = "********"
+# Control characters and the line ends of Unicode: whatever a terminal or a log reader takes for more than text.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def configure_logging(*, level: str, style: str) -> None:
+def configure_logging(*, level: str, style: str, stream: TextIO | None = None) -> None:
     """`style` is json, console, or auto: console on a terminal, one JSON object a line elsewhere."""
-    is_pretty = style == "console" or (style == "auto" and sys.stderr.isatty())
+    stream = stream or sys.stderr
+    is_pretty = style == "console" or (style == "auto" and stream.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        without_secrets,
     ]
     last: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [without_secrets, _on_one_line, structlog.dev.ConsoleRenderer(exception_formatter=_plain_traceback)]
         if is_pretty
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [
+            # Without the local variables that structlog adds by default: passwords are among them.
+            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+            without_secrets,
+            structlog.processors.JSONRenderer(),
+        ]
     )
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
     # What libraries say comes out in the same form.
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -54,11 +64,31 @@ def configure_logging(*, level: str, style: str) -> None:
 def without_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """The last net: values named like a secret, and anything that looks like one of our tokens, are struck out."""
     for name, value in event.items():
-        if name in _SECRET_NAMES:
-            event[name] = "********"
-        elif isinstance(value, str):
-            event[name] = _REFRESH_TOKEN.sub("rt1.********", _JWT.sub("********", value))
+        event[name] = _STRUCK_OUT if name in _SECRET_NAMES else _scrubbed(value)
     return event
+
+
+def _scrubbed(value: Any) -> Any:
+    match value:
+        case str():
+            return _REFRESH_TOKEN.sub(f"rt1.{_STRUCK_OUT}", _JWT.sub(_STRUCK_OUT, value))
+        case dict():
+            return {name: _STRUCK_OUT if name in _SECRET_NAMES else _scrubbed(each) for name, each in value.items()}
+        case list():
+            return [_scrubbed(each) for each in value]
+    return value
+
+
+def _on_one_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Nobody forges a line by a line end in a value. JSON escapes by itself; for a terminal this does."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
+    return event
+
+
+def _plain_traceback(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
+    stream.write("\n" + _scrubbed("".join(traceback.format_exception(*error))).rstrip())
 
 
 class Metrics:

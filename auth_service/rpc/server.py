@@ -45,7 +45,7 @@ _FILES: tuple[FileDescriptor, ...] = (auth_pb2.DESCRIPTOR, keys_pb2.DESCRIPTOR)
 
 
 class GrpcServer:
-    """`bind`, `start`, `say_serving`; at the end `say_not_serving` and `stop`."""
+    """`bind`, `start`, `say` that it serves; at the end `say` that it does not, and `stop`."""
 
     def __init__(self, server: grpc.aio.Server, health_servicer: health.aio.HealthServicer) -> None:
         self._server = server
@@ -58,6 +58,8 @@ class GrpcServer:
         return self._server.add_secure_port(address, credentials)
 
     async def start(self) -> None:
+        """Take calls. Health is NOT_SERVING until `say`; left alone it would be SERVING from the first moment."""
+        await self.say(serving=False)
         await self._server.start()
 
     async def say(self, *, serving: bool) -> None:

@@ -181,9 +181,12 @@ class SigningKeys:
         await self._take(new)
 
     async def _take(self, ring: KeyRing) -> None:
-        """Publish `ring` first and sign with it second."""
+        """Publish `ring` and sign with it."""
         if ring.version == self._ring.version:
             return
+        # The last thing that waits: whoever is cancelled here leaves the former ring, whole, for the next tick to
+        # replace, and never a new ring with the former signer.
+        signer = await self._opened(ring.active)
         document = rules.jwks(ring.published)
         revoked = [key for key in ring.keys if key.state is rules.State.REVOKED]
         self.verifying.replace(
@@ -195,8 +198,7 @@ class SigningKeys:
             document=json.dumps(document, separators=(",", ":")).encode(),
             last_revoked_at=max((key.withdrawn_at for key in revoked if key.withdrawn_at), default=None),
         )
-        self._ring = ring
-        self._signer = await self._opened(ring.active)
+        self._ring, self._signer = ring, signer
 
     async def _opened(self, key: SigningKey) -> Signer | None:
         lifetime = min(self._policy.token_lifetime, key.covers_lifetime)
