@@ -321,6 +321,8 @@ def _settings() -> Settings:
         settings, warnings = settings_module.load()
     except SettingsRefused as error:
         _fail("these settings cannot be used:\n" + "\n".join(f"  {line}" for line in error.problems))
+    # A command prints for whoever runs it; `serve` says more.
+    configure_logging(level="warning", style=settings.log_format)
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return settings
