@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 from auth_api.v1 import auth_pb2, auth_pb2_grpc, keys_pb2, keys_pb2_grpc
 from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.internal import api_implementation
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
@@ -86,6 +87,9 @@ def build(
 ) -> GrpcServer:
     """A server that is not bound yet. Raises PermissionMissing if a method has no row in `permissions`."""
     check_complete(served_methods(), permissions)
+    # The pure Python one is far slower and has other limits: better not to start than to crawl.
+    if api_implementation.Type() != "upb":
+        raise RuntimeError(f"protobuf runs on {api_implementation.Type()!r}, expected upb")
     interceptors: tuple[Interceptor, ...] = (
         request_id,
         *outermost,

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from auth_client import VerifiedToken
 
+from auth_service.domain.errors import DatabaseUnavailable
 from auth_service.storage import revocations
 from auth_service.storage.database import Database, DatabaseClock
 from auth_service.storage.revocations import OVERLAP, Revocation
@@ -29,7 +30,9 @@ class RevokedSessions:
         self._expires[str(revocation.session_id)] = revocation.expires_at
 
     def holds(self, token: VerifiedToken) -> bool:
-        """Whether the token's session has ended."""
+        """Whether the token's session has ended. Raises DatabaseUnavailable until the first poll told which have."""
+        if not self.is_loaded:
+            raise DatabaseUnavailable
         return token.session_id in self._expires
 
     async def poll(self) -> None:
@@ -40,6 +43,10 @@ class RevokedSessions:
         for revocation in new:
             self.add(revocation)
         self._read_until = now - OVERLAP
-        for session_id in [known for known, expires_at in self._expires.items() if expires_at <= now]:
-            del self._expires[session_id]
+        self._forget_expired(now)
         self.is_loaded = True
+
+    def _forget_expired(self, now: datetime) -> None:
+        # They were learnt in the order in which they expire, give or take a poll: the rest need not be looked at.
+        while self._expires and self._expires[oldest := next(iter(self._expires))] <= now:
+            del self._expires[oldest]
