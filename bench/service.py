@@ -1,6 +1,7 @@
 """The service as a process of its own, on a PostgreSQL of its own and beside a facility of its own."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,6 +27,25 @@ _DATABASE = "bench"
 _ACCOUNT, _PASSWORD = "ada", "correct horse battery staple 1843"
 
 
+Method = Callable[[bytes], Awaitable[bytes]]
+
+
+def method(channel: grpc.aio.Channel, name: str) -> Method:
+    """An RPC whose messages stay bytes: the load generator should cost little."""
+    return channel.unary_unary(PACKAGE + name)
+
+
+@dataclass(frozen=True)
+class Bare:
+    """The floors as a server; see `bench.bare`."""
+
+    pid: int
+    channel: grpc.aio.Channel
+
+    def method(self, name: str) -> Method:
+        return method(self.channel, name)
+
+
 @dataclass(frozen=True)
 class Stage:
     """What a measurement works with."""
@@ -35,9 +55,8 @@ class Stage:
     dsn: str
     facility_url: str
 
-    def method(self, name: str) -> Callable[[bytes], Awaitable[bytes]]:
-        """An RPC whose messages stay bytes: the load generator should cost little."""
-        return self.channel.unary_unary(PACKAGE + name)
+    def method(self, name: str) -> Method:
+        return method(self.channel, name)
 
     def settings(self) -> Settings:
         """What the service runs with."""
@@ -55,8 +74,7 @@ class Stage:
 @asynccontextmanager
 async def stage(*, providers: str = "uows,local") -> AsyncIterator[Stage]:
     """Everything running, with one local account made."""
-    postgres = Postgres()
-    with postgres:
+    with Postgres() as postgres:
         await postgres.create_database(_DATABASE)
         async with _facility() as facility_url:
             environment = {
@@ -69,30 +87,54 @@ async def stage(*, providers: str = "uows,local") -> AsyncIterator[Stage]:
             }
             async with ServiceProcess(environment) as process:
                 await asyncio.to_thread(_create_account, process)
-                # A pool of subchannels is shared between channels in one process unless told otherwise.
-                options = (("grpc.use_local_subchannel_pool", 1),)
-                async with grpc.aio.insecure_channel(process.grpc_address, options=options) as channel:
-                    await channel.channel_ready()
+                async with _channel(process.grpc_address) as channel:
                     yield Stage(process, channel, postgres.dsn(_DATABASE), facility_url)
+
+
+@asynccontextmanager
+async def bare(service: Stage) -> AsyncIterator[Bare]:
+    """The floors, on the service's own database and facility; there must be a session already."""
+    with reserve_port() as held:
+        port = port_of(held)
+        async with (
+            _running("bench.bare", str(port), service.dsn, service.facility_url) as process,
+            _channel(f"127.0.0.1:{port}") as channel,
+        ):
+            yield Bare(process.pid, channel)
+
+
+@asynccontextmanager
+async def _channel(address: str) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(address) as channel:
+        async with asyncio.timeout(10):
+            await channel.channel_ready()
+        yield channel
 
 
 @asynccontextmanager
 async def _facility() -> AsyncIterator[str]:
     with reserve_port() as held:
         port = port_of(held)
-        process = spawn(
-            [sys.executable, "-m", "bench.facility", str(port)],
-            log=Path("/dev/null"),
-            cwd=_REPOSITORY,
-            environment={},
-        )
-        url = f"http://127.0.0.1:{port}"
-        try:
+        async with _running("bench.facility", str(port)):
+            url = f"http://127.0.0.1:{port}"
             await _answers(url)
             yield url
-        finally:
-            process.kill()
-            process.wait()
+
+
+@asynccontextmanager
+async def _running(module: str, *arguments: str) -> AsyncIterator[subprocess.Popen[bytes]]:
+    process = await asyncio.to_thread(
+        spawn,
+        [sys.executable, "-m", module, *arguments],
+        log=Path("/dev/null"),
+        cwd=_REPOSITORY,
+        environment=os.environ,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        await asyncio.to_thread(process.wait)
 
 
 async def _answers(url: str) -> None:
