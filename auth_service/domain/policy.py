@@ -61,7 +61,9 @@ Right = Literal["public", "caller", "admin"]
 def check_right(right: Right, caller: Caller | None) -> None:
     """Raises PermissionDenied. A method that is not public is never reached without a caller."""
     match right:
-        case "public" | "caller":
+        case "public":
+            return
+        case "caller" if caller is not None:
             return
         case "admin" if isinstance(caller, PersonCalling) and ADMIN in caller.roles:
             return
