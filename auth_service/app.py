@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -42,6 +42,7 @@ from auth_service.settings import Address, Settings
 from auth_service.storage import migrate
 from auth_service.storage.database import Database, DatabaseClock
 from auth_service.storage.opening import open_database
+from auth_service.storage.sqlite import UnsafeFile
 from auth_service.telemetry import Metrics, Tracing
 from auth_service.usecases.experiments import ListExperiments
 from auth_service.usecases.issuing import Issuer
@@ -115,7 +116,7 @@ async def core(settings: Settings) -> AsyncIterator[Core]:
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Running]:
-    """The whole service, answering from entry to exit. Raises OSError or RuntimeError if an address is taken."""
+    """The whole service, answering from entry to exit. Raises OSError if an address is taken, UnsafeFile."""
     async with AsyncExitStack() as stack:
         base = await stack.enter_async_context(core(settings))
         metrics = Metrics()
@@ -204,9 +205,11 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         )
         _watch(metrics, base, revoked, settings)
 
-        grpc_port = grpc_server.bind(str(settings.grpc_address), _grpc_tls(settings))
         stack.push_async_callback(http_server.stop)
-        http_port = http_server.bind(settings.http_address.host, settings.http_address.port)
+        with _named("AUTH_GRPC_ADDRESS", settings.grpc_address):
+            grpc_port = grpc_server.bind(str(settings.grpc_address), _grpc_tls(settings))
+        with _named("AUTH_HTTP_ADDRESS", settings.http_address):
+            http_port = http_server.bind(settings.http_address.host, settings.http_address.port)
 
         await _once(base.keys.tick)
         await _once(revoked.poll)
@@ -225,6 +228,15 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         yield Running(
             grpc=Address(settings.grpc_address.host, grpc_port), http=Address(settings.http_address.host, http_port)
         )
+
+
+@contextlib.contextmanager
+def _named(variable: str, address: Address) -> Iterator[None]:
+    """An address that cannot be had, by the name of its setting."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise OSError(f"{variable}: cannot listen on {address}: is it taken?") from error
 
 
 def key_policy(settings: Settings) -> KeyPolicy:
@@ -288,6 +300,8 @@ def _readiness(base: Core, revoked: RevokedSessions) -> Callable[[], Awaitable[s
             return "no key ring was loaded yet"
         if not revoked.is_loaded:
             return "the ended sessions were not read yet"
+        if base.keys.is_sealed:
+            return "the signing key cannot be opened: its key-encryption key is not configured"
         if not base.keys.has_lease:
             return "no signing key may be used: the database was last reached too long ago"
         return ""
@@ -344,12 +358,18 @@ async def _once(step: Callable[[], Awaitable[object]]) -> None:
     """At the start: what cannot be had yet comes with the next turn in the background."""
     try:
         await step()
+    except UnsafeFile:
+        raise
     except Unavailable as error:
         log.warning("start.without", cause=str(error))
+    except Exception as error:  # noqa: BLE001 -- the next turn meets it again, and then says all there is to say
+        # Most likely a database without our tables, which a migration may be making at this moment.
+        log.error("start.without", cause=type(error).__name__, hint="has `auth-service migrate` run?")
 
 
 async def _every(pause: timedelta, step: Callable[[], Awaitable[object]]) -> None:
     """`step` again and again, with jitter so that replicas do not keep step. A failure waits for the next turn."""
+    said = ""
     while True:
         await asyncio.sleep(pause.total_seconds() * uniform(0.75, 1.25))  # noqa: S311 -- jitter, not a secret
         try:
@@ -358,8 +378,12 @@ async def _every(pause: timedelta, step: Callable[[], Awaitable[object]]) -> Non
             log.debug("background.unavailable", step=step.__qualname__)
         except AuthError as error:
             log.error("background.failed", step=step.__qualname__, cause=str(error))
-        except Exception:
-            log.exception("background.defect", step=step.__qualname__)
+        except Exception as error:
+            # With its traceback once, not twice a second for as long as it lasts.
+            is_new, said = said != type(error).__name__, type(error).__name__
+            log.error("background.defect", step=step.__qualname__, cause=said, exc_info=is_new)
+        else:
+            said = ""
 
 
 async def _tell_health(server: rpc.GrpcServer, is_ready: Callable[[], Awaitable[str]], pause: timedelta) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from auth_client import FixedKeys, KeySet
+from auth_client import KeySet, KeysUnavailable
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from auth_service.domain import keys as rules
@@ -51,6 +51,25 @@ class PublishedKeys:
         return self.last_revoked_at is not None and now < self.last_revoked_at + CAREFUL_FOR
 
 
+class VerifyingKeys:
+    """The published keys as a verifier asks for them. Until the ring was read no token is good, and none is bad."""
+
+    def __init__(self) -> None:
+        self._keys: KeySet | None = None
+
+    def replace(self, keys: KeySet) -> None:
+        self._keys = keys
+
+    def current(self) -> KeySet:
+        """Raises KeysUnavailable."""
+        if self._keys is None:
+            raise KeysUnavailable("the key ring was not read yet")
+        return self._keys
+
+    async def look_again(self) -> bool:
+        return False
+
+
 class SigningKeys:
     """This replica's view of the ring. `tick` keeps it fresh; `verifying` follows it at once."""
 
@@ -75,7 +94,7 @@ class SigningKeys:
         self._signer: Signer | None = None
         self._lease_ends = 0.0
         self._changing = asyncio.Lock()
-        self.verifying = FixedKeys(KeySet.from_jwks({"keys": []}))
+        self.verifying = VerifyingKeys()
 
     @property
     def ring(self) -> KeyRing:
@@ -85,6 +104,11 @@ class SigningKeys:
     @property
     def has_lease(self) -> bool:
         return self._signer is not None and self._monotonic() < self._lease_ends
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the active key is one that this replica cannot open."""
+        return self._signer is None and not self._ring.is_empty
 
     def signer(self) -> Signer:
         """The key to sign with. Raises SigningUnavailable if the ring was last read too long ago."""
@@ -104,10 +128,9 @@ class SigningKeys:
             await self._read()
             if self._ring.is_empty:
                 await self._begin()
-            now = self._clock.now()
-            if rules.should_rotate(self._ring, now=now, policy=self._policy):
-                await self._swap(rules.rotated(self._ring, fresh=await self._fresh(), now=now, policy=self._policy))
-            await self._swap(rules.tidied(self._ring, now=now, policy=self._policy))
+            if rules.should_rotate(self._ring, now=self._clock.now(), policy=self._policy):
+                await self._swap(self._rotated(fresh=await self._fresh()))
+            await self._swap(rules.tidied(self._ring, now=self._clock.now(), policy=self._policy))
 
     async def rotate(self, *, ring_version: int | None = None, require_published_ahead: bool = False) -> KeyRing:
         """Let the standby sign from now on. Raises RingChanged, KeyState, DatabaseUnavailable."""
@@ -119,8 +142,7 @@ class SigningKeys:
                 raise KeyState(
                     f"the standby key was published too recently; every verifier holds it at {ready_at:%FT%TZ}"
                 )
-            fresh = await self._fresh()
-            await self._swap_or_raise(rules.rotated(self._ring, fresh=fresh, now=now, policy=self._policy))
+            await self._swap_or_raise(self._rotated(fresh=await self._fresh()))
             return self._ring
 
     async def revoke(self, kid: str, *, ring_version: int | None = None) -> KeyRing:
@@ -164,6 +186,10 @@ class SigningKeys:
     async def _begin(self) -> None:
         active, standby = await asyncio.gather(self._fresh(), self._fresh())
         await self._swap(rules.first_ring(self._ring, active=active, standby=standby, now=self._clock.now()))
+
+    def _rotated(self, *, fresh: SigningKey) -> KeyRing:
+        # The moment of the demotion, not of the decision: the others go on signing while the new key is made.
+        return rules.rotated(self._ring, fresh=fresh, now=self._clock.now(), policy=self._policy)
 
     async def _swap(self, new: KeyRing) -> None:
         """Make `new` the ring, unless another replica was faster: then take the ring that it made."""

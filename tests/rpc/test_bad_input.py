@@ -150,7 +150,7 @@ def field_of(number: int, value: bytes) -> bytes:
 @pytest.mark.parametrize("method", ["Login", "Verify", "Refresh", "Logout", "ListExperiments"])
 async def test_text_that_is_no_utf8_is_a_malformed_message(service: Service, method: str, text: bytes) -> None:
     number = 3 if method == "ListExperiments" else 1
-    call = service.channel.unary_unary(f"/auth_api.v1.AuthService/{method}")
+    call = service.raw(f"/auth_api.v1.AuthService/{method}")
 
     refused = await refusal(call(field_of(number, text), metadata=bearer(PORTAL_API_KEY)))
 
@@ -162,7 +162,7 @@ async def test_random_bytes_are_refused_or_read_but_never_a_defect(service: Serv
     admin = bearer(await admin_token(service))
     logs.clear()
     chance = random.Random(method)
-    call = service.channel.unary_unary(method)
+    call = service.raw(method)
     # A rotation that happens to be well-formed would change the ring for other tests: it names a version.
     prefix = b"\x08\xff\xff\x03" if "Rotate" in method else b""
     messages = [chance.randbytes(chance.randrange(1, 200)) for _ in range(60)]
@@ -442,7 +442,7 @@ async def test_a_genuine_token_of_a_session_that_never_was_is_expired(service: S
 
 @pytest.mark.parametrize("method", ["Login", "Verify", "Refresh", "Logout"])
 async def test_a_message_over_a_mebibyte_is_refused_by_its_size(service: Service, method: str) -> None:
-    call = service.channel.unary_unary(f"/auth_api.v1.AuthService/{method}")
+    call = service.raw(f"/auth_api.v1.AuthService/{method}")
 
     refused = await refusal(call(field_of(1, b"x" * (5 << 20))))
 
@@ -451,7 +451,7 @@ async def test_a_message_over_a_mebibyte_is_refused_by_its_size(service: Service
 
 
 async def test_a_compressed_bomb_counts_inflated(service: Service) -> None:
-    call = service.channel.unary_unary("/auth_api.v1.AuthService/Verify")
+    call = service.raw("/auth_api.v1.AuthService/Verify")
 
     refused = await refusal(call(field_of(1, b"x" * (64 << 20)), compression=grpc.Compression.Gzip))
 
@@ -463,7 +463,9 @@ async def test_a_compressed_bomb_counts_inflated(service: Service) -> None:
 async def test_64_kib_of_metadata_are_refused(service: Service, key: str) -> None:
     request = auth_pb2.GetServerInfoRequest()
     async with grpc.aio.insecure_channel(str(service.where.grpc)) as channel:
-        call = channel.unary_unary("/auth_api.v1.AuthService/GetServerInfo")
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+            "/auth_api.v1.AuthService/GetServerInfo"
+        )
 
         refused = await refusal(call(request.SerializeToString(), metadata=((key, "x" * (64 << 10)),)))
 

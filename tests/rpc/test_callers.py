@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import grpc
 import pytest
@@ -22,7 +23,7 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 
 async def described(service: Service, under: str = REFLECTION[0]) -> dict[str, list[str]]:
     """The methods of each service, by nothing but reflection."""
-    call = service.channel.stream_stream(
+    call: Any = service.channel.stream_stream(
         f"/{under}/ServerReflectionInfo",
         request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
         response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
@@ -44,7 +45,7 @@ async def described(service: Service, under: str = REFLECTION[0]) -> dict[str, l
 
 def call_of(service: Service, path: str, message: bytes = b"", *, metadata: Metadata = ()) -> Awaitable[bytes]:
     """A call by its path, bytes in and bytes out."""
-    return service.channel.unary_unary(path)(message, metadata=metadata)
+    return service.raw(path)(message, metadata=metadata)
 
 
 async def verdict(call: Awaitable[object]) -> tuple[str, str]:
@@ -69,7 +70,7 @@ async def test_reflection_is_off_where_it_is_switched_off(start: Start) -> None:
     service = await start(reflection="false")
 
     for under in REFLECTION:
-        call = service.channel.stream_stream(f"/{under}/ServerReflectionInfo")()
+        call: Any = service.channel.stream_stream(f"/{under}/ServerReflectionInfo")()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call.read()
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -9,6 +9,7 @@ import uuid
 import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import psutil
@@ -20,7 +21,9 @@ from auth_service import app
 from auth_service import settings as settings_module
 from auth_service.demo import Facility
 from auth_service.settings import Settings
+from auth_service.storage import migrate
 from auth_service.storage.sqlite import UnsafeFile
+from tests.client import minting
 from tests.rpc.conftest import Start
 from tests.support.conditions import eventually
 from tests.support.ports import port_of, reserve_port
@@ -66,7 +69,7 @@ async def test_without_its_database_it_starts_and_becomes_ready_when_that_comes(
     url = migrated_postgres.dsn(missing_database)
 
     async with running_service(url, facility=facility, data_dir=tmp_path, waits=False, **production) as service:
-        health = health_pb2_grpc.HealthStub(service.channel)
+        health: Any = health_pb2_grpc.HealthStub(service.channel)
         watched = {name: health.Watch(health_pb2.HealthCheckRequest(service=name)) for name in ("", *SERVICES)}
         first = [(await call.read()).status for call in watched.values()]
         async with service.http.get("/readyz") as ready, service.http.get("/healthz") as alive:
@@ -78,7 +81,7 @@ async def test_without_its_database_it_starts_and_becomes_ready_when_that_comes(
         refused = [
             await refusal(service.login()),
             await refusal(service.auth.GetJwks(auth_pb2.GetJwksRequest())),
-            await refusal(service.verify("e30.e30.e30")),
+            await refusal(service.verify(minting.token())),
             await refusal(service.refresh(service.refresh_tokens.write(uuid.uuid4(), 1))),
         ]
         assert (await service.auth.GetServerInfo(auth_pb2.GetServerInfoRequest())).name == "auth-service"
@@ -100,8 +103,6 @@ async def test_without_its_database_it_starts_and_becomes_ready_when_that_comes(
 async def test_without_tables_it_starts_and_becomes_ready_when_they_come(
     migrated_postgres: Postgres, missing_database: str, facility: Facility, tmp_path: Path
 ) -> None:
-    from auth_service.storage import migrate
-
     await migrated_postgres.create_database(missing_database)
     production = {"profile": "production", "allow_plaintext": "true", "providers": "local"}
     nothing_else = {"uows_url": "", "allocations_url": ""}
@@ -119,11 +120,10 @@ async def test_without_tables_it_starts_and_becomes_ready_when_they_come(
 
 async def test_it_says_not_serving_before_it_stops(databases: Databases, facility: Facility, tmp_path: Path) -> None:
     url = await databases.make("sqlite")
-    async with grpc.aio.insecure_channel("127.0.0.1:1"):
-        pass
     async with running_service(url, facility=facility, data_dir=tmp_path, drain="300ms") as service:
         channel = grpc.aio.insecure_channel(str(service.where.grpc))
-        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=SERVICES[0]))
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        watch = health.Watch(health_pb2.HealthCheckRequest(service=SERVICES[0]))
         assert (await watch.read()).status == SERVING
         reading = asyncio.ensure_future(watch.read())
 
@@ -150,7 +150,7 @@ async def test_calls_under_way_are_answered_before_it_is_gone(
         await facility.was_asked("/v1/sessions", times=asked + 10)
         asyncio.get_running_loop().call_later(0.3, setattr, facility, "fault", {})
 
-    assert all((await each).session_id for each in logins)
+    assert all([(await each).session_id for each in logins])
     await channel.close()
 
 
@@ -169,7 +169,7 @@ async def test_a_taken_port_refuses_the_start_by_its_setting(sqlite_url: str, tm
 
 async def test_a_world_readable_database_refuses_the_start(settings: Settings) -> None:
     path = Path(settings.database.partition("///")[2])
-    path.chmod(0o644)
+    path.chmod(0o644)  # noqa: ASYNC240 -- a system call, over before a loop could do anything else
 
     with pytest.raises(UnsafeFile, match="0600"):
         async with app.running(settings):

@@ -154,6 +154,11 @@ class Service:
     def keys(self) -> "keys_pb2_grpc.KeyServiceAsyncStub":
         return keys_pb2_grpc.KeyServiceStub(self.channel)
 
+    def raw(self, path: str) -> "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]":
+        """A method by its path, with bytes in and bytes out."""
+        method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self.channel.unary_unary(path)
+        return method
+
     async def login(self, username: str = "user1001", password: str | None = None) -> auth_pb2.LoginResponse:
         password = f"{username}-password" if password is None else password
         self.secrets.add(password)
