@@ -1,12 +1,16 @@
 """Access tokens: what they claim and how they are signed (RFC 9068, RS256)."""
 
+import base64
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import jwt
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from auth_service.domain.people import Person
 from auth_service.domain.policy import STAFF, USER
@@ -53,6 +57,18 @@ def claims_for(
     return claims
 
 
-def mint(claims: dict[str, Any], *, kid: str, private_key: RSAPrivateKey) -> str:
-    """The signed token. Costs about half a millisecond of RSA: run it off the event loop."""
-    return jwt.encode(claims, private_key, algorithm=ALGORITHM, headers={"typ": TYPE, "kid": kid})
+def mint(claims: Mapping[str, object], *, kid: str, private_key: RSAPrivateKey) -> str:
+    """The signed token (RFC 7515 section 7.1). Costs about half a millisecond of RSA: run it off the event loop."""
+    header = {"alg": ALGORITHM, "typ": TYPE, "kid": kid}
+    signed = _base64url(_json(header)) + b"." + _base64url(_json(claims))
+    signature = private_key.sign(signed, PKCS1v15(), SHA256())
+    return (signed + b"." + _base64url(signature)).decode()
+
+
+def _json(members: Mapping[str, object]) -> bytes:
+    """Compact and ASCII: what our verifier reads fastest."""
+    return json.dumps(members, separators=(",", ":")).encode()
+
+
+def _base64url(raw: bytes) -> bytes:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=")

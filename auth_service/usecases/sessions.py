@@ -1,7 +1,7 @@
 """A session goes on, or ends."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -18,8 +18,8 @@ from auth_service.domain.errors import (
     RefreshTokenRevoked,
 )
 from auth_service.domain.people import IdentityProvider, Person
-from auth_service.domain.refresh_tokens import RefreshTokens
-from auth_service.domain.sessions import EndReason, SessionPolicy
+from auth_service.domain.refresh_tokens import RefreshTokens, SpentGeneration
+from auth_service.domain.sessions import EndReason, Session, SessionPolicy
 from auth_service.storage import people, revocations, sessions
 from auth_service.storage.database import Connection, Database, DatabaseClock
 from auth_service.storage.revocations import Revocation
@@ -34,6 +34,16 @@ _MOST_LOST_RACES = 5
 SWEPT_AFTER = timedelta(days=1)
 """How long a dead session stays readable, so that its late bearers hear why."""
 SWEPT_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A session as a refresh found it. `is_rotated` once this refresh has spent its generation."""
+
+    session: Session
+    person: Person
+    verdict: rules.Verdict
+    is_rotated: bool
 
 
 class Sessions:
@@ -70,21 +80,22 @@ class Sessions:
         spent = self._refresh_tokens.read(refresh_token)
         self._issuer.check_can_sign()
         for _ in range(_MOST_LOST_RACES):
-            found = await self._database.autocommit(lambda connection: sessions.find(connection, spent.session_id))
-            if found is None:
+            reading = await self._database.autocommit(lambda connection: self._read(connection, spent))
+            if reading is None:
                 raise RefreshTokenExpired
-            session, person = found
+            session, person, is_rotated = reading.session, reading.person, reading.is_rotated
             if not person.may_sign_in:
                 await self._end(session.id, reason="person")
                 raise RefreshTokenRevoked
-            now = self._clock.now()
-            # An answer that was lost when the database went away can only be asked for again when it is back.
-            absence = self._database.absence_within(now - session.rotated_at)
-            match rules.judge(session, generation=spent.generation, now=now, policy=self._policy, absence=absence):
+            match reading.verdict:
                 case rules.Rotate(successor):
-                    person = await self._as_of_now(person)
+                    if not is_rotated and self._is_long_unchecked(person):
+                        person = await self._as_of_now(person)
+                        is_rotated = await self._database.autocommit(
+                            lambda connection: sessions.rotate(connection, successor)
+                        )
                     # One statement decides; whoever loses reads again and finds the winner's successor.
-                    if await self._database.autocommit(lambda connection: sessions.rotate(connection, successor)):
+                    if is_rotated:
                         log.info("refresh", session=str(session.id), generation=successor.generation)
                         return await self._issuer.pair(person, successor)
                 case rules.Replay(unused):
@@ -141,15 +152,35 @@ class Sessions:
             self._revoked.add(revocation)
             log.info("session.ended", session=str(session_id), reason=reason)
 
+    async def _read(self, connection: Connection, spent: SpentGeneration) -> _Reading | None:
+        """What `spent` buys, and, unless the provider has to be asked first, bought in the same step.
+
+        One step, because a connection from the pool costs as much as the statement that it is for.
+        """
+        found = await sessions.find(connection, spent.session_id)
+        if found is None:
+            return None
+        session, person = found
+        now = self._clock.now()
+        # An answer that was lost when the database went away can only be asked for again when it is back.
+        absence = self._database.absence_within(now - session.rotated_at)
+        verdict = rules.judge(session, generation=spent.generation, now=now, policy=self._policy, absence=absence)
+        is_rotated = False
+        if isinstance(verdict, rules.Rotate) and person.may_sign_in and not self._is_long_unchecked(person):
+            is_rotated = await sessions.rotate(connection, verdict.successor)
+        return _Reading(session, person, verdict, is_rotated)
+
+    def _is_long_unchecked(self, person: Person) -> bool:
+        return person.provider in self._providers and self._clock.now() >= (
+            person.provider_checked_at + self._recheck_after
+        )
+
     async def _as_of_now(self, person: Person) -> Person:
-        """`person` with the roles that their provider gives them now, if it was last asked too long ago.
+        """`person` with the roles that their provider gives them now.
 
         A provider that is away promotes and demotes nobody: what it said last holds until it is back.
         """
-        provider = self._providers.get(person.provider)
-        now = self._clock.now()
-        if provider is None or now < person.provider_checked_at + self._recheck_after:
-            return person
+        provider, now = self._providers[person.provider], self._clock.now()
         try:
             roles = await provider.current_roles(person)
         except ProviderUnavailable:
