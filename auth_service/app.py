@@ -21,7 +21,7 @@ import grpc
 import structlog
 from auth_client import TokenVerifier
 
-from auth_service.domain.errors import AuthError, Unavailable
+from auth_service.domain.errors import AuthError, Overloaded, Unavailable
 from auth_service.domain.keys import KeyPolicy
 from auth_service.domain.pages import PageTokens
 from auth_service.domain.people import Experiments, IdentityProvider
@@ -52,6 +52,7 @@ from auth_service.usecases.sign_in import SignIn
 from auth_service.usecases.signing import SigningKeys
 from auth_service.usecases.verification import Verification
 from auth_service.web import probes, wellknown
+from auth_service.web import tls as web_tls
 from auth_service.web.server import HttpServer
 
 log = structlog.get_logger()
@@ -346,12 +347,9 @@ def _grpc_tls(settings: Settings) -> grpc.ServerCredentials | None:
 
 
 def _http_tls(settings: Settings) -> ssl.SSLContext | None:
-    if settings.tls_certificate_file is None:
+    if settings.tls_certificate_file is None or settings.tls_key_file is None:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.tls_certificate_file, settings.tls_key_file)
-    return context
+    return web_tls.server_context(certificate=settings.tls_certificate_file, key=settings.tls_key_file)
 
 
 async def _once(step: Callable[[], Awaitable[object]]) -> None:
@@ -374,7 +372,7 @@ async def _every(pause: timedelta, step: Callable[[], Awaitable[object]]) -> Non
         await asyncio.sleep(pause.total_seconds() * uniform(0.75, 1.25))  # noqa: S311 -- jitter, not a secret
         try:
             await step()
-        except Unavailable:
+        except (Unavailable, Overloaded):
             log.debug("background.unavailable", step=step.__qualname__)
         except AuthError as error:
             log.error("background.failed", step=step.__qualname__, cause=str(error))

@@ -38,14 +38,15 @@ def _on_change(
                 return None
             configuration = read()
         except OSError as error:
-            log.error("tls.cannot_read", cause=type(error).__name__)
+            log.error("tls.cannot_read", door="grpc", cause=type(error).__name__)
             return None
         seen[0] = now
-        log.info("tls.certificate_reloaded")
+        log.info("tls.certificate_reloaded", door="grpc")
         return configuration
 
     return renewed
 
 
-def _changed_at(files: tuple[Path, ...]) -> tuple[int, ...]:
-    return tuple(path.stat().st_mtime_ns for path in files)
+def _changed_at(files: tuple[Path, ...]) -> tuple[tuple[int, int], ...]:
+    # By inode too: what replaces a file may keep its time.
+    return tuple((status.st_mtime_ns, status.st_ino) for status in (path.stat() for path in files))

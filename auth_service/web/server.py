@@ -9,12 +9,44 @@ from collections.abc import Iterator, Sequence
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from auth_service.domain.errors import AuthError
 from auth_service.web import errors
 
 MOST_CONNECTIONS = 1000
 KEEP_ALIVE_SECONDS = 75
+HEADER_SECONDS = 10
+
+
+class _Patient(H11Protocol):
+    """uvicorn waits for ever for the rest of a request; this waits HEADER_SECONDS, then hangs up."""
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        # A request begins, or goes on to begin: what drips in does not buy more time.
+        self._wait()
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+
+    def _wait(self) -> None:
+        if self._patience is None:
+            self._patience = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
 
 class _Uvicorn(uvicorn.Server):
@@ -41,7 +73,7 @@ class HttpServer:
             limit_concurrency=MOST_CONNECTIONS,
             h11_max_incomplete_event_size=16 << 10,
             ws="none",
-            http="h11",
+            http=_Patient,
         )
         self._tls = tls
         self._socket: socket.socket | None = None
