@@ -1,0 +1,188 @@
+"""One replica's use cases on a given database, with a clock that tests turn."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from auth_client import TokenVerifier
+
+from auth_service.domain.errors import BadCredentials, ProviderUnavailable
+from auth_service.domain.keys import KeyPolicy
+from auth_service.domain.people import Identity, Person
+from auth_service.domain.refresh_tokens import RefreshTokens
+from auth_service.domain.sealing import KeyEncryptionKeys
+from auth_service.domain.sessions import SessionPolicy
+from auth_service.domain.tokens import TokenPolicy
+from auth_service.storage.database import Database, DatabaseClock
+from auth_service.storage.opening import open_database
+from auth_service.usecases.issuing import Issuer
+from auth_service.usecases.revoked import RevokedSessions
+from auth_service.usecases.sessions import Sessions
+from auth_service.usecases.sign_in import SignIn
+from auth_service.usecases.signing import SigningKeys
+from tests.conftest import BUDGET
+
+KEY_POLICY = KeyPolicy(
+    size_bits=2048,
+    rotate_every=timedelta(days=30),
+    publish_ahead=timedelta(hours=24),
+    signer_lease=timedelta(seconds=60),
+    token_lifetime=timedelta(minutes=10),
+    clock_skew=timedelta(seconds=60),
+)
+SESSION_POLICY = SessionPolicy(
+    idle_lifetime=timedelta(hours=12), absolute_lifetime=timedelta(days=30), replay_window=timedelta(seconds=10)
+)
+TOKEN_POLICY = TokenPolicy(
+    issuer="https://auth.example", audience="https://api.example", lifetime=timedelta(minutes=10), client_id="web"
+)
+STAFF_ROLE = "ISIS Instrument Scientist"
+SECRET = b"k" * 32
+
+
+class Ticker:
+    """A monotonic clock that stands still until it is turned."""
+
+    def __init__(self) -> None:
+        self._now = 1000.0
+
+    def __call__(self) -> float:
+        return self._now
+
+    def turn(self, by: timedelta) -> None:
+        self._now += by.total_seconds()
+
+
+@dataclass
+class Facility:
+    """The identity provider of the far side: everybody's password is `right`."""
+
+    name: str = "uows"
+    roles: dict[str, frozenset[str]] = field(default_factory=dict)
+    is_away: bool = False
+    asked: int = 0
+
+    async def authenticate(self, *, username: str, password: str) -> Identity:
+        if password != "right":
+            raise BadCredentials
+        number = 17 + len(username)
+        return Identity(self.name, username, username, username.title(), number, self._roles_of(username))
+
+    async def current_roles(self, person: Person) -> frozenset[str]:
+        self.asked += 1
+        await asyncio.sleep(0)
+        return self._roles_of(person.provider_subject)
+
+    def _roles_of(self, subject: str) -> frozenset[str]:
+        if self.is_away:
+            raise ProviderUnavailable("the facility did not answer")
+        return self.roles.get(subject, frozenset())
+
+    async def close(self) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Replica:
+    database: Database
+    ticker: Ticker
+    clock: DatabaseClock
+    keys: SigningKeys
+    revoked: RevokedSessions
+    sign_in: SignIn
+    sessions: Sessions
+    verifier: TokenVerifier
+    refresh_tokens: RefreshTokens
+
+    async def login(self, username: str = "ada") -> str:
+        """The refresh token of a new session."""
+        return (await self.sign_in.login(username=username, password="right")).refresh_token
+
+
+@contextmanager
+def signing_threads() -> Iterator[Executor]:
+    workers = ThreadPoolExecutor(2)
+    try:
+        yield workers
+    finally:
+        workers.shutdown()
+
+
+def signing_keys(
+    database: Database,
+    workers: Executor,
+    *,
+    policy: KeyPolicy = KEY_POLICY,
+    sealing: KeyEncryptionKeys | None = None,
+    ticker: Ticker | None = None,
+) -> SigningKeys:
+    ticker = ticker or Ticker()
+    return SigningKeys(
+        database,
+        policy=policy,
+        sealing=sealing or KeyEncryptionKeys([SECRET]),
+        clock=DatabaseClock(ticker),
+        monotonic=ticker,
+        workers=workers,
+    )
+
+
+@asynccontextmanager
+async def replica(
+    url: str,
+    *,
+    facility: Facility | None = None,
+    session_policy: SessionPolicy = SESSION_POLICY,
+    recheck_after: timedelta = timedelta(minutes=5),
+    signer_lease: timedelta = timedelta(days=365),
+) -> AsyncIterator[Replica]:
+    """Started: it holds the ring. Its lease is long, so that turning the clock ends sessions and not the signing."""
+    ticker, facility = Ticker(), facility or Facility()
+    clock, sealing = DatabaseClock(ticker), KeyEncryptionKeys([SECRET])
+    refresh_tokens = RefreshTokens(sealing)
+    database = open_database(url, budget=BUDGET)
+    policy = replace(KEY_POLICY, signer_lease=signer_lease)
+    with signing_threads() as workers:
+        keys = SigningKeys(database, policy=policy, sealing=sealing, clock=clock, monotonic=ticker, workers=workers)
+        await keys.tick()
+        revoked = RevokedSessions(database, clock=clock)
+        await revoked.poll()
+        issuer = Issuer(
+            keys,
+            refresh_tokens=refresh_tokens,
+            token_policy=TOKEN_POLICY,
+            staff_role_names=frozenset({STAFF_ROLE}),
+            clock=clock,
+            workers=workers,
+        )
+        yield Replica(
+            database=database,
+            ticker=ticker,
+            clock=clock,
+            keys=keys,
+            revoked=revoked,
+            sign_in=SignIn(database, providers=[facility], issuer=issuer, session_policy=session_policy, clock=clock),
+            sessions=Sessions(
+                database,
+                refresh_tokens=refresh_tokens,
+                issuer=issuer,
+                revoked=revoked,
+                providers={facility.name: facility},
+                policy=session_policy,
+                longest_token=timedelta(minutes=12),
+                recheck_after=recheck_after,
+                clock=clock,
+            ),
+            verifier=TokenVerifier(
+                issuer=TOKEN_POLICY.issuer,
+                audience=str(TOKEN_POLICY.audience),
+                keys=keys.verifying,
+                is_revoked=revoked.holds,
+                clock=clock.timestamp,
+            ),
+            refresh_tokens=refresh_tokens,
+        )
+        await database.close()
