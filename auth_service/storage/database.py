@@ -17,7 +17,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from auth_service.domain.errors import DatabaseUnavailable
+from auth_service.domain.errors import DatabaseUnavailable, Overloaded
 
 T = TypeVar("T")
 Row = Mapping[Any, Any]
@@ -73,12 +73,16 @@ class Gone(Exception):
     """The database refused, hung up, is read-only, full, or did not answer in time."""
 
 
+class Busy(Exception):
+    """No connection became free in time: whether the database is away, or there is much to do, other steps know."""
+
+
 class UniqueViolated(Exception):
     """A row with this key is there already."""
 
 
 class Driver(Protocol):
-    """One kind of database. Every failure leaves as LostRace, Gone or UniqueViolated; anything else is a defect."""
+    """One kind of database. Every failure leaves as LostRace, Gone, Busy or UniqueViolated; else it is a defect."""
 
     def connection(self, *, in_transaction: bool, budget: timedelta) -> AbstractAsyncContextManager[Connection]: ...
 
@@ -98,6 +102,7 @@ class Database:
         self._steps: set[asyncio.Task[Any]] = set()
         self._failures = 0
         self._shut_until = 0.0
+        self._answered_at = 0.0
         self._away_from: float | None = None
         self._absences: deque[tuple[float, float]] = deque(maxlen=ABSENCES_REMEMBERED)
         self._is_closed = False
@@ -105,7 +110,7 @@ class Database:
     async def transaction(self, step: Callable[[Connection], Awaitable[T]], *, budget: timedelta | None = None) -> T:
         """Run `step` in a transaction and commit it; an error rolls it back. It may run more than once.
 
-        Raises DatabaseUnavailable, UniqueViolated, and what `step` raises.
+        Raises DatabaseUnavailable, Overloaded, UniqueViolated, and what `step` raises.
         """
         return await self._to_its_end(step, in_transaction=True, budget=budget or self._budget)
 
@@ -164,6 +169,13 @@ class Database:
                     log.warning("database.lost_race", attempts=attempt)
                     raise DatabaseUnavailable from error
                 await asyncio.sleep(random.uniform(0.2, 1.0) * 0.01 * 2**attempt)  # noqa: S311 -- jitter, not a secret
+            except Busy as error:
+                if self._answered_at > begun:
+                    log.warning("database.busy")
+                    raise Overloaded("too many calls need the database at once") from error
+                self._failed(loop.time(), begun=begun)
+                log.warning("database.gone", cause="no connection became free")
+                raise DatabaseUnavailable from error
             except Gone as error:
                 self._failed(loop.time(), begun=begun)
                 log.warning("database.gone", cause=str(error))
@@ -186,6 +198,7 @@ class Database:
 
     def _answered(self, now: float) -> None:
         self._failures = 0
+        self._answered_at = now
         if self._away_from is not None:
             self._absences.append((self._away_from, now))
             self._away_from = None

@@ -13,7 +13,7 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
-from auth_service.storage.database import Connection, Gone, LostRace, Row, Statement, UniqueViolated
+from auth_service.storage.database import Busy, Connection, Gone, LostRace, Row, Statement, UniqueViolated
 
 CONNECT_WITHIN = timedelta(seconds=2)
 HANG_UP_WITHIN = timedelta(seconds=1)
@@ -37,7 +37,6 @@ _GONE = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.QueryCanceledError,
-    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
@@ -108,6 +107,8 @@ class Postgres:
         try:
             await self._open()
             connection = await self._pool.acquire(timeout=budget.total_seconds())
+        except TimeoutError as error:
+            raise Busy from error
         except (*_GONE, asyncpg.PostgresError) as error:
             raise Gone(type(error).__name__) from error
         # Cancelling a query waits for the server's consent, which a frozen server never gives. Hanging up needs none.
@@ -164,6 +165,10 @@ def _told_apart(connection: asyncpg.Connection) -> Iterator[None]:
         raise UniqueViolated(error.constraint_name or "") from error
     except _LOST_RACE as error:
         raise LostRace(type(error).__name__) from error
+    except asyncpg.ReadOnlySQLTransactionError as error:
+        # After a failover this connection may lead to the old primary for ever; the next one asks the way again.
+        _hang_up(connection)
+        raise Gone("read-only") from error
     except _GONE as error:
         raise Gone(type(error).__name__) from error
     except asyncpg.InterfaceError as error:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import StaticPool
 
-from auth_service.storage.database import Connection, Gone, LostRace, Row, Statement, UniqueViolated
+from auth_service.storage.database import Busy, Connection, Gone, LostRace, Row, Statement, UniqueViolated
 
 BUSY_TIMEOUT = timedelta(milliseconds=500)
 """How long SQLite waits for another process, such as the command line, before a step counts as a lost race."""
@@ -69,7 +69,7 @@ class Sqlite:
             async with asyncio.timeout(budget.total_seconds()):
                 await self._turn.acquire()
         except TimeoutError as error:
-            raise Gone("other steps took too long") from error
+            raise Busy from error
         try:
             with _told_apart():
                 connection = await self._opened()

@@ -45,8 +45,8 @@ async def test_absence_is_counted_once_however_many_steps_meet_it(postgres_url: 
             while_away = database.absence_within(MINUTE)
             await proxy.pass_through()
             async with asyncio.timeout(10):
-                while not await is_back(database):
-                    await asyncio.sleep(0.01)  # noqa: ASYNC110 -- nobody signals the end of a closed gate
+                while not await is_back(database):  # noqa: ASYNC110 -- nobody signals that the gate may be tried
+                    await asyncio.sleep(0.01)
             longest = timedelta(seconds=loop.time() - away_from)
             afterwards = database.absence_within(MINUTE)
 
