@@ -1,0 +1,146 @@
+"""What settings must not be together, what production does not start with, and what is worth a warning."""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from auth_service.settings.model import PREFIX, SECRETS, Profile, Settings
+
+WELL_KNOWN_SECRETS = frozenset({"shh", "secret", "changeme", "change-me", "password", "test", "dev", "admin", "apikey"})
+SHORTEST_SECRET = 16
+
+
+def problems_of(settings: Settings) -> list[str]:
+    """Lines of `VARIABLE: what was expected`; empty when the service may start."""
+    return [*_contradictions(settings), *(_unsafe(settings) if settings.profile is Profile.PRODUCTION else ())]
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    """What no profile starts with."""
+    minute, hour = timedelta(minutes=1), timedelta(hours=1)
+    lifetime = settings.access_token_lifetime
+    problems = []
+    if not timedelta(seconds=10) <= lifetime <= hour:
+        problems.append(f"AUTH_ACCESS_TOKEN_LIFETIME: expected 10s to 60m, got {lifetime}")
+    if not timedelta(0) <= settings.refresh_replay_window <= minute:
+        problems.append(f"AUTH_REFRESH_REPLAY_WINDOW: expected 0s to 60s, got {settings.refresh_replay_window}")
+    if settings.session_idle_lifetime < lifetime:
+        problems.append(
+            f"AUTH_SESSION_IDLE_LIFETIME: {settings.session_idle_lifetime} is shorter than an access token ({lifetime})"
+        )
+    if settings.session_absolute_lifetime < settings.session_idle_lifetime:
+        problems.append(
+            f"AUTH_SESSION_ABSOLUTE_LIFETIME: {settings.session_absolute_lifetime} is shorter than"
+            f" AUTH_SESSION_IDLE_LIFETIME ({settings.session_idle_lifetime})"
+        )
+    if settings.key_size not in (2048, 3072, 4096):
+        problems.append(f"AUTH_KEY_SIZE: expected 2048, 3072 or 4096, got {settings.key_size}")
+    if settings.key_rotate_every < settings.key_publish_ahead:
+        problems.append(
+            f"AUTH_KEY_ROTATE_EVERY: {settings.key_rotate_every} is shorter than AUTH_KEY_PUBLISH_AHEAD"
+            f" ({settings.key_publish_ahead}): a key would be due before verifiers know it"
+        )
+    if settings.clock_skew > timedelta(minutes=5):
+        problems.append(f"AUTH_CLOCK_SKEW: expected 0s to 5m, got {settings.clock_skew}")
+    if settings.signer_lease < 4 * settings.poll_every:
+        problems.append(
+            f"AUTH_SIGNER_LEASE: {settings.signer_lease} is shorter than four times AUTH_POLL_EVERY"
+            f" ({settings.poll_every}): a late poll would stop sign-in"
+        )
+    if not timedelta(milliseconds=50) <= settings.poll_every <= minute:
+        problems.append(f"AUTH_POLL_EVERY: expected 50ms to 60s, got {settings.poll_every}")
+    if not timedelta(milliseconds=50) <= settings.database_timeout <= timedelta(seconds=5):
+        problems.append(f"AUTH_DATABASE_TIMEOUT: expected 50ms to 5s, got {settings.database_timeout}")
+    for name in ("uows_timeout", "allocations_timeout", "request_deadline"):
+        deadline: timedelta = getattr(settings, name)
+        if not timedelta(milliseconds=50) <= deadline <= 5 * minute:
+            problems.append(f"{PREFIX}{name.upper()}: expected 50ms to 5m, got {deadline}")
+    if settings.key_rotate_every < timedelta(seconds=1):
+        problems.append(f"AUTH_KEY_ROTATE_EVERY: expected 1s or more, got {settings.key_rotate_every}")
+    if settings.providers == ():
+        problems.append("AUTH_PROVIDERS: expected uows, local or both")
+    if settings.issuer is not None and re.search(r"[?#]", settings.issuer):
+        problems.append("AUTH_ISSUER: expected neither ? nor # (RFC 8414 section 2)")
+    for name in settings.providers or ():
+        if name not in ("uows", "local"):
+            problems.append(f"AUTH_PROVIDERS: expected uows and local, got {name!r}")
+    if settings.uows_url and not settings.uows_api_key:
+        problems.append("AUTH_UOWS_API_KEY: expected, because AUTH_UOWS_URL is set")
+    if settings.allocations_url and not settings.allocations_api_key:
+        problems.append("AUTH_ALLOCATIONS_API_KEY: expected, because AUTH_ALLOCATIONS_URL is set")
+    if "uows" in (settings.providers or ()) and not settings.uows_url and not settings.runs_demo_facility:
+        problems.append("AUTH_UOWS_URL: expected, because AUTH_PROVIDERS names uows")
+    if bool(settings.tls_certificate_file) != bool(settings.tls_key_file):
+        problems.append("AUTH_TLS_KEY_FILE: expected together with AUTH_TLS_CERTIFICATE_FILE")
+    if settings.tls_client_ca_file and not settings.tls_certificate_file:
+        problems.append("AUTH_TLS_CERTIFICATE_FILE: expected, because AUTH_TLS_CLIENT_CA_FILE is set")
+    for name in ("tls_certificate_file", "tls_key_file", "tls_client_ca_file"):
+        path: Path | None = getattr(settings, name)
+        if path is not None and not os.access(path, os.R_OK):
+            problems.append(f"{PREFIX}{name.upper()}: cannot read {path}")
+    if settings.log_level not in ("debug", "info", "warning", "error"):
+        problems.append(f"AUTH_LOG_LEVEL: expected debug, info, warning or error, got {settings.log_level!r}")
+    if settings.log_format not in ("auto", "json", "console"):
+        problems.append(f"AUTH_LOG_FORMAT: expected auto, json or console, got {settings.log_format!r}")
+    for service, secret in settings.api_keys.items():
+        if secret.get_secret_value().lower() in WELL_KNOWN_SECRETS:
+            problems.append(f"AUTH_API_KEYS: the key of {service!r} is a well-known one")
+        if "." in secret.get_secret_value():
+            problems.append(f"AUTH_API_KEYS: the key of {service!r} holds a dot, which only access tokens do")
+    if not re.match(r"(postgresql(\+asyncpg)?://[^/]+/.|sqlite(\+aiosqlite)?:///.)", settings.database):
+        problems.append("AUTH_DATABASE_URL: expected postgresql://user:password@host:port/name or sqlite:///path")
+    return problems
+
+
+def _unsafe(settings: Settings) -> list[str]:
+    """What the production profile does not start with."""
+    problems = []
+    if settings.key_encryption_keys is None:
+        problems.append("AUTH_KEY_ENCRYPTION_KEYS: expected base64 of 32 bytes (openssl rand -base64 32)")
+    if settings.database_url is None:
+        problems.append("AUTH_DATABASE_URL: expected postgresql://user:password@host:port/name")
+    if settings.issuer is None:
+        problems.append("AUTH_ISSUER: expected the public https:// address of this service")
+    elif not settings.issuer.startswith("https://"):
+        problems.append("AUTH_ISSUER: expected https://")
+    if settings.providers is None:
+        problems.append("AUTH_PROVIDERS: expected uows, local or both, in the order to ask them")
+    if settings.demo_facility:
+        problems.append("AUTH_DEMO_FACILITY: the stand-in facility's passwords are public")
+    is_exposed = not (settings.grpc_address.is_loopback and settings.http_address.is_loopback)
+    if settings.tls_certificate_file is None and not settings.allow_plaintext and is_exposed:
+        problems.append(
+            "AUTH_TLS_CERTIFICATE_FILE: expected, or AUTH_ALLOW_PLAINTEXT=true behind something that adds TLS"
+        )
+    for name in ("uows_url", "allocations_url"):
+        url: str | None = getattr(settings, name)
+        if url is not None and not url.startswith("https://"):
+            problems.append(f"{PREFIX}{name.upper()}: expected https://, passwords and keys travel there")
+    for service, secret in settings.api_keys.items():
+        if len(secret.get_secret_value()) < SHORTEST_SECRET:
+            problems.append(f"AUTH_API_KEYS: the key of {service!r} is shorter than {SHORTEST_SECRET} characters")
+    return problems
+
+
+_KUBERNETES = re.compile(r"AUTH_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP)(_\w+)?)?)")
+"""What Kubernetes puts into every container for a service that is named `auth` or `auth-…`."""
+
+
+def warnings_about(settings: Settings, given: Mapping[str, str]) -> list[str]:
+    """Lines for a person: what is legal and probably not meant."""
+    warnings = []
+    if settings.key_publish_ahead < timedelta(minutes=25):
+        warnings.append(
+            f"AUTH_KEY_PUBLISH_AHEAD is {settings.key_publish_ahead}: verifiers that refetch the key set every 20"
+            " minutes (Istio) will refuse tokens after a rotation"
+        )
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known |= {f"{PREFIX}{name.upper()}_FILE" for name in SECRETS}
+    for variable in sorted(given):
+        if variable.startswith(PREFIX) and variable not in known and not _KUBERNETES.fullmatch(variable):
+            near = difflib.get_close_matches(variable, known, n=1)
+            warnings.append(f"{variable} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+    return warnings

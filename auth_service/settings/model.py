@@ -1,0 +1,134 @@
+"""Everything that can be set, and what follows from it."""
+
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from auth_service.settings.values import (
+    Address,
+    Boolean,
+    Duration,
+    HostPort,
+    HttpUrl,
+    NamedSecrets,
+    Names,
+    SealingKeys,
+    key_encryption_key,
+)
+
+PREFIX = "AUTH_"
+
+
+class Profile(StrEnum):
+    EMBEDDED = "embedded"
+    PRODUCTION = "production"
+
+
+class Settings(BaseModel):
+    """Everything that can be set. Each field is the variable `AUTH_<FIELD>`; `reading.ALIASES` has others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    profile: Profile = Field(Profile.EMBEDDED, description="embedded (SQLite, generated secrets) or production")
+    data_dir: Path = Field(Path(".auth-service"), description="database and generated secrets of the embedded profile")
+
+    grpc_address: HostPort = Field(Address("127.0.0.1", 50051), description="where gRPC listens")
+    http_address: HostPort = Field(Address("127.0.0.1", 8080), description="where HTTP listens")
+    facility_address: HostPort = Field(Address("127.0.0.1", 8090), description="where the stand-in facility listens")
+    demo_facility: Boolean | None = Field(None, description="whether `serve` starts the stand-in facility")
+
+    tls_certificate_file: Path | None = Field(None, description="PEM chain; reloaded when it changes")
+    tls_key_file: Path | None = Field(None, description="PEM private key; reloaded when it changes")
+    tls_client_ca_file: Path | None = Field(None, description="PEM; clients must then show a certificate of it (mTLS)")
+    allow_plaintext: Boolean = Field(False, description="production without TLS, behind something that adds it")
+    reflection: Boolean | None = Field(None, description="gRPC reflection; on in the embedded profile only")
+
+    issuer: HttpUrl | None = Field(None, description="`iss` of every token: this service's public address")
+    audience: str = Field("auth-service", description="`aud` of every token; `none` leaves it out")
+    client_id: str = Field("auth-service", description="`client_id` of tokens that people get by password")
+    access_token_lifetime: Duration = Field(timedelta(minutes=10), description="1m to 60m")
+    session_idle_lifetime: Duration = Field(timedelta(hours=12), description="a session ends when unused for so long")
+    session_absolute_lifetime: Duration = Field(timedelta(days=30), description="a session ends then at the latest")
+    refresh_replay_window: Duration = Field(
+        timedelta(seconds=10), description="0s to 60s; 0s takes every retry for theft"
+    )
+
+    key_encryption_keys: SealingKeys | None = Field(None, description="base64 of 32 bytes each; first seals, all open")
+    key_size: int = Field(2048, description="bits of a signing key: 2048, 3072 or 4096")
+    key_rotate_every: Duration = Field(timedelta(days=30), description="how long a key signs")
+    key_publish_ahead: Duration = Field(timedelta(hours=24), description="how long a key is published before it signs")
+    signer_lease: Duration = Field(
+        timedelta(seconds=60), description="how long to sign from memory without the database"
+    )
+    clock_skew: Duration = Field(timedelta(seconds=60), description="leeway that verifiers are granted")
+
+    database_url: SecretStr | None = Field(None, description="postgresql://… ; SQLite in data_dir if not set")
+    database_connections: int = Field(10, ge=1, le=200, description="most connections to PostgreSQL")
+    database_timeout: Duration = Field(timedelta(milliseconds=800), description="budget of one database step")
+    database_statement_cache: Boolean = Field(True, description="false behind a transaction-pooling PgBouncer")
+    poll_every: Duration = Field(timedelta(milliseconds=500), description="how often other replicas' changes are read")
+
+    providers: Names | None = Field(None, description="who is asked for a password, in this order: uows, local")
+    provider_recheck_after: Duration = Field(
+        timedelta(minutes=5), description="refresh asks again for roles older than this"
+    )
+    staff_roles: Names = Field(("ISIS Instrument Scientist",), description="UOWS roles that make a person staff")
+    uows_url: HttpUrl | None = Field(None, description="User Office Web Service")
+    uows_api_key: SecretStr | None = Field(None, description="sent as `Authorization: Api-key …`")
+    uows_timeout: Duration = Field(timedelta(seconds=5), description="deadline of one sign-in there")
+    allocations_url: HttpUrl | None = Field(None, description="Proposal Allocations GraphQL endpoint")
+    allocations_api_key: SecretStr | None = Field(None, description="sent as `<header>: token …`")
+    allocations_header: str = Field("Authorisation", description="name of the header that carries the key")
+    allocations_timeout: Duration = Field(timedelta(seconds=5), description="deadline of one question there")
+    api_keys: NamedSecrets = Field({}, description="name=secret of each service that may ask for experiments")
+
+    argon2_memory_kib: int = Field(19456, ge=19456, description="memory of one password hash")
+    argon2_passes: int = Field(2, ge=2, description="passes of one password hash")
+
+    drain: Duration = Field(timedelta(milliseconds=500), description="NOT_SERVING before the door closes")
+    grace: Duration = Field(timedelta(seconds=8), description="how long calls under way may take at the end")
+    request_deadline: Duration = Field(timedelta(seconds=10), description="for calls that bring none")
+
+    log_level: str = Field("info", description="debug, info, warning or error")
+    log_format: str = Field("auto", description="json, console, or auto: console on a terminal")
+    otlp_endpoint: str | None = Field(None, description="OpenTelemetry collector (gRPC); no traces if not set")
+    build: str = Field("unknown", description="the commit or build, as GetServerInfo tells it")
+
+    @property
+    def is_embedded(self) -> bool:
+        return self.profile is Profile.EMBEDDED
+
+    @property
+    def runs_demo_facility(self) -> bool:
+        """Unless it is said, the embedded profile brings the facility that it has no address for."""
+        return self.demo_facility if self.demo_facility is not None else self.is_embedded and self.uows_url is None
+
+    @property
+    def serves_reflection(self) -> bool:
+        return self.is_embedded if self.reflection is None else self.reflection
+
+    @property
+    def token_audience(self) -> str | None:
+        return None if self.audience == "none" else self.audience
+
+    @property
+    def token_issuer(self) -> str:
+        return self.issuer or f"http://{self.http_address}"
+
+    @property
+    def sealing_secrets(self) -> list[bytes]:
+        assert self.key_encryption_keys is not None
+        return [key_encryption_key(item) for item in self.key_encryption_keys.get_secret_value().split(",")]
+
+    @property
+    def database(self) -> str:
+        """The database's address, password included."""
+        if self.database_url is None:
+            return f"sqlite:///{self.data_dir / 'auth.sqlite3'}"
+        return self.database_url.get_secret_value()
+
+
+SECRETS = frozenset({"key_encryption_keys", "database_url", "uows_api_key", "allocations_api_key", "api_keys"})
+"""Fields that are masked when shown, and may be given as `<VARIABLE>_FILE`."""

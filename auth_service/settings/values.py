@@ -1,0 +1,120 @@
+"""How the text of a variable becomes a value. Each reader raises ValueError with what was expected, never the text."""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import ip_address
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, SecretStr
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", str(value).strip())
+    if match is None:
+        raise ValueError("expected a number with a unit, such as 500ms, 30s, 10m, 12h or 30d")
+    try:
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    except OverflowError:
+        raise ValueError("expected a shorter time") from None
+
+
+def _boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "false": False}
+    if str(value).strip().lower() not in words:
+        raise ValueError("expected true or false")
+    return words[str(value).strip().lower()]
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    return value
+
+
+def _named_secrets(value: Any) -> Any:
+    """`name=secret,name=secret`."""
+    if not isinstance(value, str):
+        return value
+    pairs = [item.strip().partition("=") for item in value.split(",") if item.strip()]
+    if any(not name or not separator or not secret for name, separator, secret in pairs):
+        raise ValueError("expected name=secret, and commas between several")
+    if len({name for name, _, _ in pairs}) < len(pairs):
+        raise ValueError("expected each name once")
+    return {name: SecretStr(secret) for name, _, secret in pairs}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen. `port` 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def _address(value: Any) -> Any:
+    if isinstance(value, Address):
+        return value
+    host, separator, port = str(value).strip().rpartition(":")
+    if not separator or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("expected host:port, such as 127.0.0.1:50051 or [::1]:50051")
+    return Address(host.strip("[]"), int(port))
+
+
+def _url(value: Any) -> Any:
+    if not re.match(r"https?://[^/\s]+", str(value)):
+        raise ValueError("expected an http:// or https:// address")
+    if "@" in urlsplit(str(value)).netloc:
+        raise ValueError("expected no user name or password in the address")
+    return str(value).rstrip("/")
+
+
+def key_encryption_key(text: str) -> bytes:
+    """The 32 bytes of one key. Raises ValueError."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) != 32:
+        raise ValueError("expected base64 of 32 bytes each (openssl rand -base64 32), commas between several")
+    return raw
+
+
+def _key_encryption_keys(value: Any) -> Any:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    items = [item for item in re.split(r"[\s,]+", text) if item]
+    if not items:
+        raise ValueError("expected at least one key")
+    for item in items:
+        key_encryption_key(item)
+    return SecretStr(",".join(items))
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+NamedSecrets = Annotated[dict[str, SecretStr], BeforeValidator(_named_secrets)]
+HostPort = Annotated[Address, BeforeValidator(_address)]
+SealingKeys = Annotated[SecretStr, BeforeValidator(_key_encryption_keys)]
+HttpUrl = Annotated[str, BeforeValidator(_url)]
