@@ -144,28 +144,30 @@ async def test_of_thieves_at_once_one_ends_the_session_and_all_are_refused(datab
         assert len(await revoked(at)) == 1
 
 
-@pytest.mark.parametrize("turns", range(0, 60, 6))
-async def test_logout_in_a_race_with_refreshes_leaves_nothing_alive(database_url: str, turns: int) -> None:
+async def test_logout_in_a_race_with_refreshes_leaves_nothing_alive(database_url: str) -> None:
     async with replica(database_url) as at, replica(database_url) as elsewhere:
-        token = await at.login()
-        refreshing = [asyncio.create_task((at, elsewhere)[number % 2].sessions.refresh(token)) for number in range(8)]
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        for turns in range(0, 60, 6):
+            token = await at.login()
+            refreshing = [
+                asyncio.create_task((at, elsewhere)[number % 2].sessions.refresh(token)) for number in range(8)
+            ]
+            for _ in range(turns):
+                await asyncio.sleep(0)
 
-        await at.sessions.logout(token)
-        outcomes = await asyncio.gather(*refreshing, return_exceptions=True)
+            await at.sessions.logout(token)
+            outcomes = await asyncio.gather(*refreshing, return_exceptions=True)
 
-        assert {type(outcome) for outcome in outcomes} <= {TokenPair, RefreshTokenRevoked}
-        await elsewhere.revoked.poll()
-        pairs = [outcome for outcome in outcomes if isinstance(outcome, TokenPair)]
-        for held in {token, *(pair.refresh_token for pair in pairs)}:
-            with pytest.raises(RefreshTokenRevoked):
-                await elsewhere.sessions.refresh(held)
-        for pair in pairs:
+            assert {type(outcome) for outcome in outcomes} <= {TokenPair, RefreshTokenRevoked}
+            await elsewhere.revoked.poll()
+            pairs = [outcome for outcome in outcomes if isinstance(outcome, TokenPair)]
+            for held in {token, *(pair.refresh_token for pair in pairs)}:
+                with pytest.raises(RefreshTokenRevoked):
+                    await elsewhere.sessions.refresh(held)
             for verifier in (at.verifier, elsewhere.verifier):
-                with pytest.raises(TokenRevoked):
-                    verifier.verify_now(pair.access_token)
-        assert len(await revoked(at)) == 1
+                for pair in pairs:
+                    with pytest.raises(TokenRevoked):
+                        verifier.verify_now(pair.access_token)
+        assert len(await revoked(at)) == 10
 
 
 async def test_logging_out_twice_or_with_rubbish_is_fine_and_with_nothing_is_not(database_url: str) -> None:
@@ -281,16 +283,16 @@ async def test_a_caller_who_leaves_at_any_moment_finds_a_session_that_goes_on(da
         assert await revoked(at) == []
 
 
-@pytest.mark.parametrize("rubbish", ["x", "rt1.", "rt1." + "A" * 80, "ey.ey.ey"])
-async def test_rubbish_is_refused_without_asking_the_database(database_url: str, rubbish: str) -> None:
+async def test_rubbish_is_refused_without_asking_the_database(database_url: str) -> None:
     async with replica(database_url) as at:
         await at.database.close()
 
-        with pytest.raises(RefreshTokenInvalid):
-            await at.sessions.refresh(rubbish)
+        for rubbish in ("x", "rt1.", "rt1." + "A" * 80, "ey.ey.ey"):
+            with pytest.raises(RefreshTokenInvalid):
+                await at.sessions.refresh(rubbish)
+            await at.sessions.logout(rubbish)
         with pytest.raises(RefreshTokenMissing):
             await at.sessions.refresh("")
-        await at.sessions.logout(rubbish)
 
 
 async def test_roles_are_those_of_now(database_url: str) -> None:
