@@ -70,7 +70,8 @@ def without_secrets(_logger: object, _method: str, event: MutableMapping[str, An
 
 def _scrubbed(value: Any) -> Any:
     match value:
-        case str():
+        # Looking for the first letters is ten times cheaper than asking the expressions.
+        case str() if "eyJ" in value or "rt1." in value:
             return _REFRESH_TOKEN.sub(f"rt1.{_STRUCK_OUT}", _JWT.sub(_STRUCK_OUT, value))
         case dict():
             return {name: _STRUCK_OUT if name in _SECRET_NAMES else _scrubbed(each) for name, each in value.items()}

@@ -96,8 +96,7 @@ class Sessions:
                         )
                     # One statement decides; whoever loses reads again and finds the winner's successor.
                     if is_rotated:
-                        # Like any good call only at `debug`: there are many, and a line costs a tenth of the call.
-                        log.debug("refresh", session=str(session.id), generation=successor.generation)
+                        log.info("refresh", session=str(session.id), generation=successor.generation)
                         return await self._issuer.pair(person, successor)
                 case rules.Replay(unused):
                     log.info("refresh.replayed", session=str(session.id), generation=unused.generation)
