@@ -173,7 +173,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             revoked=revoked,
             providers=providers,
             policy=session_policy,
-            longest_token=settings.access_token_lifetime + settings.clock_skew * 2,
+            longest_token=base.keys.longest_token,
             recheck_after=settings.provider_recheck_after,
             clock=base.clock,
         )
@@ -207,9 +207,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         _watch(metrics, base, revoked, settings)
 
         stack.push_async_callback(http_server.stop)
-        with _named("AUTH_GRPC_ADDRESS", settings.grpc_address):
+        with named("AUTH_GRPC_ADDRESS", settings.grpc_address):
             grpc_port = grpc_server.bind(str(settings.grpc_address), _grpc_tls(settings))
-        with _named("AUTH_HTTP_ADDRESS", settings.http_address):
+        with named("AUTH_HTTP_ADDRESS", settings.http_address):
             http_port = http_server.bind(settings.http_address.host, settings.http_address.port)
 
         await _once(base.keys.tick)
@@ -232,7 +232,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
 
 
 @contextlib.contextmanager
-def _named(variable: str, address: Address) -> Iterator[None]:
+def named(variable: str, address: Address) -> Iterator[None]:
     """An address that cannot be had, by the name of its setting."""
     try:
         yield

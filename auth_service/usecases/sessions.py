@@ -1,6 +1,6 @@
 """A session goes on, or ends."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
@@ -58,7 +58,7 @@ class Sessions:
         revoked: RevokedSessions,
         providers: Mapping[str, IdentityProvider],
         policy: SessionPolicy,
-        longest_token: timedelta,
+        longest_token: Callable[[], timedelta],
         recheck_after: timedelta,
         clock: DatabaseClock,
     ) -> None:
@@ -139,7 +139,7 @@ class Sessions:
     async def _end(self, session_id: UUID, *, reason: EndReason) -> None:
         now = self._clock.now()
         # A refresh that won its race a moment ago may still be signing; its token lives a little longer.
-        expires_at = now + self._longest_token
+        expires_at = now + self._longest_token()
         revocation = Revocation(session_id, revoked_at=now, expires_at=expires_at)
 
         async def step(connection: Connection) -> bool:

@@ -110,6 +110,11 @@ class SigningKeys:
         """Whether the active key is one that this replica cannot open."""
         return self._signer is None and not self._ring.is_empty
 
+    def longest_token(self) -> timedelta:
+        """How long a token lives that any replica signs now: while an upgrade rolls, another's may live longer."""
+        lifetimes = (key.covers_lifetime for key in self._ring.published)
+        return max(lifetimes, default=self._policy.token_lifetime) + 2 * self._policy.clock_skew
+
     def signer(self) -> Signer:
         """The key to sign with. Raises SigningUnavailable if the ring was last read too long ago."""
         if self._signer is None or not self.has_lease:

@@ -172,7 +172,7 @@ async def replica(
                 revoked=revoked,
                 providers={facility.name: facility},
                 policy=session_policy,
-                longest_token=timedelta(minutes=12),
+                longest_token=lambda: timedelta(minutes=12),
                 recheck_after=recheck_after,
                 clock=clock,
             ),
