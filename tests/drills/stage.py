@@ -40,7 +40,13 @@ _CHANNEL = (
 )
 
 
-def settings(*, database: str | None = None, facility: Facility | None = None, **more: str) -> dict[str, str]:
+def settings(
+    *,
+    database: str | None = None,
+    facility: Facility | None = None,
+    scaled: Mapping[str, str] | None = None,
+    **more: str,
+) -> dict[str, str]:
     """The environment of a service: on SQLite unless `database` is given, with a facility of its own unless given."""
     values = {
         "AUTH_LOG_FORMAT": "json",
@@ -48,7 +54,7 @@ def settings(*, database: str | None = None, facility: Facility | None = None, *
         "AUTH_PROVIDERS": "uows,local",
         "AUTH_API_KEYS": f"drill={API_KEY}",
         **({"AUTH_DATABASE_URL": database} if database else {}),
-        **{f"AUTH_{name.upper()}": value for name, value in more.items()},
+        **{f"AUTH_{name.upper()}": value for name, value in {**(scaled or {}), **more}.items()},
     }
     if facility is not None:
         values |= {
