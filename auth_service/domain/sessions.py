@@ -89,6 +89,12 @@ def start(person_id: UUID, *, now: datetime, policy: SessionPolicy) -> Session:
     )
 
 
+def succeeded(session: Session, *, now: datetime, policy: SessionPolicy) -> Session:
+    """The session one generation on, used at `now`. Never longer than its absolute lifetime."""
+    expires_at = min(now + policy.idle_lifetime, session.absolute_expires_at)
+    return replace(session, generation=session.generation + 1, rotated_at=now, expires_at=expires_at)
+
+
 def judge(
     session: Session,
     *,
@@ -106,8 +112,7 @@ def judge(
     if now >= session.expires_at:
         return Expired()
     if generation == session.generation:
-        expires_at = min(now + policy.idle_lifetime, session.absolute_expires_at)
-        return Rotate(replace(session, generation=generation + 1, rotated_at=now, expires_at=expires_at))
+        return Rotate(succeeded(session, now=now, policy=policy))
     if generation > session.generation:
         return Ahead()
     # Only the generation just before the newest may be replayed: a newer use proves that the successor arrived.

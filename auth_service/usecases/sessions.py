@@ -91,6 +91,8 @@ class Sessions:
                 case rules.Rotate(successor):
                     if not is_rotated and self._is_long_unchecked(person):
                         person = await self._as_of_now(person)
+                        # The provider took its time: the replay window begins when the token is spent.
+                        successor = rules.succeeded(session, now=self._clock.now(), policy=self._policy)
                         is_rotated = await self._database.autocommit(
                             lambda connection: sessions.rotate(connection, successor)
                         )
