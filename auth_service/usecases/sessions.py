@@ -93,9 +93,7 @@ class Sessions:
                         person = await self._as_of_now(person)
                         # The provider took its time: the replay window begins when the token is spent.
                         successor = rules.succeeded(session, now=self._clock.now(), policy=self._policy)
-                        is_rotated = await self._database.autocommit(
-                            lambda connection: sessions.rotate(connection, successor)
-                        )
+                        is_rotated = await self._rotate(successor)
                     # One statement decides; whoever loses reads again and finds the winner's successor.
                     if is_rotated:
                         log.info("refresh", session=str(session.id), generation=successor.generation)
@@ -137,6 +135,9 @@ class Sessions:
             return swept + await revocations.sweep(connection, before=now, most=SWEPT_AT_ONCE)
 
         return await self._database.autocommit(step)
+
+    async def _rotate(self, successor: Session) -> bool:
+        return await self._database.autocommit(lambda connection: sessions.rotate(connection, successor))
 
     async def _end(self, session_id: UUID, *, reason: EndReason) -> None:
         now = self._clock.now()
