@@ -15,6 +15,7 @@ from auth_service.domain.policy import Right
 from auth_service.rpc.auth_servicer import AuthServicer
 from auth_service.rpc.call import Interceptor
 from auth_service.rpc.errors import translated
+from auth_service.rpc.health import Health
 from auth_service.rpc.interceptors.chain import Chain
 from auth_service.rpc.interceptors.deadline import deadline
 from auth_service.rpc.interceptors.observation import Observe, observation
@@ -48,7 +49,7 @@ _FILES: tuple[FileDescriptor, ...] = (auth_pb2.DESCRIPTOR, keys_pb2.DESCRIPTOR)
 class GrpcServer:
     """`bind`, `start`, `say` that it serves; at the end `say` that it does not, and `stop`."""
 
-    def __init__(self, server: grpc.aio.Server, health_servicer: health.aio.HealthServicer) -> None:
+    def __init__(self, server: grpc.aio.Server, health_servicer: Health) -> None:
         self._server = server
         self._health = health_servicer
 
@@ -71,6 +72,7 @@ class GrpcServer:
 
     async def stop(self, grace: timedelta) -> None:
         """Take no more calls, and let those under way end within `grace`."""
+        self._health.leave()
         await self._server.stop(grace.total_seconds())
 
 
@@ -101,7 +103,7 @@ def build(
     server = grpc.aio.server(interceptors=[Chain(interceptors)], options=OPTIONS)
     auth_pb2_grpc.add_AuthServiceServicer_to_server(auth, server)
     keys_pb2_grpc.add_KeyServiceServicer_to_server(keys, server)
-    health_servicer = health.aio.HealthServicer()
+    health_servicer = Health()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     if reflects:
         add_reflection(server, (*service_names(), health.SERVICE_NAME))
