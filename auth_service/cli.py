@@ -7,6 +7,7 @@ import asyncio
 import getpass
 import json
 import os
+import re
 import signal
 import ssl
 import sys
@@ -22,7 +23,7 @@ from cyclopts import App, Parameter
 from auth_service import app
 from auth_service import settings as settings_module
 from auth_service.domain import people
-from auth_service.domain.errors import AuthError
+from auth_service.domain.errors import AuthError, FieldViolation, InvalidInput
 from auth_service.domain.keys import is_published_ahead
 from auth_service.domain.sealing import SealBroken
 from auth_service.providers.local_accounts import LocalAccounts
@@ -57,7 +58,7 @@ def serve() -> None:
     configure_logging(level=settings.log_level, style=settings.log_format)
     try:
         asyncio.run(_serve(settings))
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, UnsafeFile, migrations.DatabaseRefused) as error:
         _fail(f"cannot start: {error}")
 
 
@@ -208,6 +209,8 @@ def create(username: str, *, display_name: str = "", role: Sequence[str] = (), p
 
     async def run() -> None:
         name = people.normalised_username(username)
+        if not all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", each) for each in role):
+            raise InvalidInput(FieldViolation("role", "expected letters, digits, - and _"))
         password = people.acceptable_new_password(_password(from_stdin=password_stdin))
         async with app.core(settings) as core:
             accounts = LocalAccounts(core.database, app.password_hashing(settings))
@@ -280,14 +283,14 @@ async def _serve(settings: Settings) -> None:
         if settings.runs_demo_facility:
             from auth_service.demo.facility import running_facility
 
-            await stack.enter_async_context(
-                running_facility(
-                    settings.facility_address.host,
-                    settings.facility_address.port,
-                    uows_api_key=app.DEMO_UOWS_API_KEY,
-                    allocations_token=app.DEMO_ALLOCATIONS_API_KEY,
-                )
+            facility = running_facility(
+                settings.facility_address.host,
+                settings.facility_address.port,
+                uows_api_key=app.DEMO_UOWS_API_KEY,
+                allocations_token=app.DEMO_ALLOCATIONS_API_KEY,
             )
+            with app.named("AUTH_FACILITY_ADDRESS", settings.facility_address):
+                await stack.enter_async_context(facility)
         where = await stack.enter_async_context(app.running(settings))
         _greet(settings, where)
         await stop.wait()
@@ -336,7 +339,7 @@ def _run(step: Callable[[], Awaitable[None]]) -> None:
 
     try:
         asyncio.run(run())
-    except (AuthError, SealBroken, UnsafeFile, OSError) as error:
+    except (AuthError, SealBroken, UnsafeFile, migrations.DatabaseRefused, OSError) as error:
         _fail(str(error))
 
 

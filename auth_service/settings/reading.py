@@ -43,7 +43,7 @@ def load(environment: Mapping[str, str] | None = None) -> tuple[Settings, list[s
     values = {
         key.removeprefix(PREFIX).lower(): value for key, value in translated.items() if key in known and value != ""
     }
-    _generate_secrets(values, problems)
+    _make_home(values, problems)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
@@ -126,19 +126,24 @@ def _content(path: str, problems: list[str], *, variable: str) -> str:
         return ""
 
 
-def _generate_secrets(values: dict[str, Any], problems: list[str]) -> None:
-    if values.get("profile", Profile.EMBEDDED) != Profile.EMBEDDED or "key_encryption_keys" in values:
+def _make_home(values: dict[str, Any], problems: list[str]) -> None:
+    """The embedded profile's directory, and the secret in it, where neither is given otherwise."""
+    needs_secret = "key_encryption_keys" not in values
+    if values.get("profile", Profile.EMBEDDED) != Profile.EMBEDDED or not (
+        needs_secret or "database_url" not in values
+    ):
         return
     data_dir = Path(values.get("data_dir", Settings.model_fields["data_dir"].default))
     try:
-        values["key_encryption_keys"] = _generated(data_dir / "key-encryption-key")
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if needs_secret:
+            values["key_encryption_keys"] = _generated(data_dir / "key-encryption-key")
     except OSError as error:
         problems.append(f"AUTH_DATA_DIR: cannot use {data_dir} ({error.strerror})")
 
 
 def _generated(path: Path) -> str:
     """The secret in `path`, made at the first start. Raises OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(base64.b64encode(secrets.token_bytes(32)).decode())

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -26,6 +27,10 @@ T = TypeVar("T")
 LOCK_TIMEOUT = "4s"
 _TURN = 0x61757468
 """The advisory lock that migrating replicas take turns by: `auth` in ASCII."""
+
+
+class DatabaseRefused(Exception):
+    """The database cannot be reached or will not do it; the message is its own first line, without any statement."""
 
 
 async def upgrade(url: str | sa.URL) -> None:
@@ -93,8 +98,16 @@ async def _with_connection(url: str | sa.URL, run: Callable[[sa.Connection], T])
             if url.get_backend_name() == "sqlite":
                 await connection.exec_driver_sql("COMMIT")
             return result
+    except sa.exc.DBAPIError as error:
+        raise DatabaseRefused(_first_line(error.orig or error)) from error
+    except asyncpg.PostgresError as error:
+        raise DatabaseRefused(_first_line(error)) from error
     finally:
         await engine.dispose()
+
+
+def _first_line(error: BaseException) -> str:
+    return f"the database: {str(error).partition(chr(10))[0] or type(error).__name__}"
 
 
 def _config(connection: sa.Connection) -> "Config":

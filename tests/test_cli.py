@@ -1,0 +1,367 @@
+"""The command line, in process: what it prints, what it refuses and with which exit code."""
+
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from auth_service.cli import cli
+from tests.support.ports import port_of, reserve_port
+
+KEYS = [base64.b64encode(bytes([number]) * 32).decode() for number in range(3)]
+PASSWORD = "correct horse battery staple"
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Said]
+
+
+class Terminal(io.StringIO):
+    """Standard input with somebody in front of it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An environment with nothing of ours but a data directory."""
+    for name in [name for name in os.environ if name.startswith("AUTH_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AUTH_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("AUTH_KEY_ENCRYPTION_KEYS", KEYS[0])
+    monkeypatch.setenv("AUTH_DATABASE_TIMEOUT", "5s")
+    return tmp_path
+
+
+@pytest.fixture
+def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    # Loggers of modules outlive the stream that a captured command writes to.
+    configure: Any = structlog.configure
+    monkeypatch.setattr(structlog, "configure", lambda **how: configure(**how | {"cache_logger_on_first_use": False}))
+
+    def command(*arguments: str, stdin: str | Terminal = "") -> Said:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin) if isinstance(stdin, str) else stdin)
+        capsys.readouterr()
+        code = 0
+        try:
+            cli(list(arguments))
+        except SystemExit as exit_:
+            code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+        finally:
+            structlog.reset_defaults()
+        said = capsys.readouterr()
+        return Said(code, said.out, said.err)
+
+    return command
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def on_both(request: pytest.FixtureRequest, run: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """`run`, against each kind of database."""
+    if request.param == "postgresql":
+        monkeypatch.setenv("AUTH_DATABASE_URL", request.getfixturevalue("postgres_url"))
+    return run
+
+
+def rows(said: Said) -> list[dict[str, Any]]:
+    assert (said.code, said.err) == (0, "")
+    found: list[dict[str, Any]] = json.loads(said.out)
+    return found
+
+
+def test_the_first_look_at_the_ring_makes_it(on_both: Command) -> None:
+    first, second = rows(on_both("keys", "list", "--json")), rows(on_both("keys", "list", "--json"))
+
+    assert [key["state"] for key in first] == ["standby", "active"]
+    assert first == second
+    assert all(key["private half"] == "sealed" for key in first)
+
+
+def test_keys_are_a_table_for_a_person(run: Command) -> None:
+    said = run("keys", "list")
+
+    header, *lines, version = said.out.splitlines()
+    assert header.split()[:3] == ["kid", "state", "bits"]
+    assert len(lines) == 2
+    assert version == "ring version 1"
+
+
+def test_rotate_promotes_the_standby_and_warns_of_verifiers_that_do_not_know_it(on_both: Command) -> None:
+    standby, active = (key["kid"] for key in rows(on_both("keys", "list", "--json")))
+
+    said = on_both("keys", "rotate")
+
+    assert said.code == 0
+    assert said.out.startswith(f"{standby} signs now; ")
+    assert "warning: it had been published for less than 1 day" in said.err
+    states = {key["kid"]: key["state"] for key in rows(on_both("keys", "list", "--json"))}
+    assert (states[standby], states[active]) == ("active", "retiring")
+    assert len(states) == 3
+
+
+def test_rotate_refuses_another_version_and_a_standby_that_is_too_new(run: Command) -> None:
+    run("keys", "list")
+
+    stale = run("keys", "rotate", "--ring-version", "7")
+    early = run("keys", "rotate", "--only-if-published-ahead")
+
+    assert (stale.code, stale.out) == (1, "")
+    assert stale.err == "auth-service: ring_version: the key ring is at version 1, not at 7\n"
+    assert early.code == 1
+    assert "published too recently" in early.err
+    assert [key["state"] for key in rows(run("keys", "list", "--json"))] == ["standby", "active"]
+
+
+def test_revoke_drops_the_key_once_and_says_which_signs_now(on_both: Command) -> None:
+    standby, active = (key["kid"] for key in rows(on_both("keys", "list", "--json")))
+
+    said, again = on_both("keys", "revoke", active, "--yes"), on_both("keys", "revoke", active, "--yes")
+
+    assert said.out.startswith(f"{active} is revoked; {standby} signs now; ")
+    assert again.out == said.out
+    key = next(key for key in rows(on_both("keys", "list", "--json")) if key["kid"] == active)
+    assert (key["state"], key["private half"]) == ("revoked", "-")
+
+
+def test_revoke_asks_first_and_nobody_there_means_no(run: Command) -> None:
+    _, active = (key["kid"] for key in rows(run("keys", "list", "--json")))
+
+    said = run("keys", "revoke", active)
+
+    assert (said.code, said.out, said.err) == (1, "", "auth-service: this needs --yes when nobody can be asked\n")
+    assert [key["state"] for key in rows(run("keys", "list", "--json"))] == ["standby", "active"]
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("yes\n", 0), ("n\n", 1), ("\n", 1), ("sure\n", 1)])
+def test_revoke_takes_yes_for_an_answer(run: Command, answer: str, code: int) -> None:
+    _, active = (key["kid"] for key in rows(run("keys", "list", "--json")))
+
+    said = run("keys", "revoke", active, stdin=Terminal(answer))
+
+    assert said.code == code
+    assert ("nothing was changed" in said.err) == bool(code)
+
+
+def test_revoking_what_is_no_key_is_refused(run: Command) -> None:
+    said = run("keys", "revoke", "nobody", "--yes")
+
+    assert (said.code, said.err) == (1, "auth-service: kid: no such signing key\n")
+
+
+def test_rewrap_moves_every_private_half_to_the_first_key(on_both: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_both("keys", "list")
+    monkeypatch.setenv("AUTH_KEY_ENCRYPTION_KEYS", f"{KEYS[1]},{KEYS[0]}")
+
+    assert on_both("keys", "rewrap").out == "2 private keys sealed anew\n"
+    assert on_both("keys", "rewrap").out == "0 private keys sealed anew\n"
+
+    monkeypatch.setenv("AUTH_KEY_ENCRYPTION_KEYS", KEYS[2])
+    lost = on_both("keys", "rewrap")
+    assert lost.code == 1
+    assert "key-encryption key is not configured" in lost.err
+    assert "Traceback" not in lost.err
+
+
+def test_an_account_is_made_once_with_its_roles(on_both: Command) -> None:
+    arguments = ("users", "create", "Zoë", "--display-name", "Zoë Z", "--role", "admin", "--password-stdin")
+
+    said, again = (on_both(*arguments, stdin=f"{PASSWORD}\nignored\n") for _ in range(2))
+
+    assert said.code == 0
+    assert said.out.startswith("created Zoë (")
+    assert (again.code, again.out, again.err) == (1, "", "auth-service: username: 'Zoë' is taken\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "expected"),
+    [
+        (["ada"], "too-short\n", "password: expected 15 to 1024 characters"),
+        (["ada"], "", "password: expected 1 to 1024 characters"),
+        ([""], f"{PASSWORD}\n", "username: expected 1 to 255 characters"),
+        (["a\nb"], f"{PASSWORD}\n", "username: expected no control characters"),
+        (["ada", "--role", "user,admin"], f"{PASSWORD}\n", "role: expected letters, digits, - and _"),
+        (["ada", "--role", ""], f"{PASSWORD}\n", "role: expected letters, digits, - and _"),
+    ],
+)
+def test_an_account_that_cannot_be_is_refused(run: Command, arguments: list[str], stdin: str, expected: str) -> None:
+    said = run("users", "create", *arguments, "--password-stdin", stdin=stdin)
+
+    assert (said.code, said.out, said.err) == (1, "", f"auth-service: {expected}\n")
+
+
+def test_the_staff_list_is_kept(on_both: Command) -> None:
+    assert on_both("staff", "list").out == "none\n"
+    assert on_both("staff", "add", "1003").out == "1003 is staff\n"
+    assert on_both("staff", "add", "1003").out == "1003 is staff already\n"
+    assert on_both("staff", "add", "7").out == "7 is staff\n"
+    assert rows(on_both("staff", "list", "--json")) == [{"user number": 7}, {"user number": 1003}]
+    assert on_both("staff", "list").out.splitlines()[1:] == ["7", "1003"]
+    assert on_both("staff", "remove", "7", "--yes").out == "7 is no longer on the staff list\n"
+    assert on_both("staff", "remove", "7", "--yes").out == "7 was not on the staff list\n"
+    assert on_both("staff", "remove", "1003").code == 1
+    assert rows(on_both("staff", "list", "--json")) == [{"user number": 1003}]
+
+
+@pytest.mark.parametrize("number", ["0", "9007199254740992"])
+def test_a_staff_number_out_of_range_is_refused(run: Command, number: str) -> None:
+    said = run("staff", "add", number)
+
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("auth-service: user_number: expected 1 to ")
+
+
+def test_migrate_twice_is_fine(on_both: Command) -> None:
+    for _ in range(2):
+        said = on_both("migrate")
+        assert (said.code, said.out, said.err) == (0, "the database is up to date\n", "")
+
+
+def test_config_shows_what_is_in_force_and_no_secret(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = {"AUTH_UOWS_API_KEY": "uows-api-key", "AUTH_API_KEYS": "portal=portal-api-key"}
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AUTH_DATABASE_URL", "postgresql://auth:database-password@db/auth")
+
+    table, as_json = run("config"), run("config", "--json")
+
+    assert json.loads(as_json.out)["AUTH_API_KEYS"] == "portal=********"
+    assert "AUTH_GRPC_ADDRESS" in table.out
+    for said in (table, as_json):
+        assert said.code == 0
+        for secret in (KEYS[0], "uows-api-key", "portal-api-key", "database-password"):
+            assert secret not in said.out + said.err
+
+
+def test_settings_that_cannot_be_used_are_told_all_at_once(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH_KEY_SIZE", "7")
+    monkeypatch.setenv("AUTH_GRPC_ADDRESS", "nowhere")
+
+    for command in (["serve"], ["config"], ["keys", "list"]):
+        said = run(*command)
+        assert (said.code, said.out) == (1, "")
+        head, *lines = said.err.splitlines()
+        assert head == "auth-service: these settings cannot be used:"
+        assert [line.strip().partition(":")[0] for line in lines] == ["AUTH_GRPC_ADDRESS", "AUTH_KEY_SIZE"]
+
+
+def test_a_warning_goes_to_standard_error_and_stops_nothing(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH_LOG_LEVLE", "debug")
+
+    said = run("keys", "list", "--json")
+
+    assert said.err == "warning: AUTH_LOG_LEVLE is not a setting; did you mean AUTH_LOG_LEVEL?\n"
+    assert len(json.loads(said.out)) == 2
+
+
+@pytest.mark.parametrize("door", ["AUTH_GRPC_ADDRESS", "AUTH_HTTP_ADDRESS", "AUTH_FACILITY_ADDRESS"])
+def test_serve_on_a_taken_address_says_which(run: Command, monkeypatch: pytest.MonkeyPatch, door: str) -> None:
+    for each in ("AUTH_GRPC_ADDRESS", "AUTH_HTTP_ADDRESS", "AUTH_FACILITY_ADDRESS"):
+        monkeypatch.setenv(each, "127.0.0.1:0")
+    with reserve_port() as held:
+        held.listen()
+        monkeypatch.setenv(door, f"127.0.0.1:{port_of(held)}")
+
+        said = run("serve")
+
+    assert (said.code, said.out) == (1, "")
+    assert f"cannot start: {door}: cannot listen on 127.0.0.1:" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_serve_on_a_database_that_others_may_read_is_refused(run: Command, home: Path) -> None:
+    run("migrate")
+    (home / "data" / "auth.sqlite3").chmod(0o644)
+
+    for command in (["serve"], ["keys", "list"], ["migrate"]):
+        said = run(*command)
+        assert (said.code, said.out) == (1, "")
+        assert "expected 0600" in said.err
+        assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://auth:database-password@127.0.0.1:1/auth", "postgresql://auth:database-password@nowhere.invalid/a"],
+)
+def test_a_database_that_is_away_is_one_line(run: Command, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("AUTH_DATABASE_URL", url)
+    monkeypatch.setenv("AUTH_PROFILE", "embedded")
+
+    for command in (["migrate"], ["staff", "list"]):
+        said = run(*command)
+        assert (said.code, said.out) == (1, "")
+        assert len(said.err.splitlines()) == 1
+        assert "database-password" not in said.err
+
+
+def test_a_wrong_database_name_is_one_line(run: Command, monkeypatch: pytest.MonkeyPatch, postgres_url: str) -> None:
+    monkeypatch.setenv("AUTH_DATABASE_URL", postgres_url + "-gone")
+
+    said = run("migrate")
+
+    assert (said.code, said.out) == (1, "")
+    assert len(said.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["unknown"],
+        ["keys", "unknown"],
+        ["keys", "revoke"],
+        ["keys", "rotate", "--ring-version", "many"],
+        ["staff", "add", "many"],
+        ["serve", "--unknown"],
+    ],
+)
+def test_wrong_use_is_exit_code_2(run: Command, arguments: list[str]) -> None:
+    said = run(*arguments)
+
+    assert said.code == 2
+    assert "Traceback" not in said.err + said.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--help"], ["serve", "migrate", "config", "keys", "users", "staff"]),
+        (["keys", "--help"], ["list", "rotate", "revoke", "rewrap"]),
+        (["keys", "rotate", "--help"], ["--only-if-published-ahead", "--ring-version"]),
+        (["keys", "revoke", "--help"], ["KID", "--yes"]),
+        (["users", "create", "--help"], ["--role", "--password-stdin", "--display-name"]),
+        (["staff", "--help"], ["add", "remove", "list"]),
+    ],
+)
+def test_help_names_every_command_and_option(run: Command, arguments: list[str], named: list[str]) -> None:
+    said = run(*arguments)
+
+    assert said.code == 0
+    for name in named:
+        assert name in said.out
+
+
+def test_the_installed_command_and_the_module_are_one(home: Path) -> None:
+    environment = dict(os.environ)
+    outputs = [
+        subprocess.run([*command, "config", "--json"], env=environment, capture_output=True, check=True).stdout
+        for command in ([Path(sys.executable).parent / "auth-service"], [sys.executable, "-m", "auth_service"])
+    ]
+
+    assert outputs[0] == outputs[1]
+    assert json.loads(outputs[0])["AUTH_PROFILE"] == "embedded"
