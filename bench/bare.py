@@ -9,12 +9,12 @@ import asyncio
 import os
 import sys
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid4
 
 import aiohttp
 import asyncpg
-from auth_api.v1 import auth_pb2, auth_pb2_grpc, keys_pb2_grpc
+from auth_api.v1 import auth_pb2
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
@@ -23,7 +23,6 @@ from auth_service.rpc.auth_servicer import AuthServicer
 from auth_service.rpc.call import Context
 from auth_service.rpc.keys_servicer import KeyServicer
 from auth_service.telemetry import Metrics
-from auth_service.usecases.verification import Verification
 from bench.facility import API_KEY
 from bench.load import IN_FLIGHT
 
@@ -35,7 +34,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
 
 
-class Floors(auth_pb2_grpc.AuthServiceServicer):
+class Floors(AuthServicer):
     """A refresh token is a session's id here."""
 
     def __init__(self, connections: list[Any], http: aiohttp.ClientSession, facility: str, session: Any) -> None:
@@ -87,10 +86,11 @@ async def _serve(port: str, dsn: str, facility: str) -> None:
         "SELECT person_id, generation, started_at, rotated_at, expires_at, absolute_expires_at FROM session LIMIT 1"
     )
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=100)) as http:
+        nobody_asks: Any = None
         server = rpc.build(
-            auth=cast("AuthServicer", Floors(connections, http, facility, session)),
-            keys=cast("KeyServicer", keys_pb2_grpc.KeyServiceServicer()),
-            verification=cast("Verification", None),  # Nobody calls a method that asks who is calling.
+            auth=Floors(connections, http, facility, session),
+            keys=KeyServicer(keys=nobody_asks, page_tokens=nobody_asks),
+            verification=nobody_asks,
             observe=Metrics().observe,
             outermost=(),
             longest_call=timedelta(seconds=10),

@@ -30,9 +30,10 @@ _ACCOUNT, _PASSWORD = "ada", "correct horse battery staple 1843"
 Method = Callable[[bytes], Awaitable[bytes]]
 
 
-def method(channel: grpc.aio.Channel, name: str) -> Method:
+def rpc_of(channel: grpc.aio.Channel, name: str) -> Method:
     """An RPC whose messages stay bytes: the load generator should cost little."""
-    return channel.unary_unary(PACKAGE + name)
+    rpc: Method = channel.unary_unary(PACKAGE + name)  # type: ignore[assignment]  # generic, and nothing to infer from
+    return rpc
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Bare:
     channel: grpc.aio.Channel
 
     def method(self, name: str) -> Method:
-        return method(self.channel, name)
+        return rpc_of(self.channel, name)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Stage:
     facility_url: str
 
     def method(self, name: str) -> Method:
-        return method(self.channel, name)
+        return rpc_of(self.channel, name)
 
     def settings(self) -> Settings:
         """What the service runs with."""
@@ -97,7 +98,7 @@ async def bare(service: Stage) -> AsyncIterator[Bare]:
     with reserve_port() as held:
         port = port_of(held)
         async with (
-            _running("bench.bare", str(port), service.dsn, service.facility_url) as process,
+            running("bench.bare", str(port), service.dsn, service.facility_url) as process,
             _channel(f"127.0.0.1:{port}") as channel,
         ):
             yield Bare(process.pid, channel)
@@ -115,14 +116,15 @@ async def _channel(address: str) -> AsyncIterator[grpc.aio.Channel]:
 async def _facility() -> AsyncIterator[str]:
     with reserve_port() as held:
         port = port_of(held)
-        async with _running("bench.facility", str(port)):
+        async with running("bench.facility", str(port)):
             url = f"http://127.0.0.1:{port}"
             await _answers(url)
             yield url
 
 
 @asynccontextmanager
-async def _running(module: str, *arguments: str) -> AsyncIterator[subprocess.Popen[bytes]]:
+async def running(module: str, *arguments: str) -> AsyncIterator[subprocess.Popen[bytes]]:
+    """A module of ours as a process of its own, killed at the end."""
     process = await asyncio.to_thread(
         spawn,
         [sys.executable, "-m", module, *arguments],
@@ -148,5 +150,6 @@ async def _answers(url: str) -> None:
 
 
 def _create_account(process: ServiceProcess) -> None:
-    command = [sys.executable, "-m", "auth_service", "users", "create", _ACCOUNT, "--password-stdin"]
+    command = [sys.executable, "-m", "auth_service", "users", "create", _ACCOUNT, "--role", "admin"]
+    command.append("--password-stdin")
     subprocess.run(command, env=process.environment, input=_PASSWORD, text=True, check=True, stdout=subprocess.DEVNULL)

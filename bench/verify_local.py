@@ -5,10 +5,9 @@ alike; time is the thread's own.
 """
 
 import json
-import statistics
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jwt
 from auth_client import FixedKeys, KeySet, TokenVerifier
@@ -16,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc import jwt as joserfc_jwt
 from joserfc.jwk import RSAKey
+
+from bench.figures import Figure, ratios
 
 ISSUER, AUDIENCE, KID = "https://auth.facility.example", "facility", "xPnN2Vb0hKpYp4sMtmGqnH5E4dY0tVgqRkT1oJw3c9A"
 ROUNDS, CALLS = 40, 150
@@ -32,8 +33,19 @@ def _rate(call: Callable[[], object]) -> float:
     return CALLS / (time.thread_time() - start)
 
 
-def measure() -> dict[str, float]:
-    """Verifications per second on one core, by contestant."""
+def measure() -> Sequence[Figure]:
+    rates = {name: tuple(values) for name, values in _rates().items()}
+    raw = rates["raw RSA verify"]
+    return (
+        Figure("local verify, cold : raw RSA verify", ratios(rates["auth_client"], raw), at_least=0.7, raw=rates),
+        Figure("local verify, remembered : raw RSA verify", ratios(rates["auth_client, token remembered"], raw)),
+        Figure("PyJWT : raw RSA verify", ratios(rates["PyJWT"], raw)),
+        Figure("joserfc : raw RSA verify", ratios(rates["joserfc"], raw)),
+    )
+
+
+def _rates() -> dict[str, list[float]]:
+    """Verifications per second on one core, by contestant and round."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public, numbers = key.public_key(), key.public_key().public_numbers()
     jwk = {
@@ -88,10 +100,4 @@ def measure() -> dict[str, float]:
     for _ in range(ROUNDS):
         for name, call in contestants.items():
             rates[name].append(_rate(call))
-    return {name: statistics.median(values) for name, values in rates.items()}
-
-
-if __name__ == "__main__":
-    figures = measure()
-    for contestant, rate in figures.items():
-        print(f"{contestant:32}{rate:10.0f}/s   {rate / figures['raw RSA verify']:6.2f} of raw")
+    return rates

@@ -1,0 +1,90 @@
+"""How long `Verify` takes while other work is under way, beside how long it takes when there is none.
+
+`Verify` is asked 200 times a second and its time counts from when it was due, so a stall shows in full. In turns:
+nothing else; 64 sign-ins at a time through a facility that takes 50 ms for each answer; 64 at a time through one that
+answers at once, which is as many sign-ins as a core can do; one rotation of the signing keys after another. The
+sign-ins come from a process of their own. All processes share the cores with the service, and so with one another.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from itertools import cycle
+
+import aiohttp
+from auth_api.v1 import keys_pb2, keys_pb2_grpc
+
+from bench.figures import Figure, ratios
+from bench.service import Stage, running, stage
+from bench.verify_rpc import verify_requests
+from tests.support.load import OK, steady
+
+ROUNDS, RATE, SECONDS, SETTLE = 5, 200, 3.0, 0.5
+
+
+def measure() -> Sequence[Figure]:
+    return asyncio.run(_measure())
+
+
+async def _measure() -> Sequence[Figure]:
+    async with stage() as service:
+        requests = cycle(await verify_requests(service, 500))
+        verify = service.method("Verify")
+        moments: dict[str, Callable[[Stage], AbstractAsyncContextManager[None]]] = {
+            "quiet": _nothing,
+            "sign-ins": partial(_sign_ins, seconds_upstream=0.05),
+            "sign-ins, facility at once": partial(_sign_ins, seconds_upstream=0),
+            "rotations": _rotations,
+        }
+        p99: dict[str, list[float]] = {name: [] for name in moments}
+        for is_warm in (False, *[True] * ROUNDS):
+            for name, moment in moments.items():
+                async with moment(service):
+                    await asyncio.sleep(SETTLE)
+                    samples = await steady(lambda: verify(next(requests)), rate_per_second=RATE, seconds=SECONDS)
+                assert set(samples.outcomes) == {OK}, samples.outcomes
+                if is_warm:
+                    p99[name].append(samples.percentile(0.99))
+    raw = {f"p99, {name}": tuple(values) for name, values in p99.items()}
+    quiet = p99.pop("quiet")
+    names = {
+        "sign-ins": "p99 of Verify during 64 sign-ins : quiet",
+        "sign-ins, facility at once": "p99 of Verify during 64 sign-ins at full speed : quiet",
+        "rotations": "p99 of Verify during key rotations : quiet",
+    }
+    return tuple(Figure(names[name], ratios(values, quiet), at_most=3, raw=raw) for name, values in p99.items())
+
+
+@asynccontextmanager
+async def _nothing(service: Stage) -> AsyncIterator[None]:
+    yield
+
+
+@asynccontextmanager
+async def _sign_ins(service: Stage, *, seconds_upstream: float) -> AsyncIterator[None]:
+    faults = {"/v1": f"slow:{seconds_upstream}"} if seconds_upstream else {}
+    async with aiohttp.ClientSession() as http, http.put(f"{service.facility_url}/_faults", json=faults) as answer:
+        answer.raise_for_status()
+    async with running("bench.hammer", service.process.grpc_address):
+        await asyncio.sleep(1)
+        yield
+
+
+@asynccontextmanager
+async def _rotations(service: Stage) -> AsyncIterator[None]:
+    keys = keys_pb2_grpc.KeyServiceStub(service.channel)
+    authorization = ("authorization", f"Bearer {(await service.local_login()).access_token}")
+
+    async def rotate() -> None:
+        while True:
+            await keys.RotateSigningKey(keys_pb2.RotateSigningKeyRequest(), metadata=(authorization,))
+
+    task = asyncio.create_task(rotate())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
