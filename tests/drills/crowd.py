@@ -18,7 +18,8 @@ from tests.drills.stage import API_KEY, PERSON, refusal
 from tests.support.load import OK
 from tests.support.processes import ServiceProcess
 
-SPREAD = 1.0
+SPREAD = 3.0
+"""Seconds. Shorter than what an upstream is given, so that at the end all are stuck at once."""
 Kind = Literal["login", "experiments"]
 
 

@@ -25,7 +25,7 @@ LATEST_KILL = 0.2
 
 
 async def drill(*, full: bool) -> list[Findings]:
-    kills, tokens = (50, 1000) if full else (4, 200)
+    kills, tokens = (50, 1000) if full else (6, 200)
     return list(await asyncio.gather(*(_on(kind, kills=kills, tokens=tokens) for kind in KINDS)))
 
 

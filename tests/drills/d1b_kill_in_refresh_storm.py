@@ -34,7 +34,7 @@ LANES = 2
 
 
 async def drill(*, full: bool) -> list[Findings]:
-    kills = 200 if full else 5
+    kills = 200 if full else 10
     lanes = LANES if full else 1
     return (
         [await _on(kind, kills=kills, lanes=lanes) for kind in KINDS]

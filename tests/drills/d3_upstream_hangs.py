@@ -1,4 +1,4 @@
-"""D3: the user office hangs with 200 logins of one second stuck in it, then Proposal Allocations with 200 questions.
+"""D3: the user office hangs with 200 logins stuck in it, then Proposal Allocations with 200 questions.
 
 Verify does not notice, nor does the other upstream. What is stuck ends within 5.5 s; after five failures the breaker
 refuses at once and looks every 10 s whether the upstream is back.
@@ -22,6 +22,9 @@ from tests.support.processes import ServiceProcess
 STUCK = 200
 ENDS_WITHIN = 5.5
 VERIFY_P99 = 0.05
+"""Seconds; or twice what an untouched twin, under the same load of Verify, showed in the same seconds: a busy machine
+delays both.
+"""
 REFUSED_WITHIN = 0.1
 MORE_MEMORY = 32 << 20
 SLACK = 0.025
@@ -48,7 +51,12 @@ async def drill(*, full: bool) -> list[Findings]:
 
 async def _on(which: str, facility: Facility, *, full: bool) -> Findings:
     environment = settings(facility=facility, providers="uows")
-    async with ServiceProcess(environment) as service, Caller(service) as caller:
+    async with (
+        ServiceProcess(environment) as service,
+        Caller(service) as caller,
+        ServiceProcess(environment) as untouched,
+        Caller(untouched) as twin,
+    ):
         numbers = itertools.count(10_000)
 
         async def ask() -> None:
@@ -63,15 +71,15 @@ async def _on(which: str, facility: Facility, *, full: bool) -> Findings:
             upstream = Upstream(which, "login", "/v1", "/v1/sessions", call=caller.login, other=ask)
         else:
             upstream = Upstream(which, "experiments", "/graphql", "/graphql", call=ask, other=caller.login)
-        return await _hang(upstream, facility, service, caller, full=full)
+        return await _hang(upstream, facility, service, caller, twin, full=full)
 
 
 async def _hang(
-    upstream: Upstream, facility: Facility, service: ServiceProcess, caller: Caller, *, full: bool
+    upstream: Upstream, facility: Facility, service: ServiceProcess, caller: Caller, twin: Caller, *, full: bool
 ) -> Findings:
-    hang = 30.0 if full else 8.0
+    hang = 30.0 if full else 10.0
     findings = Findings(f"D3 {upstream.name} hangs", f"{hang:.0f} s")
-    token = (await caller.login()).access_token
+    token, twin_token = (await caller.login()).access_token, (await twin.login()).access_token
     for _ in range(4):
         # What a crowd costs once, such as connections and threads, is not what being stuck costs.
         await asyncio.gather(*(upstream.call() for _ in range(STUCK // 4)))
@@ -82,6 +90,7 @@ async def _hang(
     load = asyncio.gather(
         steady(lambda: caller.verify(token), rate_per_second=100, stop=stop),
         steady(upstream.other, rate_per_second=20, stop=stop),
+        steady(lambda: twin.verify(twin_token), rate_per_second=100, stop=stop),
     )
     await asyncio.sleep(60 if full else 3)
     memory = service.rss()
@@ -110,7 +119,8 @@ async def _hang(
             await asyncio.sleep(0.1)
         back_after = loop.time() - began - back_at
     stop.set()
-    verify, other = await load
+    verify, other, untouched = await load
+    noise = 2 * untouched.due_between(hang_at, back_at).p99
 
     ends = {said for said, _ in ended}
     findings.expect(
@@ -127,14 +137,14 @@ async def _hang(
     during = verify.due_between(hang_at, back_at)
     findings.expect(
         f"Verify {len(verify.calls) - verify.outcomes[OK]} of {len(verify.calls)} failed,"
-        f" p99 {milliseconds(during.p99)}",
-        verify.outcomes[OK] == len(verify.calls) and during.p99 <= VERIFY_P99,
+        f" p99 {milliseconds(during.p99)} (twin {milliseconds(noise / 2)})",
+        verify.outcomes[OK] == len(verify.calls) and during.p99 <= max(VERIFY_P99, noise),
     )
     baseline, during = other.due_between(1, hang_at).p99, other.due_between(hang_at, back_at)
     findings.expect(
         f"the other upstream {len(other.calls) - other.outcomes[OK]} of {len(other.calls)} failed,"
         f" p99 {milliseconds(during.p99)} (before {milliseconds(baseline)})",
-        other.outcomes[OK] == len(other.calls) and during.p99 <= max(2 * baseline, SLACK),
+        other.outcomes[OK] == len(other.calls) and during.p99 <= max(2 * baseline, SLACK, noise),
     )
     more = most_memory - memory
     findings.expect(f"memory {more / (1 << 20):+.1f} MiB", more <= MORE_MEMORY)

@@ -49,6 +49,8 @@ def settings(
 ) -> dict[str, str]:
     """The environment of a service: on SQLite unless `database` is given, with a facility of its own unless given."""
     values = {
+        # A service starts from bytecode, as it would where it is installed; shells of build machines often forbid it.
+        "PYTHONDONTWRITEBYTECODE": "",
         "AUTH_LOG_FORMAT": "json",
         "AUTH_ISSUER": ISSUER,
         "AUTH_PROVIDERS": "uows,local",
