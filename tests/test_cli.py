@@ -1,5 +1,6 @@
 """The command line, in process: what it prints, what it refuses and with which exit code."""
 
+import asyncio
 import base64
 import io
 import json
@@ -11,9 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import structlog
+from auth_api.v1 import auth_pb2, auth_pb2_grpc, keys_pb2, keys_pb2_grpc
 
+from auth_service import app
+from auth_service import settings as settings_module
 from auth_service.cli import cli
 from tests.support.ports import port_of, reserve_port
 
@@ -356,12 +361,34 @@ def test_help_names_every_command_and_option(run: Command, arguments: list[str],
         assert name in said.out
 
 
-def test_the_installed_command_and_the_module_are_one(home: Path) -> None:
-    environment = dict(os.environ)
-    outputs = [
-        subprocess.run([*command, "config", "--json"], env=environment, capture_output=True, check=True).stdout
-        for command in ([Path(sys.executable).parent / "auth-service"], [sys.executable, "-m", "auth_service"])
-    ]
+def test_an_administrator_made_here_turns_the_key_ring_over_there(run: Command, home: Path) -> None:
+    run("users", "create", "root@facility.example", "--role", "admin", "--password-stdin", stdin=f"{PASSWORD}\n")
+    settings, _ = settings_module.load(
+        {
+            "AUTH_DATA_DIR": str(home / "data"),
+            "AUTH_KEY_ENCRYPTION_KEYS": KEYS[0],
+            "AUTH_GRPC_ADDRESS": "127.0.0.1:0",
+            "AUTH_HTTP_ADDRESS": "127.0.0.1:0",
+            "AUTH_PROVIDERS": "local",
+            "AUTH_DRAIN": "0s",
+        }
+    )
 
-    assert outputs[0] == outputs[1]
-    assert json.loads(outputs[0])["AUTH_PROFILE"] == "embedded"
+    async def rotated() -> int:
+        async with app.running(settings) as where, grpc.aio.insecure_channel(str(where.grpc)) as channel:
+            auth: auth_pb2_grpc.AuthServiceAsyncStub = auth_pb2_grpc.AuthServiceStub(channel)
+            keys: keys_pb2_grpc.KeyServiceAsyncStub = keys_pb2_grpc.KeyServiceStub(channel)
+            pair = await auth.Login(auth_pb2.LoginRequest(username="root@facility.example", password=PASSWORD))
+            metadata = (("authorization", f"Bearer {pair.access_token}"),)
+            answer = await keys.RotateSigningKey(keys_pb2.RotateSigningKeyRequest(ring_version=1), metadata=metadata)
+            return answer.ring_version
+
+    assert asyncio.run(rotated()) == 2
+
+
+def test_the_installed_command_is_this_one(run: Command, home: Path) -> None:
+    script = str(Path(sys.executable).parent / "auth-service")
+
+    installed = subprocess.run([script, "config", "--json"], env=dict(os.environ), capture_output=True, check=True)
+
+    assert installed.stdout.decode() == run("config", "--json").out

@@ -280,6 +280,7 @@ def captured_logs(level: str = "debug", style: str = "json") -> Iterator[Logs]:
     logs = Logs()
     root = logging.getLogger()
     handlers, threshold = list(root.handlers), root.level
+    before = structlog.get_config() if structlog.is_configured() else None
     configure_logging(level=level, style=style, stream=logs.stream)
     # Loggers of modules outlive this stream.
     structlog.configure(cache_logger_on_first_use=False)
@@ -287,6 +288,8 @@ def captured_logs(level: str = "debug", style: str = "json") -> Iterator[Logs]:
         yield logs
     finally:
         structlog.reset_defaults()
+        if before is not None:
+            structlog.configure(**before)
         root.handlers = handlers
         root.setLevel(threshold)
 

@@ -1,0 +1,124 @@
+"""The limits of section 7, seen from outside: raw HTTP/2 frames where gRPC's own client would hide them."""
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+from auth_api.v1 import auth_pb2
+
+from auth_service.demo import Facility
+from tests.support.service import Databases, Refusal, Service, refusal, running_service
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+SETTINGS, PING, GOAWAY = 4, 6, 7
+MAX_CONCURRENT_STREAMS, MAX_HEADER_LIST_SIZE = 3, 6
+
+
+def frame(kind: int, payload: bytes = b"", *, flags: int = 0) -> bytes:
+    return len(payload).to_bytes(3) + bytes([kind, flags]) + bytes(4) + payload
+
+
+class Connection:
+    """A connection that speaks frames and nothing above them."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self.writer = writer
+
+    async def frame(self, kind: int) -> bytes:
+        """The payload of the next frame of this kind that is no acknowledgement."""
+        while True:
+            head = await self._reader.readexactly(9)
+            payload = await self._reader.readexactly(int.from_bytes(head[:3]))
+            if head[3] == kind and not (kind in (SETTINGS, PING) and head[4] & 1):
+                return payload
+
+
+@asynccontextmanager
+async def connected(service: Service) -> AsyncIterator[Connection]:
+    reader, writer = await asyncio.open_connection(service.where.grpc.host, service.where.grpc.port)
+    writer.write(PREFACE + frame(SETTINGS))
+    async with asyncio.timeout(15):
+        yield Connection(reader, writer)
+    writer.transport.abort()
+
+
+async def test_streams_and_metadata_are_bounded_in_so_many_words(service: Service) -> None:
+    async with connected(service) as connection:
+        payload = await connection.frame(SETTINGS)
+
+    told = dict(struct.iter_unpack("!HI", payload))
+    assert told[MAX_CONCURRENT_STREAMS] == 1000
+    assert told[MAX_HEADER_LIST_SIZE] <= 16 << 10
+
+
+async def test_who_pings_too_often_is_sent_away(service: Service) -> None:
+    async with connected(service) as connection:
+        await connection.frame(SETTINGS)
+        for _ in range(5):
+            connection.writer.write(frame(PING, b"12345678"))
+        payload = await connection.frame(GOAWAY)
+
+    assert payload[8:] == b"too_many_pings"
+    assert int.from_bytes(payload[4:8]) == 11  # ENHANCE_YOUR_CALM
+    assert (await service.login()).session_id
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
+        bytes(range(256)) * 8,
+        b"\0" * 4096,
+    ],
+)
+async def test_what_is_no_http2_disturbs_nobody(service: Service, raw: bytes) -> None:
+    reader, writer = await asyncio.open_connection(service.where.grpc.host, service.where.grpc.port)
+    writer.write(raw)
+
+    await asyncio.gather(reader.read(), return_exceptions=True)
+    writer.transport.abort()
+
+    assert (await service.login()).session_id
+
+
+async def test_rapid_resets_disturb_nobody(service: Service) -> None:
+    request = auth_pb2.LoginRequest(username="user1001", password="user1001-password")
+    for _ in range(20):
+        calls = [asyncio.ensure_future(service.auth.Login(request)) for _ in range(25)]
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    assert (await service.login()).session_id
+
+
+async def test_a_crowd_of_password_hashes_is_answered_or_told_when_to_come_again(
+    databases: Databases, facility: Facility, tmp_path: Path
+) -> None:
+    url = await databases.make("sqlite")
+    async with running_service(url, facility=facility, data_dir=tmp_path, providers="local") as service:
+
+        async def outcome() -> Refusal:
+            return await refusal(service.login("nobody", "a password of nobody at all"))
+
+        refusals = await asyncio.gather(*(outcome() for _ in range(200)))
+
+    assert {each.verdict for each in refusals} == {
+        ("UNAUTHENTICATED", "BAD_CREDENTIALS"),
+        ("RESOURCE_EXHAUSTED", "OVERLOADED"),
+    }
+    for each in refusals:
+        if each.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            assert each.details["RetryInfo"].retry_delay.ToMilliseconds() > 0
+
+
+async def test_a_three_megabyte_token_is_refused_before_it_is_read(service: Service) -> None:
+    refused = await refusal(service.verify("x" * 3_000_000))
+
+    assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
