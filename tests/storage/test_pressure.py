@@ -20,7 +20,10 @@ async def hold(connection: Connection) -> None:
     await asyncio.sleep(BUDGET.total_seconds() / 4)
 
 
-async def test_more_steps_than_fit_are_refused_as_too_many_and_the_door_stays_open(database_url: str) -> None:
+async def test_more_steps_than_fit_are_refused_as_too_many_and_the_door_stays_open(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auth_service.storage.sqlite.TURN_WITHIN", BUDGET)
     database = open_database(database_url, connections=1, budget=BUDGET)
     try:
         await database.autocommit(staff.listed)
@@ -30,6 +33,14 @@ async def test_more_steps_than_fit_are_refused_as_too_many_and_the_door_stays_op
         assert {type(outcome) for outcome in outcomes} == {type(None), Overloaded}
         assert await database.autocommit(staff.listed) == ()
         assert database.absence_within(timedelta(minutes=1)) == timedelta(0)
+    finally:
+        await database.close()
+
+
+async def test_a_queue_that_moves_is_waited_for_on_sqlite(sqlite_url: str) -> None:
+    database = open_database(sqlite_url, budget=BUDGET)
+    try:
+        assert await asyncio.gather(*(database.autocommit(hold) for _ in range(12))) == [None] * 12
     finally:
         await database.close()
 
