@@ -1,4 +1,4 @@
-"""D10: SIGTERM with 200 logins in flight, each a second long at the user office.
+"""D10: SIGTERM with 200 logins in flight, each a second long at the user office; on SQLite and on PostgreSQL.
 
 Health says NOT_SERVING before anything else changes, every login is answered, the process ends with 0 within 10 s. A
 second SIGTERM ends it at once.
@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2
 
 from auth_service.demo.facility import Facility, running_facility
 from tests.drills.report import Findings, alone
-from tests.drills.stage import Caller, refusal, settings
+from tests.drills.stage import KINDS, Caller, Kind, database_of, refusal, settings
 from tests.support.processes import ServiceProcess
 
 IN_FLIGHT = 200
@@ -24,29 +24,39 @@ UOWS_CONNECTIONS = 100
 
 
 async def drill(*, full: bool) -> list[Findings]:
-    findings = Findings("D10 SIGTERM", f"{IN_FLIGHT} logins in flight" + (", 5 times" if full else ""))
     async with running_facility() as facility:
-        for _ in range(5 if full else 1):
-            await _first_signal(findings, facility)
-        await _second_signal(findings, facility)
-    return [findings]
+        return [await _on(kind, facility, times=5 if full else 1) for kind in KINDS]
 
 
-async def _first_signal(findings: Findings, facility: Facility) -> None:
-    async with ServiceProcess(settings(facility=facility, providers="uows")) as service:
-        callers = [Caller(service) for _ in range(4)]
-        watching = asyncio.create_task(_not_serving(callers[0]))
+async def _on(kind: Kind, facility: Facility, *, times: int) -> Findings:
+    findings = Findings(f"D10 SIGTERM, {kind}", f"{IN_FLIGHT} logins in flight" + (f", {times} x" if times > 1 else ""))
+    async with database_of(kind) as database:
+        service = ServiceProcess(settings(database=database, facility=facility, providers="uows"))
         try:
-            logins = await _in_flight(facility, callers)
-            began = time.monotonic()
-            ending = asyncio.create_task(service.terminate())
-            answers = await asyncio.gather(*logins, return_exceptions=True)
-            answered_at = time.monotonic()
-            told_at = await watching
-            ended = await ending
+            for _ in range(times):
+                await service.start()
+                await _first_signal(findings, facility, service)
+            await service.start()
+            await _second_signal(findings, facility, service)
         finally:
-            for caller in callers:
-                await caller.__aexit__()
+            await service.close()
+    return findings
+
+
+async def _first_signal(findings: Findings, facility: Facility, service: ServiceProcess) -> None:
+    callers = [Caller(service) for _ in range(4)]
+    watching = asyncio.create_task(_not_serving(callers[0]))
+    try:
+        logins = await _in_flight(facility, callers)
+        began = time.monotonic()
+        ending = asyncio.create_task(service.terminate())
+        answers = await asyncio.gather(*logins, return_exceptions=True)
+        answered_at = time.monotonic()
+        told_at = await watching
+        ended = await ending
+    finally:
+        for caller in callers:
+            await caller.__aexit__()
     refused = [refusal(answer) for answer in answers if isinstance(answer, BaseException)]
     findings.expect(
         f"{IN_FLIGHT - len(refused)} of {IN_FLIGHT} answered {[str(each) for each in refused[:2]] or ''}".strip(),
@@ -56,8 +66,8 @@ async def _first_signal(findings: Findings, facility: Facility) -> None:
     findings.expect(f"exit {ended.code} after {ended.seconds:.1f} s", ended.code == 0 and ended.seconds <= EXIT_WITHIN)
 
 
-async def _second_signal(findings: Findings, facility: Facility) -> None:
-    async with ServiceProcess(settings(facility=facility, providers="uows")) as service, Caller(service) as caller:
+async def _second_signal(findings: Findings, facility: Facility, service: ServiceProcess) -> None:
+    async with Caller(service) as caller:
         logins = await _in_flight(facility, [caller])
         os.kill(service.pid, signal.SIGTERM)
         await asyncio.sleep(0.2)
