@@ -42,7 +42,7 @@ from auth_service.settings import Address, Settings
 from auth_service.storage import migrate
 from auth_service.storage.database import Database, DatabaseClock
 from auth_service.storage.opening import open_database
-from auth_service.storage.sqlite import UnsafeFile
+from auth_service.storage.private_file import UnsafeFile
 from auth_service.telemetry import Metrics, Tracing
 from auth_service.usecases.experiments import ListExperiments
 from auth_service.usecases.issuing import Issuer

@@ -30,7 +30,7 @@ from auth_service.providers.local_accounts import LocalAccounts
 from auth_service.settings import Address, Settings, SettingsRefused
 from auth_service.storage import migrate as migrations
 from auth_service.storage import staff as staff_rows
-from auth_service.storage.sqlite import UnsafeFile
+from auth_service.storage.private_file import UnsafeFile
 from auth_service.telemetry import configure_logging
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of a table.")]

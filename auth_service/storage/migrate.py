@@ -9,15 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from auth_service.storage.opening import parsed
-from auth_service.storage.postgres import dsn_of
+from auth_service.storage.private_file import make_private
 from auth_service.storage.schema import metadata
-from auth_service.storage.sqlite import make_private
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -75,13 +72,22 @@ HEAD = "0001"
 
 async def _with_connection(url: str | sa.URL, run: Callable[[sa.Connection], T]) -> T:
     """Run `run` in one transaction, which Alembic joins."""
+    # Imported here, as in `opening`: a service whose tables are there needs neither.
+    from sqlalchemy.ext.asyncio import create_async_engine
+
     url = parsed(url)
     statements: tuple[str, ...]
+    refusals: tuple[type[Exception], ...] = (sa.exc.DBAPIError,)
     if url.get_backend_name() == "sqlite":
         await asyncio.to_thread(make_private, Path(url.database or ""))
         engine = create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         statements = ("BEGIN IMMEDIATE",)
     else:
+        from asyncpg import PostgresError
+
+        from auth_service.storage.postgres import dsn_of
+
+        refusals = (sa.exc.DBAPIError, PostgresError)
         arguments = {
             "dsn": dsn_of(url),
             # Through PgBouncer prepared statements belong to whichever server connection came last: name none.
@@ -98,10 +104,8 @@ async def _with_connection(url: str | sa.URL, run: Callable[[sa.Connection], T])
             if url.get_backend_name() == "sqlite":
                 await connection.exec_driver_sql("COMMIT")
             return result
-    except sa.exc.DBAPIError as error:
-        raise DatabaseRefused(_first_line(error.orig or error)) from error
-    except asyncpg.PostgresError as error:
-        raise DatabaseRefused(_first_line(error)) from error
+    except refusals as error:
+        raise DatabaseRefused(_first_line(getattr(error, "orig", None) or error)) from error
     finally:
         await engine.dispose()
 

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from auth_service.storage.database import Busy, Connection, Gone, LostRace, Row, Statement, UniqueViolated
+from auth_service.storage.private_file import make_private
 
 BUSY_TIMEOUT = timedelta(milliseconds=500)
 """How long SQLite waits for another process, such as the command line, before a step counts as a lost race."""
@@ -32,10 +33,6 @@ _GONE = (
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_NOTADB,
 )
-
-
-class UnsafeFile(Exception):
-    """The database file may be read by others."""
 
 
 class SqliteConnection:
@@ -123,14 +120,6 @@ class Sqlite:
         if self._connection is not None:
             await self._connection.close()
         await self._engine.dispose()
-
-
-def make_private(path: Path) -> None:
-    """Make the file if there is none, for its owner alone. Raises UnsafeFile if others may read the one there is."""
-    path.touch(mode=0o600, exist_ok=True)
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise UnsafeFile(f"{path} has mode {mode:04o}, expected 0600: it holds sealed keys and password hashes")
 
 
 @contextmanager

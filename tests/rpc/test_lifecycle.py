@@ -22,7 +22,7 @@ from auth_service import settings as settings_module
 from auth_service.demo import Facility
 from auth_service.settings import Settings
 from auth_service.storage import migrate
-from auth_service.storage.sqlite import UnsafeFile
+from auth_service.storage.private_file import UnsafeFile
 from tests.client import minting
 from tests.rpc.conftest import Start
 from tests.support.conditions import eventually

@@ -10,7 +10,7 @@ from auth_service.storage import migrate, people, staff
 from auth_service.storage.database import Database
 from auth_service.storage.opening import open_database, parsed
 from auth_service.storage.postgres import dsn_of
-from auth_service.storage.sqlite import UnsafeFile
+from auth_service.storage.private_file import UnsafeFile
 from tests.conftest import BUDGET
 
 
