@@ -386,6 +386,23 @@ def test_an_administrator_made_here_turns_the_key_ring_over_there(run: Command, 
     assert asyncio.run(rotated()) == 2
 
 
+async def test_health_asks_the_service_on_this_machine(
+    run: Command, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTH_GRPC_ADDRESS", "127.0.0.1:0")
+    monkeypatch.setenv("AUTH_HTTP_ADDRESS", "127.0.0.1:0")
+    monkeypatch.setenv("AUTH_DRAIN", "0s")
+    async with app.running(settings_module.load()[0]) as where:
+        monkeypatch.setenv("AUTH_HTTP_ADDRESS", f"0.0.0.0:{where.http.port}")
+        alive = await asyncio.to_thread(run, "health")
+
+    gone = await asyncio.to_thread(run, "health")
+
+    assert (alive.code, alive.out) == (0, "ok\n")
+    assert (gone.code, gone.out) == (1, "")
+    assert gone.err.startswith(f"auth-service: http://127.0.0.1:{where.http.port}/healthz does not answer: ")
+
+
 def test_the_installed_command_is_this_one(run: Command, home: Path) -> None:
     script = str(Path(sys.executable).parent / "auth-service")
 
