@@ -9,19 +9,20 @@ import asyncio
 import contextlib
 import ssl
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import metadata
-from random import uniform
 
 import grpc
 import structlog
 from auth_client import TokenVerifier
 
-from auth_service.domain.errors import AuthError, Overloaded, Unavailable
+from auth_service.background import every, in_background
+from auth_service.domain.errors import Unavailable
 from auth_service.domain.keys import KeyPolicy
 from auth_service.domain.pages import PageTokens
 from auth_service.domain.people import Experiments, IdentityProvider
@@ -212,6 +213,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         with named("AUTH_HTTP_ADDRESS", settings.http_address):
             http_port = http_server.bind(settings.http_address.host, settings.http_address.port)
 
+        woken: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         await _once(base.keys.tick)
         await _once(revoked.poll)
         await grpc_server.start()
@@ -219,10 +221,11 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         await http_server.start()
         stack.push_async_callback(_leave, grpc_server, settings.drain)
         await stack.enter_async_context(
-            _background(
-                _every(settings.poll_every, base.keys.tick),
-                _every(settings.poll_every, revoked.poll),
-                _every(SWEEP_EVERY, sessions.sweep),
+            in_background(
+                every(settings.poll_every, base.keys.tick, woken_by=woken["keys"]),
+                every(settings.poll_every, revoked.poll, woken_by=woken["revocations"]),
+                every(SWEEP_EVERY, sessions.sweep),
+                base.database.listen(lambda topic: woken[topic].set()),
                 _tell_health(grpc_server, is_ready, settings.poll_every),
             )
         )
@@ -365,25 +368,6 @@ async def _once(step: Callable[[], Awaitable[object]]) -> None:
         log.error("start.without", cause=type(error).__name__, hint="has `auth-service migrate` run?")
 
 
-async def _every(pause: timedelta, step: Callable[[], Awaitable[object]]) -> None:
-    """`step` again and again, with jitter so that replicas do not keep step. A failure waits for the next turn."""
-    said = ""
-    while True:
-        await asyncio.sleep(pause.total_seconds() * uniform(0.75, 1.25))  # noqa: S311 -- jitter, not a secret
-        try:
-            await step()
-        except (Unavailable, Overloaded):
-            log.debug("background.unavailable", step=step.__qualname__)
-        except AuthError as error:
-            log.error("background.failed", step=step.__qualname__, cause=str(error))
-        except Exception as error:
-            # With its traceback once, not twice a second for as long as it lasts.
-            is_new, said = said != type(error).__name__, type(error).__name__
-            log.error("background.defect", step=step.__qualname__, cause=said, exc_info=is_new)
-        else:
-            said = ""
-
-
 async def _tell_health(server: rpc.GrpcServer, is_ready: Callable[[], Awaitable[str]], pause: timedelta) -> None:
     said: bool | None = None
     while True:
@@ -399,15 +383,3 @@ async def _leave(server: rpc.GrpcServer, drain: timedelta) -> None:
     await server.say(serving=False)
     log.info("not_serving", missing="stopping")
     await asyncio.sleep(drain.total_seconds())
-
-
-@asynccontextmanager
-async def _background(*turns: Awaitable[None]) -> AsyncIterator[None]:
-    tasks = [asyncio.ensure_future(turn) for turn in turns]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(*tasks, return_exceptions=True)

@@ -64,6 +64,10 @@ class Connection(Protocol):
         """How many rows it changed."""
         ...
 
+    async def tell(self, topic: str) -> None:
+        """Tell whoever listens, once the step is committed, that something changed. Nothing where nobody can listen."""
+        ...
+
 
 class LostRace(Exception):
     """The database rolled the transaction back for another one's sake (40001, 40P01, SQLITE_BUSY): try again."""
@@ -88,6 +92,10 @@ class Driver(Protocol):
 
     async def now(self, connection: Connection) -> datetime:
         """The database's clock."""
+        ...
+
+    async def listen(self, heard: Callable[[str], None]) -> None:
+        """See `Database.listen`."""
         ...
 
     async def close(self) -> None: ...
@@ -121,6 +129,13 @@ class Database:
     async def time(self, connection: Connection) -> datetime:
         """The database's clock, within a step."""
         return await self._driver.now(connection)
+
+    async def listen(self, heard: Callable[[str], None]) -> None:
+        """Call `heard` with each topic that a step somewhere told of; never returns where there is something to hear.
+
+        A courtesy that saves waiting for the next poll: what is told while nobody is connected is lost.
+        """
+        await self._driver.listen(heard)
 
     def absence_within(self, past: timedelta) -> timedelta:
         """For how much of the `past` until now the database gave no answer here."""

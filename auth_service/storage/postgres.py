@@ -4,7 +4,7 @@ SQLAlchemy's own execution costs more than the query itself here (docs/decisions
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +18,8 @@ from auth_service.storage.database import Busy, Connection, Gone, LostRace, Row,
 CONNECT_WITHIN = timedelta(seconds=2)
 HANG_UP_WITHIN = timedelta(seconds=1)
 IDLE_CONNECTION_LIFETIME = timedelta(minutes=5)
+LISTEN_AGAIN_AFTER = timedelta(seconds=5)
+CHANNEL = "auth_service"
 
 _LOST_RACE = (
     asyncpg.SerializationError,
@@ -78,6 +80,10 @@ class PostgresConnection:
         count = tag.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
 
+    async def tell(self, topic: str) -> None:
+        with _told_apart(self._connection):
+            await self._connection.execute("SELECT pg_notify($1, $2)", CHANNEL, topic)
+
 
 class Postgres:
     """A pool of at most `connections`. `caches_statements` is off behind a transaction-pooling PgBouncer.
@@ -87,9 +93,10 @@ class Postgres:
 
     def __init__(self, url: sa.URL, *, connections: int, caches_statements: bool) -> None:
         self._dialect: sa.Dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
+        self._dsn = dsn_of(url)
         self._caches_statements = caches_statements
         self._pool = asyncpg.create_pool(
-            dsn_of(url),
+            self._dsn,
             min_size=0,
             max_size=connections,
             max_inactive_connection_lifetime=IDLE_CONNECTION_LIFETIME.total_seconds(),
@@ -142,6 +149,23 @@ class Postgres:
         assert row is not None
         moment: datetime = row["now"]
         return moment.astimezone(UTC)
+
+    async def listen(self, heard: Callable[[str], None]) -> None:
+        """On a connection of its own, made again when it is lost. Not through a PgBouncer, which delivers nothing."""
+        while self._caches_statements:
+            with suppress(*_GONE, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await self._listen_once(heard)
+            await asyncio.sleep(LISTEN_AGAIN_AFTER.total_seconds())
+
+    async def _listen_once(self, heard: Callable[[str], None]) -> None:
+        lost = asyncio.Event()
+        connection = await asyncpg.connect(self._dsn, timeout=CONNECT_WITHIN.total_seconds())
+        try:
+            connection.add_termination_listener(lambda _connection: lost.set())
+            await connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, topic: heard(topic))
+            await lost.wait()
+        finally:
+            connection.terminate()
 
     async def close(self) -> None:
         if self._is_open:

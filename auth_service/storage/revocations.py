@@ -49,6 +49,7 @@ class Revocation:
 
 async def add(connection: Connection, new: Revocation) -> None:
     await connection.run(_add, session_id=new.session_id, now=new.revoked_at, expires_at=new.expires_at)
+    await connection.tell("revocations")
 
 
 async def since(connection: Connection, moment: datetime, *, now: datetime) -> tuple[Revocation, ...]:

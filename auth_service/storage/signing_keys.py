@@ -62,6 +62,7 @@ async def swap(connection: Connection, *, old: KeyRing, new: KeyRing) -> None:
     changed = [key for key in new.keys if before.get(key.kid) != key]
     for key in sorted(changed, key=lambda each: _WRITE_ORDER.index(each.state)):
         await connection.run(_put, **_values_of(key))
+    await connection.tell("keys")
 
 
 def _values_of(key: SigningKey) -> dict[str, Any]:

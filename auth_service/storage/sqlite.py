@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -55,6 +55,9 @@ class SqliteConnection:
         with _told_apart():
             result = await self._connection.execute(statement.executable, values)
         return result.rowcount
+
+    async def tell(self, topic: str) -> None:
+        """Nobody listens: the other processes that use the file poll."""
 
 
 class Sqlite:
@@ -111,6 +114,9 @@ class Sqlite:
                 raise
             self._connection = connection
         return self._connection
+
+    async def listen(self, heard: Callable[[str], None]) -> None:
+        """There is nobody else to hear."""
 
     async def now(self, connection: Connection) -> datetime:
         """This machine's clock: the database has no other."""
