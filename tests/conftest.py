@@ -3,7 +3,8 @@
 import asyncio
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,12 +17,14 @@ from tests.support.postgres import Postgres
 
 BUDGET = timedelta(seconds=5)
 _TEMPLATE = "migrated"
+_server_version: list[str] = []
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """One cluster for the whole run. Where none starts the run fails, and says what the server said."""
     with Postgres() as running:
+        _server_version.append(running.version)
         yield running
 
 
@@ -68,3 +71,31 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     opened = open_database(database_url, budget=BUDGET)
     yield opened
     await opened.close()
+
+
+_passed_on = pytest.StashKey[Counter[str]]()
+
+
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    if call.when == "call" and call.excinfo is None:
+        item.config.stash.setdefault(_passed_on, Counter())[_database_of(item)] += 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which databases the run was really on."""
+    passed = terminalreporter.config.stash.get(_passed_on, Counter())
+    server = f"PostgreSQL {_server_version[0]}" if _server_version else "PostgreSQL"
+    terminalreporter.write_line(
+        f"passed on SQLite: {passed['sqlite']}, on {server}: {passed['postgresql']}, without a database: {passed['']}"
+    )
+
+
+def _database_of(item: pytest.Item) -> str:
+    parameters = getattr(item, "callspec", None)
+    for value in parameters.params.values() if parameters else ():
+        if value in ("sqlite", "postgresql"):
+            return str(value)
+    names: Sequence[str] = getattr(item, "fixturenames", ())
+    if "sqlite_url" in names:
+        return "sqlite"
+    return "postgresql" if {"postgres", "postgres_url", "migrated_postgres"} & set(names) else ""
