@@ -102,12 +102,13 @@ async def test_a_crowd_of_password_hashes_is_answered_or_told_when_to_come_again
     databases: Databases, facility: Facility, tmp_path: Path
 ) -> None:
     url = await databases.make("sqlite")
-    async with running_service(url, facility=facility, data_dir=tmp_path, providers="local") as service:
+    patient = {"providers": "local", "request_deadline": "60s"}
+    async with running_service(url, facility=facility, data_dir=tmp_path, **patient) as service:
 
         async def outcome() -> Refusal:
             return await refusal(service.login("nobody", "a password of nobody at all"))
 
-        refusals = await asyncio.gather(*(outcome() for _ in range(150)))
+        refusals = await asyncio.gather(*(outcome() for _ in range(240)))
 
     assert {each.verdict for each in refusals} == {
         ("UNAUTHENTICATED", "BAD_CREDENTIALS"),
