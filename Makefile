@@ -38,7 +38,7 @@ types: $(VENV)/.dev ## Check types, strictly
 	@$(BIN)/mypy
 
 contracts: $(VENV)/.dev ## Check who imports whom
-	@$(BIN)/lint-imports --no-timings --verbose 2>/dev/null | tail -n 4 || $(BIN)/lint-imports
+	@$(BIN)/lint-imports
 
 generated: protos ## Check that the generated code is that of the protos
 	@git diff --exit-code --stat -- protos
