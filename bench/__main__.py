@@ -26,14 +26,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
     chosen = parser.parse_args().only
+    RESULTS.mkdir(exist_ok=True)
     began, kept = time.perf_counter(), []
     print(_line("", "median", "quartiles", "target", ""))
     for name in chosen:
         for figure in MEASUREMENTS[name]():
             print(_row(figure), flush=True)
             kept.append(asdict(figure))
-    RESULTS.mkdir(exist_ok=True)
-    LATEST.write_text(json.dumps(kept, indent=1))
+        # After each, so that nothing is lost if a later one fails.
+        LATEST.write_text(json.dumps(kept, indent=1))
     print(f"\n{time.perf_counter() - began:.0f} s on a machine that may be busy: read the ratios. {LATEST}")
 
 

@@ -6,6 +6,7 @@ stand-in facility, which no deployment runs.
 """
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -46,10 +47,11 @@ async def _starts(warm: dict[str, str]) -> tuple[tuple[float, ...], tuple[float,
         try:
             for is_warm in (False, *[True] * STARTS):
                 began = time.perf_counter()
-                starting = asyncio.create_task(service.start())
-                await _serving(service.grpc_address)
-                taken = time.perf_counter() - began
-                await starting
+                # If the process ends instead, so does the waiting.
+                async with asyncio.TaskGroup() as both:
+                    both.create_task(service.start())
+                    await _serving(service.grpc_address)
+                    taken = time.perf_counter() - began
                 await asyncio.sleep(_IDLE_SECONDS if is_warm else 0)
                 if is_warm:
                     memory.append(service.rss() / 1e6)
@@ -62,17 +64,20 @@ async def _starts(warm: dict[str, str]) -> tuple[tuple[float, ...], tuple[float,
 
 
 async def _serving(address: str) -> None:
+    request = health_pb2.HealthCheckRequest()
     async with asyncio.timeout(30), grpc.aio.insecure_channel(address, options=_IMPATIENT) as channel:
         health = health_pb2_grpc.HealthStub(channel)
-        request = health_pb2.HealthCheckRequest()
-        watch = health.Watch(request, wait_for_ready=True)  # type: ignore[attr-defined]  # left out of the stubs
-        async for answer in watch:
-            if answer.status == health_pb2.HealthCheckResponse.SERVING:
-                return
+        while True:
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                answer = await health.Check(request)  # type: ignore[attr-defined]  # left out of the stubs
+                if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                    return
+            await asyncio.sleep(0.02)
 
 
-# A refused connection is tried again soon: the seconds count.
+# A refused connection is tried again soon, and none is taken over from the process before: the seconds count.
 _IMPATIENT = (
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 20),
     ("grpc.min_reconnect_backoff_ms", 20),
     ("grpc.max_reconnect_backoff_ms", 20),
