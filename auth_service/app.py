@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -40,7 +39,7 @@ from auth_service.rpc.auth_servicer import AuthServicer, ServerInfo
 from auth_service.rpc.interceptors.tracing import tracing
 from auth_service.rpc.keys_servicer import KeyServicer
 from auth_service.settings import Address, Settings
-from auth_service.storage import migrate
+from auth_service.storage import migrate, revocations, signing_keys
 from auth_service.storage.database import Database, DatabaseClock
 from auth_service.storage.opening import open_database
 from auth_service.storage.private_file import UnsafeFile
@@ -197,7 +196,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             longest_call=settings.request_deadline,
             reflects=settings.serves_reflection,
         )
-        is_ready = _readiness(base, revoked)
+        leaving = asyncio.Event()
+        is_ready = _readiness(base, revoked, leaving)
         http_server = HttpServer(
             [
                 *wellknown.routes(keys=base.keys, issuer=settings.token_issuer, now=base.clock.now),
@@ -207,28 +207,30 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         )
         _watch(metrics, base, revoked, settings)
 
-        stack.push_async_callback(http_server.stop)
+        stack.callback(http_server.release)
         with named("AUTH_GRPC_ADDRESS", settings.grpc_address):
             grpc_port = grpc_server.bind(str(settings.grpc_address), _grpc_tls(settings))
         with named("AUTH_HTTP_ADDRESS", settings.http_address):
             http_port = http_server.bind(settings.http_address.host, settings.http_address.port)
 
-        woken: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         await _once(base.keys.tick)
         await _once(revoked.poll)
-        await grpc_server.start()
-        stack.push_async_callback(grpc_server.stop, settings.grace)
-        await http_server.start()
-        stack.push_async_callback(_leave, grpc_server, settings.drain)
+        # Until the last call is answered this replica goes on learning which keys and sessions are good.
+        ring_changed, session_ended = asyncio.Event(), asyncio.Event()
+        topics = {signing_keys.TOPIC: ring_changed, revocations.TOPIC: session_ended}
         await stack.enter_async_context(
             in_background(
-                every(settings.poll_every, base.keys.tick, woken_by=woken["keys"]),
-                every(settings.poll_every, revoked.poll, woken_by=woken["revocations"]),
+                every(settings.poll_every, base.keys.tick, woken_by=ring_changed),
+                every(settings.poll_every, revoked.poll, woken_by=session_ended),
                 every(SWEEP_EVERY, sessions.sweep),
-                base.database.listen(lambda topic: woken[topic].set()),
-                _tell_health(grpc_server, is_ready, settings.poll_every),
+                base.database.listen(lambda topic: topics[topic].set() if topic in topics else None),
             )
         )
+        stack.push_async_callback(_close_doors, grpc_server, http_server, grace=settings.grace)
+        await grpc_server.start()
+        await http_server.start()
+        stack.push_async_callback(_leave, grpc_server, leaving, settings.drain)
+        await stack.enter_async_context(in_background(_tell_health(grpc_server, is_ready, settings.poll_every)))
         yield Running(
             grpc=Address(settings.grpc_address.host, grpc_port), http=Address(settings.http_address.host, http_port)
         )
@@ -298,8 +300,10 @@ class NoExperiments:
         return None
 
 
-def _readiness(base: Core, revoked: RevokedSessions) -> Callable[[], Awaitable[str]]:
+def _readiness(base: Core, revoked: RevokedSessions, leaving: asyncio.Event) -> Callable[[], Awaitable[str]]:
     async def missing() -> str:
+        if leaving.is_set():
+            return "the service is stopping"
         if base.keys.ring.is_empty:
             return "no key ring was loaded yet"
         if not revoked.is_loaded:
@@ -379,7 +383,13 @@ async def _tell_health(server: rpc.GrpcServer, is_ready: Callable[[], Awaitable[
         await asyncio.sleep(pause.total_seconds())
 
 
-async def _leave(server: rpc.GrpcServer, drain: timedelta) -> None:
+async def _leave(server: rpc.GrpcServer, leaving: asyncio.Event, drain: timedelta) -> None:
+    leaving.set()
     await server.say(serving=False)
     log.info("not_serving", missing="stopping")
     await asyncio.sleep(drain.total_seconds())
+
+
+async def _close_doors(grpc_server: rpc.GrpcServer, http_server: HttpServer, *, grace: timedelta) -> None:
+    """Both at once, so that what hangs at one does not use up the other's time."""
+    await asyncio.gather(grpc_server.stop(grace), http_server.stop(grace))

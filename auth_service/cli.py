@@ -59,7 +59,7 @@ def serve() -> None:
     try:
         asyncio.run(_serve(settings))
     except (OSError, RuntimeError, UnsafeFile, migrations.DatabaseRefused) as error:
-        _fail(f"cannot start: {error}")
+        _fail(f"cannot start: {_said_by(error)}")
 
 
 @cli.command
@@ -340,7 +340,12 @@ def _run(step: Callable[[], Awaitable[None]]) -> None:
     try:
         asyncio.run(run())
     except (AuthError, SealBroken, UnsafeFile, migrations.DatabaseRefused, OSError) as error:
-        _fail(str(error))
+        _fail(_said_by(error))
+
+
+def _said_by(error: Exception) -> str:
+    """Its message; some, such as a connection's timeout, have none."""
+    return str(error) or type(error).__name__
 
 
 def _confirm(question: str, *, yes: bool) -> None:

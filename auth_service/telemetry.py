@@ -5,7 +5,8 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, TextIO
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import structlog
 import structlog.tracebacks
@@ -27,6 +28,7 @@ def configure_logging(*, level: str, style: str, stream: TextIO | None = None) -
     """`style` is json, console, or auto: console on a terminal, one JSON object a line elsewhere."""
     stream = stream or sys.stderr
     is_pretty = style == "console" or (style == "auto" and stream.isatty())
+    lines = _Unbreakable(stream)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -39,26 +41,48 @@ def configure_logging(*, level: str, style: str, stream: TextIO | None = None) -
             # Without the local variables that structlog adds by default: passwords are among them.
             structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
             without_secrets,
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(separators=(",", ":")),
         ]
     )
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", lines)),
         cache_logger_on_first_use=True,
     )
     # What libraries say comes out in the same form.
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(lines)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
+    # gRPC quotes metadata that is not UTF-8, API keys among it, with a traceback, for each such call of any stranger.
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_quotation)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(logging.getLevelName(level.upper()), logging.WARNING))
+
+
+def _is_no_quotation(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Invalid encoding on")
+
+
+class _Unbreakable:
+    """A stream for log lines that a full disk, or a reader who left, does not turn into a failing request."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def without_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -28,6 +28,8 @@ from auth_service.domain.sealing import KeyEncryptionKeys
 
 PURPOSE = "signing key"
 PUBLIC_EXPONENT = 65537
+KEY_SET_MAX_AGE = timedelta(minutes=5)
+"""How long verifiers may take a key set that they fetched for the current one."""
 
 
 class State(StrEnum):
@@ -64,7 +66,7 @@ class SigningKey:
     kid: str
     state: State
     modulus: int
-    sealed_private: bytes | None
+    sealed_private: bytes | None = field(repr=False)
     published_at: datetime
     covers_lifetime: timedelta
     covers_lease: timedelta
@@ -93,9 +95,13 @@ class SigningKey:
         }
 
     def demoted(self, *, now: datetime, policy: KeyPolicy) -> "SigningKey":
-        """This key once it signs no more: another replica may do so for a lease, and what it signs lives a lifetime."""
+        """This key once it signs no more: another replica may do so for a lease, and what it signs lives a lifetime.
+
+        It stays published for two skews longer (the verifier's clock and ours), and for as long as a key set is cached.
+        """
         latest_exp = now + self.covers_lease + self.covers_lifetime
-        return replace(self, state=State.RETIRING, demoted_at=now, verifies_until=latest_exp + policy.clock_skew)
+        verifies_until = latest_exp + 2 * policy.clock_skew + KEY_SET_MAX_AGE
+        return replace(self, state=State.RETIRING, demoted_at=now, verifies_until=verifies_until)
 
     def revoked(self, *, now: datetime) -> "SigningKey":
         withdrawn_at = self.withdrawn_at or now

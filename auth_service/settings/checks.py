@@ -13,6 +13,21 @@ WELL_KNOWN_SECRETS = frozenset({"shh", "secret", "changeme", "change-me", "passw
 SHORTEST_SECRET = 16
 
 
+_LONGEST = {
+    "session_idle_lifetime": timedelta(days=3650),
+    "session_absolute_lifetime": timedelta(days=3650),
+    "key_rotate_every": timedelta(days=3650),
+    "key_publish_ahead": timedelta(days=365),
+    "signer_lease": timedelta(minutes=10),
+    "provider_recheck_after": timedelta(days=1),
+    "drain": timedelta(minutes=5),
+    "grace": timedelta(minutes=5),
+}
+
+SOONEST_ROTATION = 2 * timedelta(minutes=5) + timedelta(minutes=5)
+"""Twice the key set's max-age and five minutes for a verifier that is late: before that, rotating refuses people."""
+
+
 def problems_of(settings: Settings) -> list[str]:
     """Lines of `VARIABLE: what was expected`; empty when the service may start."""
     return [*_contradictions(settings), *(_unsafe(settings) if settings.profile is Profile.PRODUCTION else ())]
@@ -58,6 +73,10 @@ def _contradictions(settings: Settings) -> list[str]:
         deadline: timedelta = getattr(settings, name)
         if not timedelta(milliseconds=50) <= deadline <= 5 * minute:
             problems.append(f"{PREFIX}{name.upper()}: expected 50ms to 5m, got {deadline}")
+    for name, longest in _LONGEST.items():
+        value: timedelta = getattr(settings, name)
+        if value > longest:
+            problems.append(f"{PREFIX}{name.upper()}: expected at most {longest}, got {value}")
     if settings.key_rotate_every < timedelta(seconds=1):
         problems.append(f"AUTH_KEY_ROTATE_EVERY: expected 1s or more, got {settings.key_rotate_every}")
     if settings.providers == ():
@@ -98,6 +117,11 @@ def _contradictions(settings: Settings) -> list[str]:
 def _unsafe(settings: Settings) -> list[str]:
     """What the production profile does not start with."""
     problems = []
+    if settings.key_publish_ahead < SOONEST_ROTATION + settings.clock_skew:
+        problems.append(
+            f"AUTH_KEY_PUBLISH_AHEAD: {settings.key_publish_ahead} is shorter than twice the key set's max-age (5m each),"
+            f" 5m and AUTH_CLOCK_SKEW ({settings.clock_skew}) together: verifiers would refuse tokens of a new key"
+        )
     if settings.key_encryption_keys is None:
         problems.append("AUTH_KEY_ENCRYPTION_KEYS: expected base64 of 32 bytes (openssl rand -base64 32)")
     if settings.database_url is None:
@@ -132,6 +156,11 @@ _KUBERNETES = re.compile(r"AUTH_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TC
 def warnings_about(settings: Settings, given: Mapping[str, str]) -> list[str]:
     """Lines for a person: what is legal and probably not meant."""
     warnings = []
+    if settings.runs_demo_facility and not (settings.grpc_address.is_loopback and settings.http_address.is_loopback):
+        warnings.append(
+            "the stand-in facility's passwords are public, and this service listens beyond this machine: anybody there"
+            " can sign in as staff (AUTH_DEMO_FACILITY=false ends it)"
+        )
     if settings.key_publish_ahead < timedelta(minutes=25):
         warnings.append(
             f"AUTH_KEY_PUBLISH_AHEAD is {settings.key_publish_ahead}: verifiers that refetch the key set every 20"

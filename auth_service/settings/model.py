@@ -115,7 +115,8 @@ class Settings(BaseModel):
 
     @property
     def token_issuer(self) -> str:
-        return self.issuer or f"http://{self.http_address}"
+        """The public address; where none is set, the one that this machine's programs reach us by."""
+        return self.issuer or f"http://{self.http_address.from_here}"
 
     @property
     def sealing_secrets(self) -> list[bytes]:

@@ -64,6 +64,11 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
+    def from_here(self) -> "Address":
+        """How a program on this machine reaches it: "every interface" is where to listen, not where to call."""
+        return Address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port)  # noqa: S104 -- compared with, not bound to
+
+    @property
     def is_loopback(self) -> bool:
         if self.host == "localhost":
             return True

@@ -1,6 +1,6 @@
 """Accounts of our own: a password hash for a person whom no other system knows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -51,7 +51,7 @@ class LocalAccount:
     username: str
     display_name: str
     user_number: int | None
-    password_hash: str
+    password_hash: str = field(repr=False)
 
 
 async def find(connection: Connection, username: str) -> LocalAccount | None:

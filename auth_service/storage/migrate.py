@@ -6,6 +6,7 @@ time rather than queueing every reader behind itself.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,24 +22,32 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+VERSION_TABLE = "auth_alembic_version"
+"""Not Alembic's own name for it: the database is shared, and another service may keep its version under that one."""
+
+CONNECT_WITHIN = timedelta(seconds=5)
 LOCK_TIMEOUT = "4s"
 _TURN = 0x61757468
 """The advisory lock that migrating replicas take turns by: `auth` in ASCII."""
 
 
 class DatabaseRefused(Exception):
-    """The database cannot be reached or will not do it; the message is its own first line, without any statement."""
+    """The database cannot be reached, will not do it, or is of a newer release; one line, without any statement."""
 
 
 async def upgrade(url: str | sa.URL) -> None:
-    """Run every migration that the database lacks. Running it again does nothing."""
+    """Run every migration that the database lacks. Running it again does nothing. Raises DatabaseRefused."""
 
     def run(connection: sa.Connection) -> None:
         from alembic import command
+        from alembic.util import CommandError
 
-        command.upgrade(_config(connection), "head")
+        try:
+            command.upgrade(_config(connection), "head")
+        except CommandError as error:
+            raise DatabaseRefused(f"the database is of another release, newer than this one? {error}") from error
 
-    await _with_connection(url, run)
+    await _with_connection(url, run, is_change=True)
 
 
 async def check(url: str | sa.URL) -> None:
@@ -49,19 +58,19 @@ async def check(url: str | sa.URL) -> None:
 
         command.check(_config(connection))
 
-    await _with_connection(url, run)
+    await _with_connection(url, run, is_change=False)
 
 
 async def is_current(url: str | sa.URL) -> bool:
-    """Whether no migration is missing."""
+    """Whether no migration is missing. Waits for nobody who is migrating. Raises DatabaseRefused."""
 
     def run(connection: sa.Connection) -> bool:
-        if not sa.inspect(connection).has_table("alembic_version"):
+        if not sa.inspect(connection).has_table(VERSION_TABLE):
             return False
-        applied = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+        applied = connection.execute(sa.select(sa.column("version_num")).select_from(sa.table(VERSION_TABLE))).scalar()
         return bool(applied == HEAD)
 
-    return await _with_connection(url, run)
+    return await _with_connection(url, run, is_change=False)
 
 
 OUR_STAFF_CONSTRAINT = "uq_staff_user_number"
@@ -70,39 +79,43 @@ HEAD = "0001"
 """The newest migration. A test holds that it is; it spares every start from importing Alembic."""
 
 
-async def _with_connection(url: str | sa.URL, run: Callable[[sa.Connection], T]) -> T:
-    """Run `run` in one transaction, which Alembic joins."""
+async def _with_connection(url: str | sa.URL, run: Callable[[sa.Connection], T], *, is_change: bool) -> T:
+    """Run `run`; a change in one transaction, which Alembic joins, and while nobody else changes anything."""
     # Imported here, as in `opening`: a service whose tables are there needs neither.
     from sqlalchemy.ext.asyncio import create_async_engine
 
     url = parsed(url)
-    statements: tuple[str, ...]
+    first: tuple[str, ...]
+    last: tuple[str, ...] = ()
     refusals: tuple[type[Exception], ...] = (sa.exc.DBAPIError,)
     if url.get_backend_name() == "sqlite":
         await asyncio.to_thread(make_private, Path(url.database or ""))
-        engine = create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-        statements = ("BEGIN IMMEDIATE",)
+        engine = create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True)
+        first, last = ("BEGIN IMMEDIATE",), ("COMMIT",)
     else:
         from asyncpg import PostgresError
 
         from auth_service.storage.postgres import dsn_of
 
-        refusals = (sa.exc.DBAPIError, PostgresError)
+        refusals = (sa.exc.DBAPIError, PostgresError, OSError)
         arguments = {
             "dsn": dsn_of(url),
+            "timeout": CONNECT_WITHIN.total_seconds(),
             # Through PgBouncer prepared statements belong to whichever server connection came last: name none.
             "statement_cache_size": 0,
             "prepared_statement_name_func": lambda: "",
         }
-        engine = create_async_engine("postgresql+asyncpg://", poolclass=NullPool, connect_args=arguments)
-        statements = (f"SELECT pg_advisory_xact_lock({_TURN})", f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+        engine = create_async_engine(
+            "postgresql+asyncpg://", poolclass=NullPool, connect_args=arguments, hide_parameters=True
+        )
+        first = (f"SELECT pg_advisory_xact_lock({_TURN})", f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
     try:
         async with engine.begin() as connection:
-            for statement in statements:
+            for statement in first if is_change else ():
                 await connection.exec_driver_sql(statement)
             result = await connection.run_sync(run)
-            if url.get_backend_name() == "sqlite":
-                await connection.exec_driver_sql("COMMIT")
+            for statement in last if is_change else ():
+                await connection.exec_driver_sql(statement)
             return result
     except refusals as error:
         raise DatabaseRefused(_first_line(getattr(error, "orig", None) or error)) from error
@@ -120,6 +133,7 @@ def _config(connection: sa.Connection) -> "Config":
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
+    config.attributes["version_table"] = VERSION_TABLE
     config.attributes["include_name"] = _is_ours
     return config
 

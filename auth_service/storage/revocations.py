@@ -14,6 +14,8 @@ from auth_service.storage.database import Connection, Statement
 from auth_service.storage.schema import revocation
 
 OVERLAP = timedelta(seconds=10)
+TOPIC = "revocations"
+"""What replicas that listen are told when a session has ended."""
 
 _add = Statement(
     sa.insert(revocation)
@@ -49,7 +51,7 @@ class Revocation:
 
 async def add(connection: Connection, new: Revocation) -> None:
     await connection.run(_add, session_id=new.session_id, now=new.revoked_at, expires_at=new.expires_at)
-    await connection.tell("revocations")
+    await connection.tell(TOPIC)
 
 
 async def since(connection: Connection, moment: datetime, *, now: datetime) -> tuple[Revocation, ...]:

@@ -11,6 +11,9 @@ from auth_service.domain.keys import KeyRing, SigningKey, State
 from auth_service.storage.database import Connection, Row, Statement, UniqueViolated
 from auth_service.storage.schema import key_ring, signing_key
 
+TOPIC = "keys"
+"""What replicas that listen are told when the ring has changed."""
+
 _version = Statement(sa.select(key_ring.c.version))
 _read = Statement(
     sa.select(key_ring.c.version, signing_key)
@@ -62,7 +65,7 @@ async def swap(connection: Connection, *, old: KeyRing, new: KeyRing) -> None:
     changed = [key for key in new.keys if before.get(key.kid) != key]
     for key in sorted(changed, key=lambda each: _WRITE_ORDER.index(each.state)):
         await connection.run(_put, **_values_of(key))
-    await connection.tell("keys")
+    await connection.tell(TOPIC)
 
 
 def _values_of(key: SigningKey) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
@@ -19,8 +19,8 @@ from auth_service.usecases.signing import SigningKeys
 class TokenPair:
     """An access token, the refresh token that buys the next one, and how long each is good for."""
 
-    access_token: str
-    refresh_token: str
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
     expires_in: timedelta
     refresh_expires_in: timedelta
     session_id: UUID

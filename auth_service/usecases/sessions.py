@@ -151,8 +151,10 @@ class Sessions:
                 await revocations.add(connection, revocation)
             return has_ended
 
-        if await self._database.transaction(step):
-            self._revoked.add(revocation)
+        has_ended = await self._database.transaction(step)
+        # Also if it had ended before: the caller who ended it may have gone away before this replica learnt of it.
+        self._revoked.add(revocation)
+        if has_ended:
             log.info("session.ended", session=str(session_id), reason=reason)
 
     async def _read(self, connection: Connection, spent: SpentGeneration) -> _Reading | None:

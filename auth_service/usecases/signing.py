@@ -5,6 +5,7 @@ stops no login. Publishing and verifying need no lease.
 """
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -44,6 +45,7 @@ class PublishedKeys:
     version: int
     keys: tuple[SigningKey, ...]
     document: bytes
+    etag: str
     last_revoked_at: datetime | None
 
     def is_careful(self, now: datetime) -> bool:
@@ -126,6 +128,12 @@ class SigningKeys:
         if self._published is None:
             raise SigningUnavailable
         return self._published
+
+    async def read(self) -> KeyRing:
+        """The ring as it is in the database, with nothing brought about. Raises DatabaseUnavailable."""
+        async with self._changing:
+            await self._read()
+            return self._ring
 
     async def tick(self) -> None:
         """Read the ring and bring about what is due. Raises DatabaseUnavailable; then the lease runs on."""
@@ -218,15 +226,18 @@ class SigningKeys:
         # The last thing that waits: whoever is cancelled here leaves the former ring, whole, for the next tick to
         # replace, and never a new ring with the former signer.
         signer = await self._opened(ring.active)
-        document = rules.jwks(ring.published)
+        key_set = rules.jwks(ring.published)
+        document = json.dumps(key_set, separators=(",", ":")).encode()
         revoked = [key for key in ring.keys if key.state is rules.State.REVOKED]
         self.verifying.replace(
-            KeySet.from_jwks(document, version=str(ring.version), revoked=frozenset(key.kid for key in revoked))
+            KeySet.from_jwks(key_set, version=str(ring.version), revoked=frozenset(key.kid for key in revoked))
         )
         self._published = PublishedKeys(
             version=ring.version,
             keys=ring.published,
-            document=json.dumps(document, separators=(",", ":")).encode(),
+            document=document,
+            # Not the version alone: a database made anew, or restored, counts through the same versions again.
+            etag=f"{ring.version}-{hashlib.sha256(document).hexdigest()[:16]}",
             last_revoked_at=max((key.withdrawn_at for key in revoked if key.withdrawn_at), default=None),
         )
         self._ring, self._signer = ring, signer

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 import uvicorn
 from starlette.applications import Starlette
@@ -57,7 +58,7 @@ class _Uvicorn(uvicorn.Server):
 
 
 class HttpServer:
-    """`bind`, `start`; at the end `stop`."""
+    """`bind`, `start`; at the end `stop`, and `release` whatever happened."""
 
     def __init__(self, routes: Sequence[BaseRoute], *, tls: ssl.SSLContext | None = None) -> None:
         app = Starlette(routes=routes, exception_handlers={AuthError: errors.answer})
@@ -69,7 +70,6 @@ class HttpServer:
             server_header=False,
             date_header=True,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=5,
             limit_concurrency=MOST_CONNECTIONS,
             h11_max_incomplete_event_size=16 << 10,
             ws="none",
@@ -108,10 +108,14 @@ class HttpServer:
                 raise RuntimeError("the HTTP server ended while it started")
             await asyncio.sleep(0.005)
 
-    async def stop(self) -> None:
-        """Answer the requests under way, then close."""
+    async def stop(self, grace: timedelta) -> None:
+        """Take no more requests, and let those under way end within `grace`."""
         if self._server is not None and self._serving is not None:
+            self._config.timeout_graceful_shutdown = max(1, int(grace.total_seconds()))
             self._server.should_exit = True
             await self._serving
-        elif self._socket is not None:
+
+    def release(self) -> None:
+        """Give the address back if nothing was started on it."""
+        if self._server is None and self._socket is not None:
             self._socket.close()

@@ -7,10 +7,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from auth_service.domain.keys import KEY_SET_MAX_AGE
 from auth_service.usecases.signing import SigningKeys
 
 JWKS_PATH = "/.well-known/jwks.json"
-MAX_AGE_SECONDS = 300
+MAX_AGE_SECONDS = int(KEY_SET_MAX_AGE.total_seconds())
 CAREFUL_MAX_AGE_SECONDS = 60
 STALE_IF_ERROR_SECONDS = 86_400
 
@@ -19,7 +20,7 @@ def routes(*, keys: SigningKeys, issuer: str, now: Callable[[], datetime]) -> li
     async def jwks(request: Request) -> Response:
         published = keys.published()
         max_age = CAREFUL_MAX_AGE_SECONDS if published.is_careful(now()) else MAX_AGE_SECONDS
-        etag = f'"{published.version}"'
+        etag = f'"{published.etag}"'
         headers = {
             "Cache-Control": f"public, max-age={max_age}, stale-if-error={STALE_IF_ERROR_SECONDS}",
             "ETag": etag,

@@ -14,11 +14,14 @@ def deadline(longest: timedelta) -> Interceptor:
     def bounded(method: str, handler: Handler) -> Handler:
         async def answer(request: object, context: Context) -> object:
             remaining = context.time_remaining()
+            timeout = asyncio.timeout(most if remaining is None else min(most, remaining))
             try:
-                async with asyncio.timeout(most if remaining is None else min(most, remaining)):
+                async with timeout:
                     return await handler(request, context)
             except TimeoutError as error:
-                raise DeadlineExceeded from error
+                if timeout.expired():
+                    raise DeadlineExceeded from error
+                raise
 
         return answer
 

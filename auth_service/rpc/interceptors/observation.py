@@ -19,11 +19,16 @@ def observation(observe: Observe) -> Interceptor:
     """Every refusal is a line in the log; a good call is one at `debug` only, for there are many."""
 
     def observed(method: str, handler: Handler) -> Handler:
+        # A stranger may have one such line for each call: it is short.
+        name = method.rpartition(".")[2]
+
         async def answer(request: object, context: Context) -> object:
             began = perf_counter()
-            code = "OK"
+            code = "UNKNOWN"
             try:
-                return await handler(request, context)
+                response = await handler(request, context)
+                code = "OK"
+                return response
             except asyncio.CancelledError:
                 code = "CANCELLED"
                 raise
@@ -35,9 +40,9 @@ def observation(observe: Observe) -> Interceptor:
                 call = current.get()
                 observe(method, code, seconds, call.refusal)
                 if code != "OK":
-                    log.info("rpc", method=method, code=code, reason=call.refusal, ms=round(seconds * 1000, 1))
+                    log.info("rpc", method=name, code=code, reason=call.refusal, ms=round(seconds * 1000, 1))
                 else:
-                    log.debug("rpc", method=method, code=code, ms=round(seconds * 1000, 1))
+                    log.debug("rpc", method=name, code=code, ms=round(seconds * 1000, 1))
 
         return answer
 

@@ -1,4 +1,4 @@
-"""Names each call: by the caller's `x-request-id` if that is a plain word, else by a fresh one."""
+"""Names each call: by the caller's `x-request-id` if that is a plain word of at most 36 letters, else anew."""
 
 import re
 from secrets import token_hex
@@ -7,7 +7,7 @@ import structlog
 
 from auth_service.rpc.call import Call, Context, Handler, current
 
-_PLAIN = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PLAIN = re.compile(r"[A-Za-z0-9._-]{1,36}")
 HEADER = "x-request-id"
 
 

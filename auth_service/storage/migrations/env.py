@@ -8,9 +8,9 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
     render_as_batch=True,
-    # One transaction a migration, so that each is wholly there or not at all.
-    transaction_per_migration=True,
+    version_table=context.config.attributes["version_table"],
     include_name=context.config.attributes["include_name"],
 )
+# Joins the transaction of the connection, so that an upgrade is wholly there or not at all.
 with context.begin_transaction():
     context.run_migrations()

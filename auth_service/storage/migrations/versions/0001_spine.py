@@ -107,7 +107,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Everything but `staff`, which was there before us."""
+    """Everything but `staff`, which may have been there before us, and to which others' rows may point."""
     for table in ("signing_key", "key_ring", "revocation", "session", "person_role", "local_account", "person"):
         op.drop_table(table)
 
