@@ -45,7 +45,7 @@ async def upgrade(url: str | sa.URL) -> None:
         try:
             command.upgrade(_config(connection), "head")
         except CommandError as error:
-            raise DatabaseRefused(f"the database is of another release, newer than this one? {error}") from error
+            raise DatabaseRefused(f"the database cannot be migrated, is it of a newer release? {error}") from error
 
     await _with_connection(url, run, is_change=True)
 

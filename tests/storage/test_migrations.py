@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 import pytest
+import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from auth_service.storage import migrate, staff
+from auth_service.storage.database import Connection, Statement
 from auth_service.storage.opening import open_database, parsed
 from tests.conftest import BUDGET
 from tests.support.pgbouncer import PgBouncer, available
+from tests.support.ports import port_of, reserve_port
 from tests.support.postgres import Postgres
 
 
@@ -46,6 +50,66 @@ def test_head_is_alembics_head() -> None:
     config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
 
     assert ScriptDirectory.from_config(config).get_heads() == [migrate.HEAD]
+
+
+async def execute(url: str, *statements: str) -> None:
+    async def step(connection: Connection) -> None:
+        for statement in statements:
+            await connection.run(Statement(sa.text(statement)))  # type: ignore[arg-type]  # tables of nobody here
+
+    database = open_database(url, budget=BUDGET)
+    await database.transaction(step)
+    await database.close()
+
+
+async def test_the_version_of_another_service_in_the_same_database_is_left_alone(empty_url: str) -> None:
+    await execute(
+        empty_url, "CREATE TABLE alembic_version (version_num TEXT)", "INSERT INTO alembic_version VALUES ('theirs')"
+    )
+    assert not await migrate.is_current(empty_url)
+
+    await migrate.upgrade(empty_url)
+
+    assert await migrate.is_current(empty_url)
+    await migrate.check(empty_url)
+    theirs = Statement(sa.select(sa.column("version_num")).select_from(sa.table("alembic_version")))
+    database = open_database(empty_url, budget=BUDGET)
+    rows = await database.autocommit(lambda connection: connection.rows(theirs))
+    assert [row["version_num"] for row in rows] == ["theirs"]
+    await database.close()
+
+
+async def test_a_database_of_a_newer_release_is_refused_in_one_line(empty_url: str) -> None:
+    await migrate.upgrade(empty_url)
+    await execute(empty_url, "UPDATE auth_alembic_version SET version_num = '9999'")
+
+    assert not await migrate.is_current(empty_url)
+    with pytest.raises(migrate.DatabaseRefused, match=r"^the database cannot be migrated, .* newer release.*'9999'.*$"):
+        await migrate.upgrade(empty_url)
+
+
+async def test_asking_whether_it_is_current_waits_for_nobody_who_changes_it(empty_url: str) -> None:
+    await migrate.upgrade(empty_url)
+    database = open_database(empty_url, budget=BUDGET)
+    is_postgres = parsed(empty_url).get_backend_name() == "postgresql"
+
+    async def step(connection: Connection) -> bool:
+        if is_postgres:
+            await connection.row(Statement(sa.select(sa.func.pg_advisory_xact_lock(migrate._TURN))))
+        await staff.add(connection, 7)
+        return await asyncio.wait_for(migrate.is_current(empty_url), 2)
+
+    assert await database.transaction(step)
+    await database.close()
+
+
+async def test_a_server_that_does_not_answer_is_given_up_with_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrate, "CONNECT_WITHIN", timedelta(milliseconds=100))
+    with reserve_port() as silent:
+        silent.listen()
+
+        with pytest.raises(migrate.DatabaseRefused, match=r"^the database: TimeoutError$"):
+            await asyncio.wait_for(migrate.upgrade(f"postgresql://auth@127.0.0.1:{port_of(silent)}/auth"), 10)
 
 
 async def test_replicas_that_migrate_at_once_take_turns(empty_url: str) -> None:
