@@ -69,6 +69,8 @@ class Sqlite:
             sa.URL.create("sqlite+aiosqlite", database=str(path)),
             poolclass=StaticPool,
             isolation_level="AUTOCOMMIT",
+            # A statement that fails is written to the log, and its parameters may be a password's hash.
+            hide_parameters=True,
             connect_args={"timeout": BUSY_TIMEOUT.total_seconds()},
         )
         self._connection: AsyncConnection | None = None

@@ -1,5 +1,6 @@
 """People, local accounts and staff on both databases."""
 
+import traceback
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -46,6 +47,16 @@ async def test_a_person_is_read_as_the_provider_told(database: Database) -> None
         is_listed_staff=False,
     )
     assert person.provider_checked_at.utcoffset() == timedelta(0)
+
+
+async def test_a_row_that_is_refused_is_not_written_to_the_log(database: Database) -> None:
+    person = await remembered(database)
+    incomplete = {"id": person.id, "password_hash": "$argon2id$hash", "now": None}
+
+    with pytest.raises(Exception, match=r"(?i)not.null") as refused:
+        await database.autocommit(lambda connection: connection.run(local_accounts._add_account, **incomplete))
+
+    assert "argon2id" not in "".join(traceback.format_exception(refused.value))
 
 
 async def test_a_second_sign_in_brings_the_person_up_to_date_and_keeps_who_they_are(database: Database) -> None:
