@@ -1,5 +1,7 @@
 """A session goes on, or ends."""
 
+import asyncio
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -34,6 +36,14 @@ _MOST_LOST_RACES = 5
 SWEPT_AFTER = timedelta(days=1)
 """How long a dead session stays readable, so that its late bearers hear why."""
 SWEPT_AT_ONCE = 500
+MOST_BATCHES = 100
+"""In one turn: of each kind 50,000, more than sign-ins make in the minute until the next."""
+BETWEEN_BATCHES = timedelta(milliseconds=10)
+
+RECHECK_WITHIN = timedelta(seconds=1)
+"""A provider that hangs must not use up the time that clients give a refresh (decision 4)."""
+ROLES_HOLD_FOR = timedelta(hours=24)
+"""How long after the last check roles are trusted while their provider is away (decision 4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,7 @@ class Sessions:
         longest_token: Callable[[], timedelta],
         recheck_after: timedelta,
         clock: DatabaseClock,
+        recheck_within: timedelta = RECHECK_WITHIN,
     ) -> None:
         self._database = database
         self._refresh_tokens = refresh_tokens
@@ -70,6 +81,7 @@ class Sessions:
         self._policy = policy
         self._longest_token = longest_token
         self._recheck_after = recheck_after
+        self._recheck_within = recheck_within
         self._clock = clock
 
     async def refresh(self, refresh_token: str) -> TokenPair:
@@ -127,14 +139,26 @@ class Sessions:
         await self._end(spent.session_id, reason="logout")
 
     async def sweep(self) -> int:
-        """Delete a few sessions and revocations that nobody can ask for any more; how many."""
+        """Delete sessions and revocations that nobody can ask for any more; how many.
+
+        In batches, so that other steps come in between. What is left after the last of them waits for the next turn.
+        """
         now = self._clock.now()
+        swept = 0
 
-        async def step(connection: Connection) -> int:
-            swept = await sessions.sweep(connection, before=now - SWEPT_AFTER, most=SWEPT_AT_ONCE)
-            return swept + await revocations.sweep(connection, before=now, most=SWEPT_AT_ONCE)
+        async def step(connection: Connection) -> tuple[int, int]:
+            return (
+                await sessions.sweep(connection, before=now - SWEPT_AFTER, most=SWEPT_AT_ONCE),
+                await revocations.sweep(connection, before=now, most=SWEPT_AT_ONCE),
+            )
 
-        return await self._database.autocommit(step)
+        for _ in range(MOST_BATCHES):
+            batch = await self._database.autocommit(step)
+            swept += sum(batch)
+            if max(batch) < SWEPT_AT_ONCE:
+                break
+            await asyncio.sleep(BETWEEN_BATCHES.total_seconds())
+        return swept
 
     async def _rotate(self, successor: Session) -> bool:
         return await self._database.autocommit(lambda connection: sessions.rotate(connection, successor))
@@ -183,15 +207,25 @@ class Sessions:
     async def _as_of_now(self, person: Person) -> Person:
         """`person` with the roles that their provider gives them now.
 
-        A provider that is away promotes and demotes nobody: what it said last holds until it is back.
+        A provider that is away promotes and demotes nobody: what it said last holds for ROLES_HOLD_FOR. Raises
+        ProviderUnavailable after that.
         """
         provider, now = self._providers[person.provider], self._clock.now()
         try:
-            roles = await provider.current_roles(person)
+            roles = await self._current_roles(provider, person)
         except ProviderUnavailable:
             log.warning("refresh.provider_unavailable", person=str(person.id), provider=person.provider)
+            if now - person.provider_checked_at >= ROLES_HOLD_FOR:
+                raise
             return person
         await self._database.autocommit(
             lambda connection: people.set_provider_roles(connection, person.id, roles, now=now)
         )
         return replace(person, provider_roles=roles, provider_checked_at=now)
+
+    async def _current_roles(self, provider: IdentityProvider, person: Person) -> frozenset[str]:
+        try:
+            async with asyncio.timeout(self._recheck_within.total_seconds()):
+                return await provider.current_roles(person)
+        except TimeoutError:
+            raise ProviderUnavailable(f"{provider.name} did not answer in time") from None

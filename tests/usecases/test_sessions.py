@@ -26,6 +26,7 @@ from auth_service.storage import revocations, sessions, staff
 from auth_service.storage.database import Connection, Statement
 from auth_service.storage.revocations import Revocation
 from auth_service.storage.schema import person, session
+from auth_service.usecases import sessions as usecase
 from auth_service.usecases.issuing import TokenPair
 from auth_service.usecases.sessions import SWEPT_AFTER
 from tests.domain.rings import NOON
@@ -235,6 +236,19 @@ async def test_a_session_nobody_uses_ends_and_one_in_use_ends_at_its_absolute_li
         with pytest.raises(RefreshTokenExpired):
             await at.sessions.refresh(pair.refresh_token)
         assert await revoked(at) == []
+
+
+async def test_sweeping_goes_on_while_batches_are_full_and_ends_in_time(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usecase, "SWEPT_AT_ONCE", 2)
+    monkeypatch.setattr(usecase, "MOST_BATCHES", 3)
+    async with replica(database_url) as at:
+        for _ in range(9):
+            await at.login()
+        at.ticker.turn(SESSION_POLICY.idle_lifetime + SWEPT_AFTER + timedelta(minutes=1))
+
+        assert [await at.sessions.sweep() for _ in range(3)] == [6, 3, 0]
 
 
 async def test_what_is_swept_is_what_nobody_can_ask_for_any_more(database_url: str) -> None:
