@@ -30,6 +30,9 @@ FAILURES_UNTIL_SHUT = 3
 SHUT_FOR = timedelta(milliseconds=500)
 ABSENCES_REMEMBERED = 64
 
+PATIENCE = timedelta(seconds=3)
+"""How long a step waits for a connection while others get their answers: a queue that moves is no absence."""
+
 
 class Statement:
     """A SQLAlchemy statement, compiled once for each dialect. Values are given by the names of its bind parameters."""
@@ -102,7 +105,7 @@ class Driver(Protocol):
 
 
 class Database:
-    """See the module. `budget` bounds one step in all: waiting for a connection, its statements, its retries."""
+    """See the module. `budget` bounds a step's wait for a connection, and then its statements and retries."""
 
     def __init__(self, driver: Driver, *, budget: timedelta) -> None:
         self._driver = driver
@@ -173,7 +176,9 @@ class Database:
         if self._is_closed:
             raise DatabaseUnavailable
         self._refuse_while_shut(begun)
-        for attempt in range(1, MOST_ATTEMPTS + 1):
+        patient_until = begun + PATIENCE.total_seconds()
+        attempt = 1
+        while True:
             left = timedelta(seconds=max(0.001, deadline - loop.time()))
             try:
                 async with self._driver.connection(in_transaction=in_transaction, budget=left) as connection:
@@ -184,13 +189,17 @@ class Database:
                     log.warning("database.lost_race", attempts=attempt)
                     raise DatabaseUnavailable from error
                 await asyncio.sleep(random.uniform(0.2, 1.0) * 0.01 * 2**attempt)  # noqa: S311 -- jitter, not a secret
+                attempt += 1
             except Busy as error:
-                if self._answered_at > begun:
+                now = loop.time()
+                if self._answered_at <= begun:
+                    self._failed(now, begun=begun)
+                    log.warning("database.gone", cause="no connection became free")
+                    raise DatabaseUnavailable from error
+                if now >= patient_until:
                     log.warning("database.busy")
                     raise Overloaded("too many calls need the database at once") from error
-                self._failed(loop.time(), begun=begun)
-                log.warning("database.gone", cause="no connection became free")
-                raise DatabaseUnavailable from error
+                begun, deadline = now, now + budget.total_seconds()
             except Gone as error:
                 self._failed(loop.time(), begun=begun)
                 log.warning("database.gone", cause=str(error))
@@ -202,7 +211,6 @@ class Database:
             else:
                 self._answered(loop.time())
                 return result
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _refuse_while_shut(self, now: float) -> None:
         if self._failures >= FAILURES_UNTIL_SHUT:
@@ -219,6 +227,9 @@ class Database:
             self._away_from = None
 
     def _failed(self, now: float, *, begun: float) -> None:
+        if self._answered_at > begun:
+            # Slow to this step, but not away: others were answered meanwhile, and go on being answered.
+            return
         self._failures += 1
         self._shut_until = now + SHUT_FOR.total_seconds()
         if self._away_from is None:

@@ -109,8 +109,6 @@ class Postgres:
 
     @asynccontextmanager
     async def connection(self, *, in_transaction: bool, budget: timedelta) -> AsyncIterator[Connection]:
-        loop = asyncio.get_running_loop()
-        cut_at = loop.time() + budget.total_seconds()
         try:
             await self._open()
             connection = await self._pool.acquire(timeout=budget.total_seconds())
@@ -119,7 +117,7 @@ class Postgres:
         except (*_GONE, asyncpg.PostgresError) as error:
             raise Gone(type(error).__name__) from error
         # Cancelling a query waits for the server's consent, which a frozen server never gives. Hanging up needs none.
-        cut = loop.call_at(cut_at, _hang_up, connection)
+        cut = asyncio.get_running_loop().call_later(budget.total_seconds(), _hang_up, connection)
         try:
             step = PostgresConnection(connection, self._dialect)
             with _told_apart(connection):

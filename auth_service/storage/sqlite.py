@@ -18,10 +18,6 @@ from auth_service.storage.private_file import make_private
 BUSY_TIMEOUT = timedelta(milliseconds=500)
 """How long SQLite waits for another process, such as the command line, before a step counts as a lost race."""
 
-TURN_WITHIN = timedelta(seconds=3)
-"""How long a step waits for those before it, where its budget is shorter: 200 sign-ins at once take more than a second,
-and a queue that moves is no reason to refuse anybody."""
-
 _PRAGMAS = ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON")
 _UNIQUE_VIOLATED = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 _LOST_RACE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -79,7 +75,7 @@ class Sqlite:
     @asynccontextmanager
     async def connection(self, *, in_transaction: bool, budget: timedelta) -> AsyncIterator[Connection]:
         try:
-            async with asyncio.timeout(max(budget, TURN_WITHIN).total_seconds()):
+            async with asyncio.timeout(budget.total_seconds()):
                 await self._turn.acquire()
         except TimeoutError as error:
             raise Busy from error

@@ -23,7 +23,7 @@ async def hold(connection: Connection) -> None:
 async def test_more_steps_than_fit_are_refused_as_too_many_and_the_door_stays_open(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("auth_service.storage.sqlite.TURN_WITHIN", BUDGET)
+    monkeypatch.setattr("auth_service.storage.database.PATIENCE", BUDGET)
     database = open_database(database_url, connections=1, budget=BUDGET)
     try:
         await database.autocommit(staff.listed)
@@ -37,8 +37,8 @@ async def test_more_steps_than_fit_are_refused_as_too_many_and_the_door_stays_op
         await database.close()
 
 
-async def test_a_queue_that_moves_is_waited_for_on_sqlite(sqlite_url: str) -> None:
-    database = open_database(sqlite_url, budget=BUDGET)
+async def test_a_queue_that_moves_is_waited_for(database_url: str) -> None:
+    database = open_database(database_url, connections=1, budget=BUDGET)
     try:
         assert await asyncio.gather(*(database.autocommit(hold) for _ in range(12))) == [None] * 12
     finally:
