@@ -240,7 +240,8 @@ class Database:
 class DatabaseClock:
     """The database's time without asking it: its last answer plus what has passed here since, on the monotonic clock.
 
-    Replicas agree with one another however wrong their own clocks are, and no jump of a clock ends a session.
+    Replicas agree with one another however wrong their own clocks are, and no jump of theirs ends a session. The clock
+    that counts is the PostgreSQL server's, whose jumps are followed, or what `Sqlite.now` makes of this machine's.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:

@@ -1,7 +1,12 @@
-"""SQLite, for the embedded profile: one file, one connection, one step at a time."""
+"""SQLite, for the embedded profile: one file, one connection, one step at a time.
+
+A statement that is stuck cannot be cut here: it runs in a thread, which nobody can end while the file system keeps it.
+Its own caller waits for it, past the budget; those behind it are refused when theirs is spent.
+"""
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -9,16 +14,24 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from auth_service.storage.database import Busy, Connection, Gone, LostRace, Row, Statement, UniqueViolated
 from auth_service.storage.private_file import make_private
 
+log = structlog.get_logger()
+
 BUSY_TIMEOUT = timedelta(milliseconds=500)
 """How long SQLite waits for another process, such as the command line, before a step counts as a lost race."""
 
-_PRAGMAS = ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON")
+STEP_WORTH_A_WORD = timedelta(seconds=5)
+"""How far this machine's clock must have jumped for the log to say so."""
+
+# Not `synchronous = NORMAL`: after a power failure it forgets the last commits. A logout would be undone, and a client
+# would hold a refresh token that the database never heard of.
+_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
 _UNIQUE_VIOLATED = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 _LOST_RACE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _GONE = (
@@ -56,11 +69,21 @@ class SqliteConnection:
         """Nobody listens: the other processes that use the file poll."""
 
 
+def _since_boot() -> float:
+    """Seconds that nobody sets; on Linux those in which the machine slept count as well."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 class Sqlite:
     """The database in `path`, which is made private (0600) if it is new and refused if others may read it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, wall: Callable[[], float] = time.time, since_boot: Callable[[], float] = _since_boot
+    ) -> None:
         self._path = path
+        self._wall, self._since_boot = wall, since_boot
+        self._booted_at = wall() - since_boot()
+        self._has_stepped = False
         self._engine = create_async_engine(
             sa.URL.create("sqlite+aiosqlite", database=str(path)),
             poolclass=StaticPool,
@@ -117,8 +140,18 @@ class Sqlite:
         """There is nobody else to hear."""
 
     async def now(self, connection: Connection) -> datetime:
-        """This machine's clock: the database has no other."""
-        return datetime.now(UTC)
+        """This machine's clock as it was found at the start, and what has passed since: the database has no other.
+
+        Asked anew it would bring its jumps along: one ahead would end every session, one back would revive what is
+        over. Whoever set the clock on purpose starts the service again.
+        """
+        moment = self._booted_at + self._since_boot()
+        step = self._wall() - moment
+        has_stepped = abs(step) > STEP_WORTH_A_WORD.total_seconds()
+        if has_stepped and not self._has_stepped:
+            log.warning("sqlite.clock_stepped", seconds=round(step), hint="it is followed after a restart")
+        self._has_stepped = has_stepped
+        return datetime.fromtimestamp(moment, UTC)
 
     async def close(self) -> None:
         if self._connection is not None:

@@ -1,7 +1,6 @@
 """A session goes on, or ends."""
 
 import asyncio
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
