@@ -48,7 +48,7 @@ class Settings(BaseModel):
     issuer: HttpUrl | None = Field(None, description="`iss` of every token: this service's public address")
     audience: str = Field("auth-service", description="`aud` of every token; `none` leaves it out")
     client_id: str = Field("auth-service", description="`client_id` of tokens that people get by password")
-    access_token_lifetime: Duration = Field(timedelta(minutes=10), description="1m to 60m")
+    access_token_lifetime: Duration = Field(timedelta(minutes=10), description="10s to 60m")
     session_idle_lifetime: Duration = Field(timedelta(hours=12), description="a session ends when unused for so long")
     session_absolute_lifetime: Duration = Field(timedelta(days=30), description="a session ends then at the latest")
     refresh_replay_window: Duration = Field(
@@ -65,7 +65,9 @@ class Settings(BaseModel):
     clock_skew: Duration = Field(timedelta(seconds=60), description="leeway that verifiers are granted")
 
     database_url: SecretStr | None = Field(None, description="postgresql://… ; SQLite in data_dir if not set")
-    database_connections: int = Field(10, ge=1, le=200, description="most connections to PostgreSQL")
+    database_connections: int = Field(
+        10, ge=1, le=200, description="most connections to PostgreSQL, beside one that listens"
+    )
     database_timeout: Duration = Field(timedelta(milliseconds=800), description="budget of one database step")
     database_statement_cache: Boolean = Field(True, description="false behind a transaction-pooling PgBouncer")
     poll_every: Duration = Field(timedelta(milliseconds=500), description="how often other replicas' changes are read")
