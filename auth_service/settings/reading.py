@@ -4,7 +4,9 @@ import base64
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,8 +35,11 @@ ALIASES = {
 """Names of row A19 that mean the same as ours. Four more need work: see `_translated`."""
 
 
-def load(environment: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]:
-    """The settings in force, and warnings worth a line. Raises SettingsRefused with every problem there is."""
+def load(environment: Mapping[str, str] | None = None, *, makes_home: bool = True) -> tuple[Settings, list[str]]:
+    """The settings in force, and warnings worth a line. Raises SettingsRefused with every problem there is.
+
+    `makes_home` is False for who only looks: then what the embedded profile has not generated yet is None.
+    """
     given = dict(os.environ if environment is None else environment)
     problems: list[str] = []
     translated = _translated(given, problems)
@@ -43,7 +48,7 @@ def load(environment: Mapping[str, str] | None = None) -> tuple[Settings, list[s
     values = {
         key.removeprefix(PREFIX).lower(): value for key, value in translated.items() if key in known and value != ""
     }
-    _make_home(values, problems)
+    _find_home(values, problems, makes_it=makes_home)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
@@ -63,8 +68,9 @@ def load(environment: Mapping[str, str] | None = None) -> tuple[Settings, list[s
 def described(settings: Settings) -> list[tuple[str, str, str]]:
     """Name, value in force (secrets masked) and meaning of every setting."""
     return [
-        (PREFIX + name.upper(), _shown(name, getattr(settings, name)), field.description or "")
+        (PREFIX + name.upper(), _generated_later(settings, name) or _shown(name, value), field.description or "")
         for name, field in Settings.model_fields.items()
+        for value in (getattr(settings, name),)
     ]
 
 
@@ -126,7 +132,7 @@ def _content(path: str, problems: list[str], *, variable: str) -> str:
         return ""
 
 
-def _make_home(values: dict[str, Any], problems: list[str]) -> None:
+def _find_home(values: dict[str, Any], problems: list[str], *, makes_it: bool) -> None:
     """The embedded profile's directory, and the secret in it, where neither is given otherwise."""
     needs_secret = "key_encryption_keys" not in values
     if values.get("profile", Profile.EMBEDDED) != Profile.EMBEDDED or not (
@@ -135,28 +141,56 @@ def _make_home(values: dict[str, Any], problems: list[str]) -> None:
         return
     data_dir = Path(values.get("data_dir", Settings.model_fields["data_dir"].default))
     try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if needs_secret:
-            values["key_encryption_keys"] = _generated(data_dir / "key-encryption-key")
+        if makes_it:
+            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = data_dir / "key-encryption-key"
+        if needs_secret and (makes_it or path.exists()):
+            values["key_encryption_keys"] = _generated(path)
     except OSError as error:
         problems.append(f"AUTH_DATA_DIR: cannot use {data_dir} ({error.strerror})")
 
 
 def _generated(path: Path) -> str:
     """The secret in `path`, made at the first start. Raises OSError."""
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(base64.b64encode(secrets.token_bytes(32)).decode())
-    except FileExistsError:
-        if path.stat().st_mode & 0o077:
-            raise PermissionError(13, f"{path.name} may be read by others, expected mode 0600") from None
+    if not path.exists():
+        _place(path, base64.b64encode(secrets.token_bytes(32)))
+    if path.stat().st_mode & 0o077:
+        raise PermissionError(13, f"{path.name} may be read by others, expected mode 0600")
     return path.read_text(encoding="ascii").strip()
+
+
+def _place(path: Path, content: bytes) -> None:
+    """Make the private file `path`: whole, on the disk, or not at all. One that is there already stays as it is.
+
+    An empty file would lock the service out, and a key that a crash takes back takes every signing key with it.
+    """
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # A link, not a renaming: of two that start at once the slower one takes the faster one's.
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        Path(temporary).unlink()
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _line(error: Any) -> str:
     name = str(error["loc"][0]) if error["loc"] else ""
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{PREFIX}{name.upper()}: {message[:1].lower()}{message[1:]}"
+
+
+def _generated_later(settings: Settings, name: str) -> str:
+    is_due = name == "key_encryption_keys" and settings.is_embedded and settings.key_encryption_keys is None
+    return "generated at the first start" if is_due else ""
 
 
 def _shown(name: str, value: Any) -> str:
