@@ -65,8 +65,9 @@ def test_the_console_session_prints_what_the_readme_says(service: ServiceProcess
     )
 
     assert len(steps) >= 8
-    outputs = ran.stdout.split("--- end\n")
-    for (command, expected), printed in zip(steps, outputs, strict=False):
+    *outputs, after_the_last = ran.stdout.split("--- end\n")
+    assert after_the_last == ""
+    for (command, expected), printed in zip(steps, outputs, strict=True):
         assert matches(printed, expected), f"{command}\nprinted\n{printed}\n{ran.stderr}\nnot\n{expected}"
 
 

@@ -13,6 +13,8 @@ LONGEST_USERNAME = 255
 LONGEST_PASSWORD = 1024
 GREATEST_USER_NUMBER = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly; user numbers travel in tokens."""
+NEVER_GRANTED = frozenset({"staff", "user"})
+"""Roles that follow from what the facility and the `staff` table say."""
 _ROLE = re.compile(r"[a-z][a-z0-9._:-]{0,63}")
 
 
@@ -113,6 +115,18 @@ def valid_role(name: str) -> str:
     """`name` itself: one word, which no list of roles can be mistaken for. Raises InvalidInput."""
     if not _ROLE.fullmatch(name):
         raise InvalidInput(FieldViolation("role", "expected a lower-case word of up to 64 of a-z 0-9 . _ : -"))
+    if name in NEVER_GRANTED:
+        raise InvalidInput(FieldViolation("role", f"expected none of {', '.join(sorted(NEVER_GRANTED))}: they follow"))
+    return name
+
+
+def valid_display_name(text: str) -> str:
+    """NFC of `text`, short enough for a token. Raises InvalidInput."""
+    name = _nfc(text, longest=LONGEST_USERNAME)
+    if not name.strip() or len(name) > LONGEST_USERNAME:
+        raise InvalidInput(FieldViolation("display_name", f"expected 1 to {LONGEST_USERNAME} characters"))
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+        raise InvalidInput(FieldViolation("display_name", "expected no control characters"))
     return name
 
 

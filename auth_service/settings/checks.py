@@ -119,8 +119,9 @@ def _unsafe(settings: Settings) -> list[str]:
     problems = []
     if settings.key_publish_ahead < SOONEST_ROTATION + settings.clock_skew:
         problems.append(
-            f"AUTH_KEY_PUBLISH_AHEAD: {settings.key_publish_ahead} is shorter than twice the key set's max-age (5m each),"
-            f" 5m and AUTH_CLOCK_SKEW ({settings.clock_skew}) together: verifiers would refuse tokens of a new key"
+            f"AUTH_KEY_PUBLISH_AHEAD: {settings.key_publish_ahead} is shorter than twice the key set's max-age"
+            f" (5m each), 5m and AUTH_CLOCK_SKEW ({settings.clock_skew}) together: verifiers would refuse tokens of a"
+            " new key"
         )
     if settings.key_encryption_keys is None:
         problems.append("AUTH_KEY_ENCRYPTION_KEYS: expected base64 of 32 bytes (openssl rand -base64 32)")

@@ -102,8 +102,8 @@ async def test_a_crowd_of_password_hashes_is_answered_or_told_when_to_come_again
     databases: Databases, facility: Facility, tmp_path: Path
 ) -> None:
     url = await databases.make("sqlite")
-    patient = {"providers": "local", "request_deadline": "60s"}
-    async with running_service(url, facility=facility, data_dir=tmp_path, **patient) as service:
+    patient = running_service(url, facility=facility, data_dir=tmp_path, providers="local", request_deadline="60s")
+    async with patient as service:
 
         async def outcome() -> Refusal:
             return await refusal(service.login("nobody", "a password of nobody at all"))

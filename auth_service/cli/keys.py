@@ -1,0 +1,100 @@
+"""`auth-service keys …`: the ring of signing keys, straight from the database."""
+
+import sys
+
+from cyclopts import App
+
+from auth_service import app
+from auth_service.cli.terminal import Json, Yes, confirm, moment, print_rows, run, settings_in_force
+from auth_service.domain.keys import is_published_ahead
+
+keys = App(name="keys", help="The ring of signing keys.")
+
+
+@keys.command(name="list")
+def list_keys(*, as_json: Json = False) -> None:
+    """Print every key of the ring, newest first."""
+    settings = settings_in_force()
+
+    async def step() -> None:
+        async with app.core(settings) as core:
+            ring = await core.keys.read()
+            rows = [
+                {
+                    "kid": key.kid,
+                    "state": key.state.value,
+                    "bits": key.size_bits,
+                    "published": moment(key.published_at),
+                    "activated": moment(key.activated_at),
+                    "demoted": moment(key.demoted_at),
+                    "verifies until": moment(key.verifies_until),
+                    "private half": "sealed" if key.sealed_private else "-",
+                }
+                for key in reversed(ring.keys)
+            ]
+            print_rows(rows, as_json=as_json)
+            if not as_json:
+                print(f"ring version {ring.version}")
+
+    run(settings, step)
+
+
+@keys.command
+def rotate(*, only_if_published_ahead: bool = False, ring_version: int | None = None) -> None:
+    """Let the standby key sign from now on, and publish the next standby.
+
+    Parameters
+    ----------
+    only_if_published_ahead
+        Refuse unless every verifier has had the time to fetch the standby.
+    ring_version
+        Rotate only while the ring is at this version.
+    """
+    settings = settings_in_force()
+
+    async def step() -> None:
+        async with app.core(settings) as core:
+            before = await core.keys.read()
+            ring = await core.keys.rotate(ring_version=ring_version, require_published_ahead=only_if_published_ahead)
+            print(f"{ring.active.kid} signs now; {ring.standby.kid} is the next; ring version {ring.version}")
+            policy = app.key_policy(settings)
+            if not is_published_ahead(before, now=core.clock.now(), policy=policy):
+                print(
+                    f"warning: it had been published for less than {policy.publish_ahead}: verifiers that neither"
+                    " hold it nor look up an unknown kid refuse new tokens until they fetch the key set again",
+                    file=sys.stderr,
+                )
+
+    run(settings, step)
+
+
+@keys.command
+def revoke(kid: str, *, yes: Yes = False) -> None:
+    """Drop a key from the key set and refuse everything that it signed.
+
+    Parameters
+    ----------
+    kid
+        As `keys list` prints it.
+    """
+    confirm(f"Refuse every token that {kid} signed? People stay signed in; their clients refresh.", yes=yes)
+    settings = settings_in_force()
+
+    async def step() -> None:
+        async with app.core(settings) as core:
+            ring = await core.keys.revoke(kid)
+            print(f"{kid} is revoked; {ring.active.kid} signs now; ring version {ring.version}")
+
+    run(settings, step)
+
+
+@keys.command
+def rewrap() -> None:
+    """Seal every private key with the first of AUTH_KEY_ENCRYPTION_KEYS."""
+    settings = settings_in_force()
+
+    async def step() -> None:
+        async with app.core(settings) as core:
+            print(f"{await core.keys.rewrap()} private keys sealed anew")
+
+    run(settings, step)

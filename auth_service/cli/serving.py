@@ -1,0 +1,79 @@
+"""`auth-service serve`."""
+
+import asyncio
+import os
+import signal
+from contextlib import AsyncExitStack
+
+import structlog
+
+from auth_service import app
+from auth_service.cli.terminal import fail, settings_in_force
+from auth_service.settings import Settings
+from auth_service.storage.migrate import DatabaseRefused
+from auth_service.storage.private_file import UnsafeFile
+from auth_service.telemetry import configure_logging
+
+log = structlog.get_logger()
+
+
+def serve() -> None:
+    """Serve until SIGTERM or SIGINT; a second one ends at once."""
+    settings = settings_in_force()
+    configure_logging(level=settings.log_level, style=settings.log_format)
+    try:
+        asyncio.run(_serve(settings))
+    except (OSError, RuntimeError, UnsafeFile, DatabaseRefused) as error:
+        fail(f"cannot start: {str(error) or type(error).__name__}")
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+
+    def asked_to_stop() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked_to_stop)
+    async with AsyncExitStack() as stack:
+        if settings.runs_demo_facility:
+            from auth_service.demo.facility import running_facility
+
+            facility = running_facility(
+                settings.facility_address.host,
+                settings.facility_address.port,
+                uows_api_key=app.DEMO_UOWS_API_KEY,
+                allocations_token=app.DEMO_ALLOCATIONS_API_KEY,
+            )
+            with app.named("AUTH_FACILITY_ADDRESS", settings.facility_address):
+                await stack.enter_async_context(facility)
+        where = await stack.enter_async_context(app.running(settings))
+        _greet(settings, where)
+        await stop.wait()
+
+
+def _greet(settings: Settings, where: app.Running) -> None:
+    if not settings.is_embedded:
+        log.info("listening", grpc=str(where.grpc), http=str(where.http))
+        return
+    grpc, http = where.grpc.from_here, where.http.from_here
+    print(
+        f"""
+  auth-service, embedded profile: SQLite and generated secrets in {settings.data_dir}/ (keep it, and keep it private)
+
+  gRPC      {grpc}
+  HTTP      http://{http}/.well-known/jwks.json"""
+        + (f"\n  facility  http://{settings.facility_address} (a stand-in)" if settings.runs_demo_facility else "")
+        + f"""
+
+  What to type next:
+
+    grpcurl -plaintext {grpc} list
+    grpcurl -plaintext -d '{{"username": "user1001", "password": "user1001-password"}}' \\
+      {grpc} auth_api.v1.AuthService/Login
+""",
+        flush=True,
+    )

@@ -1,0 +1,89 @@
+"""What every command shares: settings, one line for a refusal, tables, questions."""
+
+import asyncio
+import getpass
+import json
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Never
+
+from cyclopts import Parameter
+
+from auth_service import settings as settings_module
+from auth_service.settings import Settings, SettingsRefused
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of a table.")]
+Yes = Annotated[bool, Parameter(name="--yes", negative="", help="Do not ask.")]
+
+
+def settings_in_force(*, warns: bool = True, makes_home: bool = True) -> Settings:
+    """Warnings go to standard error; settings that cannot be used end the command."""
+    try:
+        settings, warnings = settings_module.load(makes_home=makes_home)
+    except SettingsRefused as error:
+        fail("these settings cannot be used:\n" + "\n".join(f"  {line}" for line in error.problems))
+    for warning in warnings if warns else ():
+        print(f"warning: {warning}", file=sys.stderr)
+    return settings
+
+
+def run(settings: Settings, step: Callable[[], Awaitable[None]]) -> None:
+    """Run `step`; what the service refuses becomes one line on standard error."""
+    from auth_service.domain.errors import AuthError
+    from auth_service.domain.sealing import SealBroken
+    from auth_service.storage.migrate import DatabaseRefused
+    from auth_service.storage.private_file import UnsafeFile
+    from auth_service.telemetry import configure_logging
+
+    async def awaited() -> None:
+        await step()
+
+    # A command prints for whoever runs it; `serve` says more.
+    configure_logging(level="warning", style=settings.log_format)
+    try:
+        asyncio.run(awaited())
+    except (AuthError, SealBroken, UnsafeFile, DatabaseRefused, OSError) as error:
+        # Some, such as a connection's timeout, have no message.
+        fail(str(error) or type(error).__name__)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        fail("this needs --yes when nobody can be asked")
+    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+        fail("nothing was changed")
+
+
+def password(*, from_stdin: bool) -> str:
+    """Asked for twice on a terminal, else the first line of standard input."""
+    if from_stdin or not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    typed = getpass.getpass("Password: ")
+    if getpass.getpass("Again: ") != typed:
+        fail("the two passwords differ")
+    return typed
+
+
+def print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows, indent=2, default=str))
+        return
+    if not rows:
+        print("none")
+        return
+    columns = list(rows[0])
+    widths = [max(len(column), *(len(str(row[column])) for row in rows)) for column in columns]
+    for cells in (columns, *([str(row[column]) for column in columns] for row in rows)):
+        print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+
+
+def moment(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%SZ}" if at else "-"
+
+
+def fail(message: str) -> Never:
+    print(f"auth-service: {message}", file=sys.stderr)
+    raise SystemExit(1)

@@ -1,0 +1,33 @@
+"""Accounts of our own are made."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from auth_service.domain import people
+from auth_service.providers.local_accounts import LocalAccounts
+from auth_service.storage.database import Database
+
+
+class Accounts:
+    """What an administrator does with accounts."""
+
+    def __init__(self, database: Database, local_accounts: LocalAccounts) -> None:
+        self._database = database
+        self._local_accounts = local_accounts
+
+    async def create(
+        self, *, username: str, display_name: str, password: Callable[[], str], roles: frozenset[str]
+    ) -> UUID:
+        """The new person's id. `password` is asked for once everything else is in order.
+
+        Raises InvalidInput, AlreadyExists, DatabaseUnavailable.
+        """
+        name = people.normalised_username(username)
+        shown = people.valid_display_name(display_name)
+        for role in roles:
+            people.valid_role(role)
+        chosen = people.acceptable_new_password(password())
+        now = await self._database.autocommit(self._database.time)
+        return await self._local_accounts.create(
+            username=name, display_name=shown, password=chosen, roles=roles, now=now
+        )
