@@ -1,15 +1,18 @@
 # syntax=docker/dockerfile:1
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /src
-RUN python -m venv /opt/auth-service
-COPY requirements/runtime.txt requirements/runtime.txt
-RUN /opt/auth-service/bin/pip install --no-cache-dir --require-hashes -r requirements/runtime.txt
+COPY requirements requirements
+# Two environments: what builds stays here, what serves moves on.
+RUN python -m venv /opt/build && python -m venv /opt/auth-service \
+ && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements/build.txt \
+ && /opt/auth-service/bin/pip install --no-cache-dir --require-hashes -r requirements/runtime.txt
 COPY LICENSE README.md pyproject.toml ./
 COPY protos protos
 COPY clients/python clients/python
 COPY auth_service auth_service
 # Wheels, not editable installs: the last stage holds no sources of ours.
-RUN /opt/auth-service/bin/pip install --no-cache-dir --no-deps --no-build-isolation ./protos ./clients/python .
+RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation -w /wheels ./protos ./clients/python . \
+ && /opt/auth-service/bin/pip install --no-cache-dir --no-deps --no-index /wheels/*.whl
 
 FROM python:3.12-slim-bookworm
 ARG BUILD=unknown

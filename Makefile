@@ -59,8 +59,8 @@ bench-plot: $(VENV)/.dev ## Draw the last measurement
 
 lock: $(VENV)/.dev ## Resolve the requirements anew, with hashes and without addresses
 	@$(PIP) install uv
-	@for set in runtime dev; do \
-	  inputs=requirements/runtime.in; [ $$set = dev ] && inputs="requirements/dev.in requirements/runtime.in"; \
+	@for set in runtime build dev; do \
+	  inputs=requirements/$$set.in; [ $$set = dev ] && inputs="requirements/dev.in requirements/runtime.in requirements/build.in"; \
 	  $(BIN)/uv pip compile $$inputs -o requirements/$$set.txt --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header --quiet; done
 
@@ -74,9 +74,9 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "needs Python 3.11 or later: make PYTHON=python3.x"; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: requirements/runtime.txt pyproject.toml protos/pyproject.toml clients/python/pyproject.toml | $(VENV)/bin/python
+$(VENV)/.runtime: requirements/runtime.txt requirements/build.txt pyproject.toml protos/pyproject.toml clients/python/pyproject.toml | $(VENV)/bin/python
 	@echo "installing what serving needs into $(VENV)/ ..."
-	@$(PIP) install --require-hashes -r requirements/runtime.txt
+	@$(PIP) install --require-hashes -r requirements/runtime.txt -r requirements/build.txt
 	@$(PIP) install --no-deps --no-build-isolation $(LOCAL)
 	@touch $@
 

@@ -256,9 +256,9 @@ class DatabaseClock:
         self._told_at = (asked_at + answered_at) / 2
 
     def now(self) -> datetime:
-        """This machine's time until the database has told its own."""
+        """Raises DatabaseUnavailable until the database has told its time: this machine's own may be hours off."""
         if self._told is None:
-            return datetime.now(UTC)
+            raise DatabaseUnavailable
         return self._told + timedelta(seconds=self._monotonic() - self._told_at)
 
     def timestamp(self) -> float:

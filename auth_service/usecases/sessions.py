@@ -32,6 +32,9 @@ log = structlog.get_logger()
 _MOST_LOST_RACES = 5
 """Losing one shows that somebody won, and then the next reading decides; more than a few means something is wrong."""
 
+LONGEST_ABSENCE = timedelta(minutes=5)
+"""How much of the database's absence the replay window waits out (docs/decisions/0007)."""
+
 SWEPT_AFTER = timedelta(days=1)
 """How long a dead session stays readable, so that its late bearers hear why."""
 SWEPT_AT_ONCE = 500
@@ -191,7 +194,7 @@ class Sessions:
         session, person = found
         now = self._clock.now()
         # An answer that was lost when the database went away can only be asked for again when it is back.
-        absence = self._database.absence_within(now - session.rotated_at)
+        absence = min(self._database.absence_within(now - session.rotated_at), LONGEST_ABSENCE)
         verdict = rules.judge(session, generation=spent.generation, now=now, policy=self._policy, absence=absence)
         is_rotated = False
         if isinstance(verdict, rules.Rotate) and person.may_sign_in and not self._is_long_unchecked(person):

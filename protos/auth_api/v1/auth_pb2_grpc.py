@@ -95,7 +95,8 @@ class AuthServiceServicer:
 
     def Refresh(self, request, context):
         """Spends a refresh token and issues its successor with a new access token. Public.
-        Repeating the call within a few seconds, because the answer was lost, returns the same successor.
+        Repeating the call because the answer was lost returns the same successor: within a few seconds, and within a few
+        minutes after an outage of ours.
         Refusals: REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED, _REUSED, _REVOKED, _AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -112,6 +113,7 @@ class AuthServiceServicer:
     def ListExperiments(self, request, context):
         """Lists the experiments (RB numbers) that a person may see, in ascending order.
         Callers: the person, staff, or a service with an API key, in metadata `authorization: Bearer <token or key>`.
+        Refusals: CREDENTIALS_MISSING, CREDENTIALS_INVALID, TOKEN_*; PERMISSION_DENIED; INVALID_FIELD; PROVIDER_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,7 +44,8 @@ class AuthServiceStub:
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.RefreshResponse]
     """Spends a refresh token and issues its successor with a new access token. Public.
-    Repeating the call within a few seconds, because the answer was lost, returns the same successor.
+    Repeating the call because the answer was lost returns the same successor: within a few seconds, and within a few
+    minutes after an outage of ours.
     Refusals: REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED, _REUSED, _REVOKED, _AHEAD.
     """
     Logout: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LogoutRequest, _auth_pb2.LogoutResponse]
@@ -52,6 +53,7 @@ class AuthServiceStub:
     ListExperiments: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListExperimentsRequest, _auth_pb2.ListExperimentsResponse]
     """Lists the experiments (RB numbers) that a person may see, in ascending order.
     Callers: the person, staff, or a service with an API key, in metadata `authorization: Bearer <token or key>`.
+    Refusals: CREDENTIALS_MISSING, CREDENTIALS_INVALID, TOKEN_*; PERMISSION_DENIED; INVALID_FIELD; PROVIDER_UNAVAILABLE.
     """
     GetJwks: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetJwksRequest, _auth_pb2.GetJwksResponse]
     """The public keys that verify our access tokens (RFC 7517). Public.
@@ -76,7 +78,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.RefreshResponse]  # type: ignore[assignment]
     """Spends a refresh token and issues its successor with a new access token. Public.
-    Repeating the call within a few seconds, because the answer was lost, returns the same successor.
+    Repeating the call because the answer was lost returns the same successor: within a few seconds, and within a few
+    minutes after an outage of ours.
     Refusals: REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED, _REUSED, _REVOKED, _AHEAD.
     """
     Logout: _aio.UnaryUnaryMultiCallable[_auth_pb2.LogoutRequest, _auth_pb2.LogoutResponse]  # type: ignore[assignment]
@@ -84,6 +87,7 @@ class AuthServiceAsyncStub(AuthServiceStub):
     ListExperiments: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListExperimentsRequest, _auth_pb2.ListExperimentsResponse]  # type: ignore[assignment]
     """Lists the experiments (RB numbers) that a person may see, in ascending order.
     Callers: the person, staff, or a service with an API key, in metadata `authorization: Bearer <token or key>`.
+    Refusals: CREDENTIALS_MISSING, CREDENTIALS_INVALID, TOKEN_*; PERMISSION_DENIED; INVALID_FIELD; PROVIDER_UNAVAILABLE.
     """
     GetJwks: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetJwksRequest, _auth_pb2.GetJwksResponse]  # type: ignore[assignment]
     """The public keys that verify our access tokens (RFC 7517). Public.
@@ -123,7 +127,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.RefreshResponse, _abc.Awaitable[_auth_pb2.RefreshResponse]]:
         """Spends a refresh token and issues its successor with a new access token. Public.
-        Repeating the call within a few seconds, because the answer was lost, returns the same successor.
+        Repeating the call because the answer was lost returns the same successor: within a few seconds, and within a few
+        minutes after an outage of ours.
         Refusals: REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED, _REUSED, _REVOKED, _AHEAD.
         """
 
@@ -143,6 +148,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_auth_pb2.ListExperimentsResponse, _abc.Awaitable[_auth_pb2.ListExperimentsResponse]]:
         """Lists the experiments (RB numbers) that a person may see, in ascending order.
         Callers: the person, staff, or a service with an API key, in metadata `authorization: Bearer <token or key>`.
+        Refusals: CREDENTIALS_MISSING, CREDENTIALS_INVALID, TOKEN_*; PERMISSION_DENIED; INVALID_FIELD; PROVIDER_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
