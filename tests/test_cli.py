@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+import contextlib
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -325,6 +327,19 @@ def test_serve_on_a_database_that_others_may_read_is_refused(run: Command, home:
         assert (said.code, said.out) == (1, "")
         assert "expected 0600" in said.err
         assert "Traceback" not in said.err
+
+
+def test_a_database_of_a_newer_release_is_one_line(run: Command, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH_DEMO_FACILITY", "false")
+    run("migrate")
+    with contextlib.closing(sqlite3.connect(home / "data" / "auth.sqlite3")) as newer, newer:
+        newer.execute("UPDATE auth_alembic_version SET version_num = '9999'")
+
+    for command in (["serve"], ["keys", "list"], ["migrate"]):
+        said = run(*command)
+        assert (said.code, said.out) == (1, "")
+        assert len(said.err.splitlines()) == 1
+        assert "newer release" in said.err
 
 
 @pytest.mark.parametrize(
