@@ -10,6 +10,7 @@ from auth_service.domain.people import Identity, IdentityProvider, Person, norma
 from auth_service.domain.sessions import Session, SessionPolicy
 from auth_service.storage import people, sessions
 from auth_service.storage.database import Connection, Database, DatabaseClock
+from auth_service.usecases.admission import Admission
 from auth_service.usecases.issuing import Issuer, TokenPair
 
 log = structlog.get_logger()
@@ -32,12 +33,14 @@ class SignIn:
         self._issuer = issuer
         self._session_policy = session_policy
         self._clock = clock
+        self._admission = Admission()
 
     async def login(self, *, username: str, password: str) -> TokenPair:
         """A new session. Raises InvalidInput, BadCredentials, Unavailable, Overloaded."""
         username = normalised_username(username)
         password = normalised_password(password)
         self._issuer.check_can_sign()
+        await self._admission.turn()
         identity = await self._identity(username, password)
         now = self._clock.now()
 
