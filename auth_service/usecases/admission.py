@@ -1,8 +1,8 @@
 """Lets expensive work begin no faster than the event loop bears, so that a crowd of it does not delay everything else.
 
 A sign-in costs many times what a verification costs. Sixty-four that begin at once make one turn of the loop take tens
-of milliseconds, and every other call needs several turns. What only waits for others costs the loop nothing: two hundred
-sign-ins that hang on a silent facility are all let in, and keep nobody waiting.
+of milliseconds, and every other call needs several turns. What only waits for others costs the loop nothing: two
+hundred sign-ins that hang on a silent facility are all let in, and keep nobody waiting.
 """
 
 import asyncio
