@@ -20,7 +20,7 @@ from auth_service.storage.database import Database, DatabaseClock
 from auth_service.storage.opening import open_database
 from auth_service.usecases.issuing import Issuer
 from auth_service.usecases.revoked import RevokedSessions
-from auth_service.usecases.sessions import Sessions
+from auth_service.usecases.sessions import RECHECK_WITHIN, Sessions
 from auth_service.usecases.sign_in import SignIn
 from auth_service.usecases.signing import SigningKeys
 from tests.conftest import BUDGET
@@ -63,6 +63,7 @@ class Facility:
     name: str = "uows"
     roles: dict[str, frozenset[str]] = field(default_factory=dict)
     is_away: bool = False
+    is_hanging: bool = False
     asked: int = 0
 
     async def authenticate(self, *, username: str, password: str) -> Identity:
@@ -74,6 +75,8 @@ class Facility:
     async def current_roles(self, person: Person) -> frozenset[str]:
         self.asked += 1
         await asyncio.sleep(0)
+        if self.is_hanging:
+            await asyncio.Event().wait()
         return self._roles_of(person.provider_subject)
 
     def _roles_of(self, subject: str) -> frozenset[str]:
@@ -137,6 +140,7 @@ async def replica(
     facility: Facility | None = None,
     session_policy: SessionPolicy = SESSION_POLICY,
     recheck_after: timedelta = timedelta(minutes=5),
+    recheck_within: timedelta = RECHECK_WITHIN,
     signer_lease: timedelta = timedelta(days=365),
 ) -> AsyncIterator[Replica]:
     """Started: it holds the ring. Its lease is long, so that turning the clock ends sessions and not the signing."""
@@ -174,6 +178,7 @@ async def replica(
                 policy=session_policy,
                 longest_token=lambda: timedelta(minutes=12),
                 recheck_after=recheck_after,
+                recheck_within=recheck_within,
                 clock=clock,
             ),
             verifier=TokenVerifier(

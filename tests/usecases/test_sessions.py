@@ -13,6 +13,7 @@ from auth_client import TokenRevoked
 
 from auth_service.domain.errors import (
     BadCredentials,
+    ProviderUnavailable,
     RefreshTokenAhead,
     RefreshTokenExpired,
     RefreshTokenInvalid,
@@ -28,7 +29,7 @@ from auth_service.storage.revocations import Revocation
 from auth_service.storage.schema import person, session
 from auth_service.usecases import sessions as usecase
 from auth_service.usecases.issuing import TokenPair
-from auth_service.usecases.sessions import SWEPT_AFTER
+from auth_service.usecases.sessions import ROLES_HOLD_FOR, SWEPT_AFTER
 from tests.domain.rings import NOON
 from tests.usecases.replica import SESSION_POLICY, STAFF_ROLE, Facility, Replica, replica
 
@@ -345,3 +346,34 @@ async def test_a_facility_that_is_away_promotes_and_demotes_nobody(database_url:
         pair = await at.sessions.refresh(token)
 
         assert (claims(pair)["role"], facility.asked) == ("staff", 1)
+
+
+async def test_a_facility_that_hangs_keeps_no_refresh_waiting(database_url: str) -> None:
+    facility = Facility(roles={"ada": frozenset({STAFF_ROLE})}, is_hanging=True)
+    async with replica(database_url, facility=facility, recheck_within=timedelta(milliseconds=50)) as at:
+        token = await at.login()
+        at.ticker.turn(timedelta(hours=1))
+
+        async with asyncio.timeout(30):
+            pair = await at.sessions.refresh(token)
+
+        assert (claims(pair)["role"], facility.asked) == ("staff", 1)
+
+
+async def test_roles_are_not_trusted_for_ever_while_the_facility_is_away(database_url: str) -> None:
+    facility = Facility(roles={"ada": frozenset({STAFF_ROLE})})
+    policy = replace(SESSION_POLICY, idle_lifetime=timedelta(days=3))
+    async with replica(database_url, facility=facility, session_policy=policy) as at:
+        token = await at.login()
+        facility.is_away = True
+        at.ticker.turn(ROLES_HOLD_FOR - timedelta(minutes=1))
+        token = (await at.sessions.refresh(token)).refresh_token
+        at.ticker.turn(timedelta(minutes=1))
+
+        with pytest.raises(ProviderUnavailable):
+            await at.sessions.refresh(token)
+
+        # The token is not spent: the session goes on when the facility does.
+        facility.is_away = False
+        facility.roles.clear()
+        assert claims(await at.sessions.refresh(token))["role"] == "user"
