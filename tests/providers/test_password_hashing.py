@@ -1,7 +1,8 @@
 """Argon2id off the loop. Small parameters where only the queue matters."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import argon2
 import pytest
@@ -40,14 +41,24 @@ async def test_nothing_is_cut_off(hashing: PasswordHashing) -> None:
     assert not await hashing.verify(await hashing.hash("pw"), "pw\0")
 
 
-async def test_the_defaults_are_owasps() -> None:
+async def cpu_seconds(check: Callable[[str], Awaitable[object]], argument: str) -> float:
+    """The least of a few goes. Of this process alone, so that a busy machine does not matter."""
+    least = float("inf")
+    for _ in range(5):
+        began = time.process_time()
+        await check(argument)
+        least = min(least, time.process_time() - began)
+    return least
+
+
+async def test_the_defaults_are_owasps_and_take_50_ms() -> None:
     hashing = PasswordHashing()
 
     encoded = await hashing.hash("correct horse")
 
     parameters = argon2.extract_parameters(encoded)
     assert parameters.type is argon2.Type.ID
-    assert (parameters.memory_cost, parameters.time_cost, parameters.parallelism) == (19456, 2, 1)
+    assert (parameters.memory_cost, parameters.time_cost, parameters.parallelism) == (19456, 5, 1)
     assert (parameters.salt_len, parameters.hash_len) == (16, 32)
     assert not hashing.needs_rehash(encoded)
     await hashing.close()
@@ -57,9 +68,30 @@ async def test_salts_differ(hashing: PasswordHashing) -> None:
     assert await hashing.hash("same") != await hashing.hash("same")
 
 
-async def test_nobodys_password_is_checked_like_any_other(hashing: PasswordHashing) -> None:
+async def test_nobodys_password_is_checked_like_any_other() -> None:
+    hashing = PasswordHashing(memory_kib=128, passes=3, lanes=2)
+    encoded = await hashing.hash("correct horse")
+
+    assert argon2.extract_parameters(hashing._nobodys_hash) == argon2.extract_parameters(encoded)
     for password in ("", "correct horse", "x" * 1024):
-        await hashing.verify_nobody(password)
+        assert not await hashing.verify(hashing._nobodys_hash, password)
+    await hashing.close()
+
+
+async def test_an_unknown_name_costs_what_a_wrong_password_costs_whatever_it_was_hashed_with(
+    narrow: PasswordHashing,
+) -> None:
+    former = PasswordHashing(memory_kib=19456, passes=2)
+    old, new = await former.hash("correct horse"), await narrow.hash("correct horse")
+
+    async def check(encoded: str) -> None:
+        assert not await narrow.verify(encoded, "wrong")
+
+    nobody = await cpu_seconds(narrow.verify_nobody, "wrong")
+
+    for encoded in (old, new):
+        assert 0.6 < await cpu_seconds(check, encoded) / nobody < 1.6
+    await former.close()
 
 
 async def test_other_parameters_ask_for_a_new_hash(hashing: PasswordHashing) -> None:
