@@ -1,11 +1,13 @@
 """Settings: every name, every refusal, and no secret where one could read it."""
 
 import base64
+import inspect
 import stat
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from auth_client.aio import AuthClient
 
 from auth_service.settings import Address, Profile, Settings, SettingsRefused, described, load
 
@@ -52,6 +54,13 @@ def test_nothing_has_to_be_set(tmp_path: Path) -> None:
     assert settings.serves_reflection
     assert settings.access_token_lifetime == timedelta(minutes=10)
     assert settings.session_idle_lifetime == timedelta(hours=12)
+
+
+def test_we_say_that_somebody_else_is_away_before_our_own_client_gives_up(tmp_path: Path) -> None:
+    settings = embedded(tmp_path)
+    patience = inspect.signature(AuthClient).parameters["deadline"].default
+
+    assert max(settings.uows_timeout, settings.allocations_timeout) <= patience - timedelta(seconds=1)
 
 
 def test_production_starts_with_what_it_asks_for() -> None:

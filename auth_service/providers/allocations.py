@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from auth_service.providers.breaker import Breaker
-from auth_service.providers.upstream import Unusable, Upstream, positive_integer, session_arguments
+from auth_service.providers.breaker import Breaker, UnusableForOne
+from auth_service.providers.upstream import Unusable, Upstream, positive_integer, session_arguments, unexpected
 
 if TYPE_CHECKING:
     from gql.transport.aiohttp import AIOHTTPTransport
@@ -59,7 +59,7 @@ class Allocations:
         token: str,
         header: str = "Authorisation",
         facilities: Sequence[str] = ("ISIS",),
-        deadline: timedelta = timedelta(seconds=5),
+        deadline: timedelta = timedelta(seconds=4),
         connections: int = 100,
         remember_for: timedelta = timedelta(seconds=30),
         remember_people: int = 1000,
@@ -92,6 +92,7 @@ class Allocations:
     async def close(self) -> None:
         for flight in list(self._flights.values()):
             flight.task.cancel()
+        await self._upstream.close()
         if self._transport is not None:
             await self._transport.close()
 
@@ -136,9 +137,11 @@ class Allocations:
         except TransportError as failure:
             # gql's own messages quote the answer.
             cause = failure.__cause__ or failure
+            if isinstance(cause, UnusableForOne):
+                raise UnusableForOne(str(cause)) from None
             raise Unusable(str(cause) if isinstance(cause, Unusable) else type(cause).__name__) from None
         if result.errors:
-            raise Unusable("GraphQL errors")
+            raise UnusableForOne("GraphQL errors")
         return _experiments(result.data)
 
     async def _connected(self) -> "AIOHTTPTransport":
@@ -162,17 +165,17 @@ class Allocations:
 
 async def _only_ok(response: aiohttp.ClientResponse) -> None:
     if response.status != HTTPStatus.OK:
-        raise Unusable(f"status {response.status}")
+        raise unexpected(response.status, asked="proposals")
 
 
 def _experiments(data: object) -> tuple[int, ...]:
     proposals = data.get("proposals") if isinstance(data, dict) else None
     if not isinstance(proposals, list):
-        raise Unusable("no list of proposals")
+        raise UnusableForOne("no list of proposals")
     return tuple(sorted({_experiment(proposal) for proposal in proposals}))
 
 
 def _experiment(proposal: object) -> int:
     if not isinstance(proposal, dict):
-        raise Unusable("a proposal is not an object")
+        raise UnusableForOne("a proposal is not an object")
     return positive_integer(proposal.get("referenceNumber"))

@@ -3,6 +3,7 @@
 It counts and times; it neither calls nor retries.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,13 +15,23 @@ from auth_service.domain.errors import BadCredentials, ProviderUnavailable, Unav
 
 log = structlog.get_logger()
 
+PATIENCE = timedelta(milliseconds=750)
+"""Below the second that many clients give a login, a part of which is gone before anybody is asked."""
+
 _SHORTEST_RETRY = timedelta(seconds=1)
+
+
+class UnusableForOne(Exception):
+    """The system answered, complete and well-formed, but what it says of this one person cannot be used.
+
+    That is no word on the system: one stranger's odd name or one broken record must not shut everybody out.
+    """
 
 
 class Breaker:
     """Opens after `failures` consecutive failures; then lets one probe through every `probe_every`.
 
-    `clock` gives seconds on any monotonic scale.
+    A call that its caller abandons after `patience` is a failure. `clock` gives seconds on any monotonic scale.
     """
 
     def __init__(
@@ -29,11 +40,13 @@ class Breaker:
         *,
         failures: int = 5,
         probe_every: timedelta = timedelta(seconds=10),
+        patience: timedelta = PATIENCE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self._limit = failures
         self._probe_every = probe_every.total_seconds()
+        self._patience = patience.total_seconds()
         self._clock = clock
         self._failures = 0
         self._next_probe_at: float | None = None
@@ -48,20 +61,30 @@ class Breaker:
     def watching(self) -> Iterator[None]:
         """Runs the block as one call to the system, and learns from how it ends.
 
-        Unavailable is a failure; a good answer and BadCredentials are successes; anything else, such as the caller's
-        cancellation, says nothing of the system. Raises ProviderUnavailable at once while the breaker is open.
+        Unavailable is a failure, and so is a cancellation after `patience`: clients with short deadlines would never
+        learn otherwise. A good answer and BadCredentials are successes; anything else says nothing of the system, but
+        UnusableForOne shows a probe that it is back. Raises ProviderUnavailable at once while the breaker is open.
         """
         is_probe = self._admit()
+        began = self._clock()
         try:
             yield
-        except Unavailable:
+        except Unavailable as error:
             self._failed(is_probe)
+            if self._next_probe_at is not None:
+                error.retry_after = max(error.retry_after, self._until(self._next_probe_at))
             raise
         except BadCredentials:
             self._succeeded(is_probe)
             raise
-        except BaseException:
-            self._ended_without_verdict(is_probe)
+        except UnusableForOne:
+            if is_probe:
+                self._succeeded(is_probe)
+            raise
+        except BaseException as error:
+            was_in_vain = isinstance(error, asyncio.CancelledError) and self._clock() - began >= self._patience
+            if is_probe or was_in_vain:
+                self._failed(is_probe)
             raise
         self._succeeded(is_probe)
 
@@ -71,14 +94,19 @@ class Breaker:
             return False
         now = self._clock()
         if self._is_probing or now < self._next_probe_at:
-            wait = timedelta(seconds=max(0.0, self._next_probe_at - now))
-            raise ProviderUnavailable(f"{self.name} is not answering", retry_after=max(wait, _SHORTEST_RETRY))
+            raise ProviderUnavailable(
+                f"{self.name} is not answering", retry_after=max(self._until(self._next_probe_at), _SHORTEST_RETRY)
+            )
         self._is_probing = True
         self._next_probe_at = now + self._probe_every
         return True
 
+    def _until(self, moment: float) -> timedelta:
+        return timedelta(seconds=max(0.0, moment - self._clock()))
+
     def _failed(self, is_probe: bool) -> None:
         if is_probe:
+            # However it ended, the next one is due when it is due: an interval after this one began.
             self._is_probing = False
             return
         if self.is_open:
@@ -98,8 +126,3 @@ class Breaker:
         self._is_probing = False
         self._next_probe_at = None
         self._failures = 0
-
-    def _ended_without_verdict(self, is_probe: bool) -> None:
-        if is_probe:
-            self._is_probing = False
-            self._next_probe_at = self._clock()

@@ -14,8 +14,8 @@ import aiohttp
 
 from auth_service.domain.errors import BadCredentials
 from auth_service.domain.people import Identity, Person
-from auth_service.providers.breaker import Breaker
-from auth_service.providers.upstream import Unusable, Upstream, positive_integer, session_arguments
+from auth_service.providers.breaker import Breaker, UnusableForOne
+from auth_service.providers.upstream import Unusable, Upstream, positive_integer, session_arguments, unexpected
 
 LONGEST_NAME = 255
 
@@ -37,7 +37,7 @@ class Uows:
         url: str,
         *,
         api_key: str,
-        deadline: timedelta = timedelta(seconds=5),
+        deadline: timedelta = timedelta(seconds=4),
         connections: int = 100,
         breaker: Breaker | None = None,
     ) -> None:
@@ -59,6 +59,7 @@ class Uows:
         return await self._upstream.ask(lambda: self._roles(number))
 
     async def close(self) -> None:
+        await self._upstream.close()
         if self._session is not None:
             await self._session.close()
 
@@ -79,10 +80,10 @@ class Uows:
         if status == HTTPStatus.UNAUTHORIZED:
             raise BadCredentials
         if status != HTTPStatus.CREATED:
-            raise Unusable(f"sign-in: status {status}")
+            raise unexpected(status, asked="sign-in")
         answer = _json(body)
         if not isinstance(answer, dict):
-            raise Unusable("sign-in: not an object")
+            raise UnusableForOne("sign-in: not an object")
         return positive_integer(answer.get("userId"))
 
     async def _display_name_and_roles(self, number: int) -> tuple[str, frozenset[str]]:
@@ -97,10 +98,10 @@ class Uows:
     async def _display_name(self, number: int) -> str:
         entries = await self._list_from("/v1/basic-person-details", params={"userNumbers": str(number)})
         if not entries:
-            raise Unusable("details: nobody has this user number")
+            raise UnusableForOne("details: nobody has this user number")
         details = entries[0]
         if "userNumber" in details and positive_integer(details["userNumber"]) != number:
-            raise Unusable("details: somebody else's")
+            raise UnusableForOne("details: somebody else's")
         return _name(details.get("displayName"))
 
     async def _roles(self, number: int) -> frozenset[str]:
@@ -110,10 +111,10 @@ class Uows:
     async def _list_from(self, path: str, *, params: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         status, body = await self._send("GET", path, params=params, headers=self._authorised)
         if status != HTTPStatus.OK:
-            raise Unusable(f"{path.split('/')[2]}: status {status}")
+            raise unexpected(status, asked=path.split("/")[2])
         answer = _json(body)
         if not isinstance(answer, list) or not all(isinstance(entry, dict) for entry in answer):
-            raise Unusable(f"{path.split('/')[2]}: not a list of objects")
+            raise UnusableForOne(f"{path.split('/')[2]}: not a list of objects")
         return answer
 
     async def _send(self, method: str, path: str, **arguments: Any) -> tuple[int, bytes]:
@@ -148,9 +149,9 @@ def _json(body: bytes) -> object:
 
 
 def _name(value: object) -> str:
-    """A name that a database can keep and a token can carry."""
+    """A name that a database can keep and a token can carry. Raises UnusableForOne."""
     if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_NAME:
-        raise Unusable("not a name")
+        raise UnusableForOne("not a name")
     if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
-        raise Unusable("not a name")
+        raise UnusableForOne("not a name")
     return value

@@ -79,15 +79,15 @@ class Settings(BaseModel):
     staff_roles: Names = Field(("ISIS Instrument Scientist",), description="UOWS roles that make a person staff")
     uows_url: HttpUrl | None = Field(None, description="User Office Web Service")
     uows_api_key: SecretStr | None = Field(None, description="sent as `Authorization: Api-key …`")
-    uows_timeout: Duration = Field(timedelta(seconds=5), description="deadline of one sign-in there")
+    uows_timeout: Duration = Field(timedelta(seconds=4), description="deadline of one sign-in there")
     allocations_url: HttpUrl | None = Field(None, description="Proposal Allocations GraphQL endpoint")
     allocations_api_key: SecretStr | None = Field(None, description="sent as `<header>: token …`")
     allocations_header: str = Field("Authorisation", description="name of the header that carries the key")
-    allocations_timeout: Duration = Field(timedelta(seconds=5), description="deadline of one question there")
+    allocations_timeout: Duration = Field(timedelta(seconds=4), description="deadline of one question there")
     api_keys: NamedSecrets = Field({}, description="name=secret of each service that may ask for experiments")
 
     argon2_memory_kib: int = Field(19456, ge=19456, description="memory of one password hash")
-    argon2_passes: int = Field(2, ge=2, description="passes of one password hash")
+    argon2_passes: int = Field(5, ge=2, description="passes of one password hash")
 
     drain: Duration = Field(timedelta(milliseconds=500), description="NOT_SERVING before the door closes")
     grace: Duration = Field(timedelta(seconds=8), description="how long calls under way may take at the end")

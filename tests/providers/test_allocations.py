@@ -249,7 +249,7 @@ async def test_when_everybody_left_the_question_is_dropped(facility: Facility) -
 async def test_it_has_a_breaker_of_its_own(
     allocations: Allocations, uows: Uows, facility: Facility, clock: Clock
 ) -> None:
-    facility.fault = {GRAPHQL: "graphql errors"}
+    facility.fault = {GRAPHQL: "status 500"}
     for number in range(1, 8):
         await assert_unavailable(allocations, number)
 
@@ -259,6 +259,30 @@ async def test_it_has_a_breaker_of_its_own(
     clock.advance(10)
     facility.fault = {}
     assert await allocations.of(1001)
+
+
+@pytest.mark.parametrize("mode", ["graphql errors", "null", "status 400", 'answer {"data": null}'])
+async def test_what_is_wrong_with_one_person_does_not_keep_others_from_asking(
+    allocations: Allocations, facility: Facility, mode: str
+) -> None:
+    facility.fault = {GRAPHQL: mode}
+    for _ in range(10):
+        await assert_unavailable(allocations)
+    facility.fault = {}
+
+    assert await allocations.of(1002) == (9723, 1620354)
+
+
+@pytest.mark.parametrize("mode", ["status 503", "html", "bad json", "nested", "redirect", "huge", "answer 5"])
+async def test_what_is_no_answer_of_the_service_opens_the_breaker(
+    allocations: Allocations, facility: Facility, mode: str
+) -> None:
+    facility.fault = {GRAPHQL: mode}
+    for _ in range(6):
+        refusal = await assert_unavailable(allocations)
+
+    assert facility.hits[GRAPHQL] == 5
+    assert refusal.retry_after == timedelta(seconds=10)
 
 
 async def test_a_hanging_uows_does_not_slow_it_down(allocations: Allocations, uows: Uows, facility: Facility) -> None:

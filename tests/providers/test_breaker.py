@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from auth_service.domain.errors import BadCredentials, ProviderUnavailable
-from auth_service.providers.breaker import Breaker
+from auth_service.providers.breaker import Breaker, UnusableForOne
 from tests.providers.clock import Clock
 
 
@@ -15,14 +15,27 @@ def breaker(clock: Clock) -> Breaker:
     return Breaker("UOWS", failures=5, probe_every=timedelta(seconds=10), clock=clock)
 
 
-def fail(breaker: Breaker) -> None:
-    with pytest.raises(ProviderUnavailable, match="broken"), breaker.watching():
+def fail(breaker: Breaker) -> timedelta:
+    with pytest.raises(ProviderUnavailable, match="broken") as failure, breaker.watching():
         raise ProviderUnavailable("broken")
+    return failure.value.retry_after
 
 
 def succeed(breaker: Breaker) -> None:
     with breaker.watching():
         pass
+
+
+def abandon(breaker: Breaker, clock: Clock, *, after: float) -> None:
+    call = breaker.watching()
+    call.__enter__()
+    clock.advance(after)
+    assert not call.__exit__(asyncio.CancelledError, None, None)
+
+
+def answer_in_vain(breaker: Breaker) -> None:
+    with pytest.raises(UnusableForOne), breaker.watching():
+        raise UnusableForOne
 
 
 def assert_refuses(breaker: Breaker) -> timedelta:
@@ -125,7 +138,7 @@ def test_a_successful_probe_closes_it_and_five_failures_are_needed_again(breaker
 
 
 @pytest.mark.parametrize("interruption", [asyncio.CancelledError, KeyboardInterrupt, KeyError])
-def test_a_probe_without_a_verdict_leaves_the_next_caller_to_probe(
+def test_after_a_probe_without_a_verdict_the_interval_stands(
     breaker: Breaker, clock: Clock, interruption: type[BaseException]
 ) -> None:
     opened(breaker)
@@ -134,17 +147,55 @@ def test_a_probe_without_a_verdict_leaves_the_next_caller_to_probe(
     with pytest.raises(interruption), breaker.watching():
         raise interruption
 
-    assert breaker.is_open
+    assert assert_refuses(breaker) == timedelta(seconds=10)
+    clock.advance(10)
     succeed(breaker)
     assert not breaker.is_open
 
 
-def test_cancelled_calls_are_no_failures(breaker: Breaker) -> None:
+def test_calls_abandoned_soon_are_no_failures(breaker: Breaker, clock: Clock) -> None:
     for _ in range(10):
-        with pytest.raises(asyncio.CancelledError), breaker.watching():
-            raise asyncio.CancelledError
+        abandon(breaker, clock, after=0.7)
 
     assert not breaker.is_open
+
+
+def test_calls_abandoned_after_a_long_wait_are_failures(breaker: Breaker, clock: Clock) -> None:
+    for _ in range(5):
+        assert not breaker.is_open
+        abandon(breaker, clock, after=0.95)
+
+    assert assert_refuses(breaker) == timedelta(seconds=10)
+
+
+def test_what_is_wrong_with_one_person_says_nothing_of_the_system(breaker: Breaker) -> None:
+    for _ in range(10):
+        answer_in_vain(breaker)
+    assert not breaker.is_open
+
+    for _ in range(4):
+        fail(breaker)
+    answer_in_vain(breaker)
+    fail(breaker)
+
+    assert breaker.is_open
+
+
+def test_a_probe_that_is_answered_closes_it_though_the_answer_is_of_no_use(breaker: Breaker, clock: Clock) -> None:
+    opened(breaker)
+    clock.advance(10)
+
+    answer_in_vain(breaker)
+
+    assert not breaker.is_open
+
+
+def test_who_finds_it_broken_is_told_when_the_next_probe_is_due(breaker: Breaker, clock: Clock) -> None:
+    told = [fail(breaker).total_seconds() for _ in range(5)]
+    clock.advance(10)
+
+    assert told == [1, 1, 1, 1, 10]
+    assert fail(breaker) == timedelta(seconds=10)
 
 
 def test_calls_from_before_it_opened_neither_close_it_nor_delay_the_probe(breaker: Breaker, clock: Clock) -> None:

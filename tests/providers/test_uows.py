@@ -44,6 +44,15 @@ async def sign_in(uows: Uows, name: str = "user1001") -> Identity:
     return await uows.authenticate(username=name, password=f"{name}-password")
 
 
+async def as_soon_as_admitted(uows: Uows) -> Identity:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await sign_in(uows)
+            except ProviderUnavailable:
+                await asyncio.sleep(0)
+
+
 async def assert_unavailable(uows: Uows) -> ProviderUnavailable:
     with pytest.raises(ProviderUnavailable) as refusal:
         await sign_in(uows)
@@ -316,9 +325,95 @@ async def test_a_probe_whose_caller_leaves_does_not_keep_the_breaker_open(
     probe.cancel()
     with pytest.raises(asyncio.CancelledError):
         await probe
+    await assert_unavailable(uows)
+    facility.fault = {}
+
+    # The clock stands still, so that nobody else may probe.
+    assert (await as_soon_as_admitted(uows)).user_number == 1001
+    assert facility.hits[SESSIONS] == 7
+
+
+async def test_closing_ends_a_probe_whose_caller_left(uows: Uows, facility: Facility, clock: Clock) -> None:
+    facility.fault = {SESSIONS: "status 500"}
+    for _ in range(5):
+        await assert_unavailable(uows)
+    clock.advance(10)
+    facility.fault = {SESSIONS: "hang"}
+    before = asyncio.all_tasks()
+    probe = asyncio.create_task(sign_in(uows))
+    await facility.was_asked(SESSIONS, times=6)
+    probe.cancel()
+    ours = [task for task in asyncio.all_tasks() - before if "_watched" in repr(task)]
+
+    async with asyncio.timeout(10):
+        await uows.close()
+
+    assert [task.done() for task in ours] == [True]
+    with pytest.raises(asyncio.CancelledError):
+        await probe
+
+
+async def test_callers_who_lose_patience_open_the_breaker(uows: Uows, facility: Facility, clock: Clock) -> None:
+    facility.fault = {SESSIONS: "hang"}
+    callers = [asyncio.create_task(sign_in(uows)) for _ in range(8)]
+    await facility.was_asked(SESSIONS, times=8)
+    clock.advance(1)
+    for caller in callers:
+        caller.cancel()
+    await asyncio.gather(*callers, return_exceptions=True)
+
+    refusal = await assert_unavailable(uows)
+
+    assert facility.hits[SESSIONS] == 8
+    assert refusal.retry_after == timedelta(seconds=10)
+
+
+async def test_patience_is_half_a_short_deadline(facility: Facility) -> None:
+    uows = Uows(facility.url, api_key=UOWS_API_KEY, deadline=timedelta(milliseconds=400))
+    facility.fault = {SESSIONS: "hang"}
+
+    async def impatient() -> None:
+        with pytest.raises((TimeoutError, ProviderUnavailable)):
+            async with asyncio.timeout(0.3):
+                await sign_in(uows)
+
+    await asyncio.gather(*(impatient() for _ in range(5)))
+    refusal = await assert_unavailable(uows)
+
+    assert refusal.retry_after > timedelta(seconds=5)
+    await uows.close()
+
+
+ABOUT_ONE = (
+    *((SESSIONS, mode) for mode in ("status 400", "status 403", "status 404", "status 429", "null", "answer {}")),
+    *((DETAILS, mode) for mode in ("status 404", "null", "empty list", 'answer [{"displayName": ""}]')),
+    *((ROLE, mode) for mode in ("status 404", "null", 'answer [{"name": null}]')),
+)
+
+
+@pytest.mark.parametrize(("path", "mode"), ABOUT_ONE)
+async def test_what_is_wrong_with_one_person_does_not_keep_others_out(
+    uows: Uows, facility: Facility, path: str, mode: str
+) -> None:
+    facility.fault = {path: mode}
+    for _ in range(10):
+        await assert_unavailable(uows)
     facility.fault = {}
 
     assert (await sign_in(uows)).user_number == 1001
+
+
+@pytest.mark.parametrize("path", [SESSIONS, DETAILS, ROLE])
+@pytest.mark.parametrize("mode", ["status 503", "html", "bad json", "nested", "redirect", "huge", "reset"])
+async def test_what_is_no_answer_of_the_service_opens_the_breaker(
+    uows: Uows, facility: Facility, path: str, mode: str
+) -> None:
+    facility.fault = {path: mode}
+    for _ in range(6):
+        refusal = await assert_unavailable(uows)
+
+    assert facility.hits[SESSIONS] == 5
+    assert refusal.retry_after == timedelta(seconds=10)
 
 
 async def test_wrong_passwords_do_not_open_the_breaker(uows: Uows) -> None:
