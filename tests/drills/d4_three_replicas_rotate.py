@@ -23,6 +23,7 @@ from tests.support.load import OK, Samples, by_exception, steady
 from tests.support.processes import ServiceProcess
 
 REPLICAS = 3
+SESSIONS = 60
 REFETCHED = timedelta(seconds=1)
 SCALED = {
     "poll_every": "200ms",
@@ -62,7 +63,7 @@ class _Run:
     ) -> None:
         self.findings, self.first, self.callers, self.verifiers = findings, first, callers, verifiers
         self.turns = itertools.cycle(range(REPLICAS))
-        self.refresh_tokens: list[str] = []
+        self.refresh_tokens: asyncio.Queue[str] = asyncio.Queue()
         self.signing_kids = [""] * REPLICAS
         self.verdicts = 0
         self.refused: list[str] = []
@@ -70,7 +71,8 @@ class _Run:
         self.slowest = 0.0
 
     async def conduct(self, rotations: int, rate: float) -> None:
-        self.refresh_tokens = [pair.refresh_token for pair in await self.callers[0].logins(REPLICAS)]
+        for pair in await self.callers[0].logins(SESSIONS):
+            self.refresh_tokens.put_nowait(pair.refresh_token)
         known = {str(kid) for (kid,) in await rows(self.first, "SELECT kid FROM signing_key")}
         stop = asyncio.Event()
         load = asyncio.create_task(steady(self.mint_and_verify, rate_per_second=rate, stop=stop, classify=by_exception))
@@ -88,9 +90,10 @@ class _Run:
     async def mint_and_verify(self) -> None:
         """A fresh token from one replica, judged at once by the verifiers of all."""
         number = next(self.turns)
-        token = self.refresh_tokens[number]
+        # Each session's client has one refresh under way at most, however slow the answers are.
+        token = await self.refresh_tokens.get()
         pair = await self.callers[number].refresh(token)
-        self.refresh_tokens[number] = pair.refresh_token
+        self.refresh_tokens.put_nowait(pair.refresh_token)
         for verifier in self.verifiers:
             self.verdicts += 1
             try:
