@@ -7,7 +7,7 @@ import logging
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -158,6 +158,10 @@ class Service:
         """A method by its path, with bytes in and bytes out."""
         method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self.channel.unary_unary(path)
         return method
+
+    def at(self, channel: grpc.aio.Channel) -> "Service":
+        """The same, talking to another replica."""
+        return replace(self, channel=channel)
 
     async def login(self, username: str = "user1001", password: str | None = None) -> auth_pb2.LoginResponse:
         password = f"{username}-password" if password is None else password
