@@ -49,7 +49,7 @@ protos: $(VENV)/.dev ## Generate code from the protos
 	  --include_source_info --descriptor_set_out=protos/auth_api/descriptors.binpb $(PROTOS)
 
 drills: $(VENV)/.dev ## Break a running service on purpose; prints a figure for each drill
-	@$(BIN)/python -m tests.drills
+	@$(BIN)/python -m tests.drills --retry
 
 bench: $(VENV)/.dev ## Measure, as ratios of two things in one run
 	@$(BIN)/python -m bench
