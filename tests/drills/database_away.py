@@ -27,11 +27,10 @@ from tests.support.processes import ServiceProcess
 from tests.support.tcp_proxy import Proxy
 
 BACK_WITHIN = 5.0
-SLACK = 0.025
-"""Seconds. Twice a baseline of a few milliseconds is within the noise of a shared machine: this much is allowed.
-
-So is twice what an untouched twin, with a database of its own and the same load, showed in the same seconds.
-"""
+# Seconds that the p99 of Verify may always take: twice a baseline of a few milliseconds is within the noise of a shared
+# machine, and so is twice what an untouched twin, with a database of its own and the same load, showed in the same
+# seconds. In the short form five calls decide, that is one hiccup of the machine.
+FULL_SLACK, SHORT_SLACK = 0.025, 0.1
 CUT_IN_FLIGHT = 30
 CONNECTIONS = 11
 """The pool's ten, and the one that listens."""
@@ -51,10 +50,11 @@ class Lengths:
     fault: float
     after: float
     window: str
+    slack: float
 
 
-FULL = Lengths(before=60, fault=30, after=60, window="10s")
-SHORT = Lengths(before=3, fault=5, after=6, window="3s")
+FULL = Lengths(before=60, fault=30, after=60, window="10s", slack=FULL_SLACK)
+SHORT = Lengths(before=3, fault=5, after=6, window="3s", slack=SHORT_SLACK)
 
 
 async def away(name: str, fault: Fault, *, full: bool) -> list[Findings]:
@@ -168,7 +168,7 @@ class _Run:
             self.findings.expect(f"{name} {failed} of {len(samples.calls)} failed", failed == 0)
             self.findings.expect(
                 f"p99 {milliseconds(during.p99)} (before {milliseconds(baseline)}, twin {milliseconds(twin)})",
-                during.p99 <= max(2 * baseline, 2 * twin, SLACK),
+                during.p99 <= max(2 * baseline, 2 * twin, self.lengths.slack),
             )
 
     def judge_writers(self, login: Samples, refresh: Samples, fault_at: float, back_at: float) -> None:

@@ -90,10 +90,19 @@ class Caller:
         return await self.auth.Login(auth_pb2.LoginRequest(username=person[0], password=person[1]), timeout=timeout)
 
     async def logins(self, count: int, *, at_once: int = 16) -> list[auth_pb2.LoginResponse]:
-        """That many sessions of one person."""
+        """That many sessions of one person. This is what a drill begins with: a service just started may say "later"."""
         turn = asyncio.Semaphore(at_once)
 
         async def one() -> auth_pb2.LoginResponse:
+            for _ in range(5):
+                try:
+                    async with turn:
+                        return await self.login()
+                except grpc.aio.AioRpcError as error:
+                    wait = refusal(error).retry_after
+                    if wait is None:
+                        raise
+                await asyncio.sleep(wait)
             async with turn:
                 return await self.login()
 
