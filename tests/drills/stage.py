@@ -90,7 +90,7 @@ class Caller:
         return await self.auth.Login(auth_pb2.LoginRequest(username=person[0], password=person[1]), timeout=timeout)
 
     async def logins(self, count: int, *, at_once: int = 16) -> list[auth_pb2.LoginResponse]:
-        """That many sessions of one person. This is what a drill begins with: a service just started may say "later"."""
+        """That many sessions of one person, for a drill to begin with: a service just started may say "later"."""
         turn = asyncio.Semaphore(at_once)
 
         async def one() -> auth_pb2.LoginResponse:
