@@ -8,6 +8,11 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+BYSTANDER_P99 = 0.25
+"""Seconds: what somebody who has no part in it may notice at most, by the security bar. Short forms hold to this where
+full ones hold to less: there a handful of calls decide, and one hiccup of the machine is a handful.
+"""
+
 
 @dataclass
 class Findings:
