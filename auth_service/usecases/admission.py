@@ -7,22 +7,41 @@ hundred sign-ins that hang on a silent facility are all let in, and keep nobody 
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
-BEARABLE_TURN = timedelta(milliseconds=1)
+ALWAYS_IN = 2
+"""So many at a time go in unasked: a lone sign-in waits for nothing."""
+
+PROBE = timedelta(milliseconds=1)
+BEARABLE_LAG = timedelta(milliseconds=1)
+"""How late the loop may be with a probe for one more to begin."""
+
 LONGEST_WAIT = timedelta(seconds=1)
-"""Whoever has waited so long goes in whatever the turns take: the loop is busy with something else."""
+"""Whoever has waited so long goes in however late the loop is: it is busy with something else."""
 
 
 class Admission:
-    """`await turn()` before the expensive part. First come, first served."""
+    """`async with entered():` around the expensive part. First come, first served."""
 
     def __init__(self) -> None:
+        self._inside = 0
         self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
         self._admitting: asyncio.Task[None] | None = None
 
-    async def turn(self) -> None:
-        """Returns when the loop bears one more."""
+    @asynccontextmanager
+    async def entered(self) -> AsyncIterator[None]:
+        """Waits until the loop bears one more."""
+        if self._waiting or self._inside >= ALWAYS_IN:
+            await self._turn()
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
+
+    async def _turn(self) -> None:
         loop = asyncio.get_running_loop()
         admitted = loop.create_future()
         self._waiting.append((loop.time() + LONGEST_WAIT.total_seconds(), admitted))
@@ -34,10 +53,11 @@ class Admission:
         loop = asyncio.get_running_loop()
         while self._waiting:
             began = loop.time()
-            await asyncio.sleep(0)
+            await asyncio.sleep(PROBE.total_seconds())
             now = loop.time()
+            lag = now - began - PROBE.total_seconds()
             latest, admitted = self._waiting[0]
-            if now - began < BEARABLE_TURN.total_seconds() or now >= latest:
+            if lag < BEARABLE_LAG.total_seconds() or now >= latest or self._inside < ALWAYS_IN:
                 self._waiting.popleft()
                 # Whoever went away meanwhile takes nobody's place.
                 if not admitted.done():

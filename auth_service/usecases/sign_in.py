@@ -40,7 +40,10 @@ class SignIn:
         username = normalised_username(username)
         password = normalised_password(password)
         self._issuer.check_can_sign()
-        await self._admission.turn()
+        async with self._admission.entered():
+            return await self._signed_in(username, password)
+
+    async def _signed_in(self, username: str, password: str) -> TokenPair:
         identity = await self._identity(username, password)
         now = self._clock.now()
 

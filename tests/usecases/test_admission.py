@@ -1,7 +1,6 @@
 """A crowd begins in its order and no faster than the loop bears; nobody waits for ever, or for those who left."""
 
 import asyncio
-import time
 from contextlib import suppress
 from datetime import timedelta
 
@@ -12,78 +11,91 @@ from auth_service.usecases.admission import Admission
 from tests.support.conditions import eventually
 
 
-async def test_an_idle_loop_lets_everybody_in_in_their_order() -> None:
-    admission, admitted = Admission(), list[int]()
-
-    async def one(number: int) -> None:
-        await admission.turn()
-        admitted.append(number)
-
-    await asyncio.wait_for(asyncio.gather(*(one(number) for number in range(200))), 10)
-
-    assert admitted == list(range(200))
-
-
-async def test_those_who_only_wait_for_others_keep_nobody_out() -> None:
-    admission, silence = Admission(), asyncio.Event()
-
-    async def hangs() -> None:
-        await admission.turn()
-        await silence.wait()
-
-    hanging = [asyncio.create_task(hangs()) for _ in range(200)]
-    await asyncio.wait_for(admission.turn(), 10)
-
-    silence.set()
-    await asyncio.gather(*hanging)
-
-
-async def test_a_busy_loop_lets_nobody_in_until_they_have_waited_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BEARABLE_TURN", timedelta(0))
+@pytest.fixture(name="late_loop")
+def a_loop_that_is_always_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BEARABLE_LAG", timedelta(seconds=-1))
     monkeypatch.setattr(module, "LONGEST_WAIT", timedelta(hours=1))
-    admission = Admission()
-    held_back = asyncio.create_task(admission.turn())
+
+
+class Crowd:
+    """Who went in, in which order; each stays until `leave`."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._leaving = asyncio.Event()
+        self.entered: list[int] = []
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def come(self, count: int) -> None:
+        self.tasks += [asyncio.create_task(self._one(len(self.tasks) + number)) for number in range(count)]
+
+    async def leave(self) -> None:
+        self._leaving.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*self.tasks)
+
+    async def _one(self, number: int) -> None:
+        async with self._admission.entered():
+            self.entered.append(number)
+            await self._leaving.wait()
+
+
+async def test_an_idle_loop_lets_everybody_in_in_their_order_however_long_they_stay() -> None:
+    crowd = Crowd(Admission())
+
+    crowd.come(200)
+
+    await eventually(lambda: len(crowd.entered) == 200)
+    assert crowd.entered == list(range(200))
+    await crowd.leave()
+
+
+@pytest.mark.usefixtures("late_loop")
+async def test_a_late_loop_lets_in_so_many_as_always_and_then_one_for_each_that_leaves() -> None:
+    crowd = Crowd(Admission())
+
+    crowd.come(10)
+    await eventually(lambda: len(crowd.entered) == module.ALWAYS_IN)
     for _ in range(100):
         await asyncio.sleep(0)
-    assert not held_back.done()
 
+    assert crowd.entered == list(range(module.ALWAYS_IN))
+    await crowd.leave()
+    assert crowd.entered == list(range(10))
+
+
+@pytest.mark.usefixtures("late_loop")
+async def test_nobody_waits_longer_than_the_longest_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = Crowd(Admission())
     monkeypatch.setattr(module, "LONGEST_WAIT", timedelta(0))
-    patient = asyncio.create_task(admission.turn())
-    monkeypatch.setattr(module, "BEARABLE_TURN", timedelta(days=1))
 
-    await asyncio.wait_for(asyncio.gather(held_back, patient), 10)
+    crowd.come(10)
 
-
-async def test_a_turn_that_took_long_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BEARABLE_TURN", timedelta(milliseconds=1))
-    monkeypatch.setattr(module, "LONGEST_WAIT", timedelta(hours=1))
-    admission, is_busy, turns = Admission(), True, 0
-
-    async def burn() -> None:
-        nonlocal turns
-        while is_busy:
-            time.sleep(0.002)  # noqa: ASYNC251 -- a loop that is kept busy is what this is about
-            turns += 1
-            await asyncio.sleep(0)
-
-    burning = asyncio.create_task(burn())
-    waiting = asyncio.create_task(admission.turn())
-    await eventually(lambda: turns > 20)
-    assert not waiting.done()
-
-    is_busy = False
-    await asyncio.wait_for(waiting, 10)
-    await burning
+    await eventually(lambda: len(crowd.entered) == 10)
+    await crowd.leave()
 
 
-async def test_whoever_left_takes_nobodys_place() -> None:
+@pytest.mark.usefixtures("late_loop")
+async def test_whoever_left_while_waiting_takes_nobodys_place() -> None:
+    crowd = Crowd(Admission())
+    crowd.come(module.ALWAYS_IN + 3)
+    await eventually(lambda: len(crowd.entered) == module.ALWAYS_IN)
+
+    crowd.tasks[module.ALWAYS_IN].cancel()
+    await asyncio.wait([crowd.tasks[module.ALWAYS_IN]])
+    await asyncio.gather(crowd.leave(), return_exceptions=True)
+    await asyncio.gather(*crowd.tasks, return_exceptions=True)
+
+    assert module.ALWAYS_IN not in crowd.entered
+    assert len(crowd.entered) == module.ALWAYS_IN + 2
+
+
+async def test_an_error_inside_gives_the_place_back() -> None:
     admission = Admission()
-    first, second, third = (asyncio.create_task(admission.turn()) for _ in range(3))
-    await asyncio.sleep(0)
-    second.cancel()
 
-    await asyncio.wait_for(asyncio.gather(first, third), 10)
+    for _ in range(10):
+        with pytest.raises(ZeroDivisionError):
+            async with admission.entered():
+                raise ZeroDivisionError
 
-    with suppress(asyncio.CancelledError):
-        await second
-    assert second.cancelled()
+    assert admission._inside == 0
