@@ -14,7 +14,10 @@ from datetime import timedelta
 ALWAYS_IN = 2
 """So many at a time go in unasked: a lone sign-in waits for nothing."""
 
-PROBE = timedelta(milliseconds=1)
+PROBE = timedelta(milliseconds=3)
+"""How far apart those who waited go in: about as fast as a core can sign people in (300 a second), and spread out, so
+that the facility's answers do not come back in one wave either."""
+
 BEARABLE_LAG = timedelta(milliseconds=1)
 """How late the loop may be with a probe for one more to begin."""
 
