@@ -93,12 +93,7 @@ class Experiments(Protocol):
 
 def normalised_username(text: str) -> str:
     """NFC of `text`, which is compared as typed otherwise. Raises InvalidInput."""
-    name = _nfc(text, longest=LONGEST_USERNAME)
-    if not name.strip() or len(name) > LONGEST_USERNAME:
-        raise InvalidInput(FieldViolation("username", f"expected 1 to {LONGEST_USERNAME} characters"))
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-        raise InvalidInput(FieldViolation("username", "expected no control characters"))
-    return name
+    return _name(text, field="username")
 
 
 def normalised_password(text: str) -> str:
@@ -122,11 +117,15 @@ def valid_role(name: str) -> str:
 
 def valid_display_name(text: str) -> str:
     """NFC of `text`, short enough for a token. Raises InvalidInput."""
+    return _name(text, field="display_name")
+
+
+def _name(text: str, *, field: str) -> str:
     name = _nfc(text, longest=LONGEST_USERNAME)
     if not name.strip() or len(name) > LONGEST_USERNAME:
-        raise InvalidInput(FieldViolation("display_name", f"expected 1 to {LONGEST_USERNAME} characters"))
+        raise InvalidInput(FieldViolation(field, f"expected 1 to {LONGEST_USERNAME} characters"))
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-        raise InvalidInput(FieldViolation("display_name", "expected no control characters"))
+        raise InvalidInput(FieldViolation(field, "expected no control characters"))
     return name
 
 
