@@ -21,7 +21,7 @@ from auth_api.v1 import auth_pb2, auth_pb2_grpc, keys_pb2, keys_pb2_grpc
 
 from auth_service import app
 from auth_service import settings as settings_module
-from auth_service.cli import cli
+from auth_service.cli.commands import cli
 from tests.support.ports import port_of, reserve_port
 
 KEYS = [base64.b64encode(bytes([number]) * 32).decode() for number in range(3)]
@@ -453,3 +453,18 @@ def test_the_installed_command_is_this_one(run: Command, home: Path) -> None:
     installed = subprocess.run([script, "config", "--json"], env=dict(os.environ), capture_output=True, check=True)
 
     assert installed.stdout.decode() == run("config", "--json").out
+
+
+def test_a_server_carries_nothing_that_only_other_commands_need() -> None:
+    script = (
+        "import sys; from auth_service import cli; sys.argv[1:] = ['serve']\n"
+        "try: cli.main()\n"
+        "except SystemExit: import auth_service.storage.sqlite\n"
+        "print(*sorted({'cyclopts', 'rich', 'alembic', 'sqlalchemy.orm', 'gql', 'opentelemetry'} & sys.modules.keys()))"
+    )
+    # Settings that are refused: everything is imported, and nothing is served.
+    environment = {**os.environ, "AUTH_PROFILE": "production"}
+
+    said = subprocess.run([sys.executable, "-c", script], env=environment, check=True, capture_output=True, text=True)
+
+    assert said.stdout.split() == ["rich"]  # None in its place, so that structlog finds none.

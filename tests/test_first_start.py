@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from auth_service.cli import cli
+from auth_service.cli.commands import cli
 from auth_service.settings import SettingsRefused, load
 
 NAME = "key-encryption-key"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from auth_service.cli import cli
+from auth_service.cli.commands import cli
 from tests.support.ports import free_port
 from tests.support.processes import ServiceProcess
 

@@ -1,54 +1,25 @@
 """The command line: `auth-service serve` and what an operator does beside it.
 
 Exit codes: 0 done, 1 refused or failed (the reason is on standard error), 2 wrong use.
-A command's module is imported when the command is used: asking for help, or for health, starts no service.
 """
 
-import json
-import ssl
-import urllib.request
-
-from cyclopts import App
-
-from auth_service import settings as settings_module
-from auth_service.cli.terminal import Json, fail, settings_in_force
-
-cli = App(name="auth-service", help="The identity service that other services trust without asking it.")
-cli.command("auth_service.cli.serving:serve", name="serve", help="Serve until SIGTERM or SIGINT.")
-cli.command("auth_service.cli.migrating:migrate", name="migrate", help="Bring the database to this release's tables.")
-cli.command("auth_service.cli.keys:keys", name="keys", help="The ring of signing keys.")
-cli.command("auth_service.cli.users:users", name="users", help="Accounts of our own.")
-cli.command(
-    "auth_service.cli.staff:staff", name="staff", help="User numbers that are staff whatever the facility says."
-)
+import sys
 
 
 def main() -> None:
     """What the `auth-service` command runs."""
-    cli()
+    if sys.argv[1:] == ["serve"]:
+        _serve()
+    else:
+        from auth_service.cli.commands import cli
+
+        cli()
 
 
-@cli.command
-def config(*, as_json: Json = False) -> None:
-    """Print the settings in force, secrets masked."""
-    rows = settings_module.described(settings_in_force(makes_home=False))
-    if as_json:
-        print(json.dumps({name: value for name, value, _ in rows}, indent=2))
-        return
-    for name, value, meaning in rows:
-        print(f"{name:<32} {value:<40} {meaning}")
+def _serve() -> None:
+    """A server needs neither the library behind the other commands nor rich, which structlog imports where it can for
+    tracebacks that we do not print: 13 MB for as long as it runs."""
+    sys.modules["rich"] = None  # type: ignore[assignment]  # None means "not to be imported", says the import system
+    from auth_service.cli.serving import serve
 
-
-@cli.command
-def health() -> None:
-    """Ask the service on this machine whether it is alive: for a container's health check."""
-    settings = settings_in_force(warns=False, makes_home=False)
-    scheme = "https" if settings.tls_certificate_file else "http"
-    address = f"{scheme}://{settings.http_address.from_here}/healthz"
-    # The certificate is for our public name, and this is our own loopback.
-    tls = ssl._create_unverified_context()  # noqa: S323 -- see above
-    try:
-        with urllib.request.urlopen(address, timeout=2, context=tls) as answer:  # noqa: S310 -- http or https, see above
-            print(answer.read().decode().strip())
-    except OSError as error:
-        fail(f"{address} does not answer: {error}")
+    serve()

@@ -5,7 +5,8 @@ import sys
 from cyclopts import App
 
 from auth_service import app
-from auth_service.cli.terminal import Json, Yes, confirm, moment, print_rows, run, settings_in_force
+from auth_service.cli.options import Json, Yes
+from auth_service.cli.terminal import confirm, moment, print_rows, run, settings_in_force
 from auth_service.domain.keys import is_published_ahead
 
 keys = App(name="keys", help="The ring of signing keys.")

@@ -3,7 +3,8 @@
 from cyclopts import App
 
 from auth_service import app
-from auth_service.cli.terminal import Json, Yes, confirm, print_rows, run, settings_in_force
+from auth_service.cli.options import Json, Yes
+from auth_service.cli.terminal import confirm, print_rows, run, settings_in_force
 from auth_service.domain.people import valid_user_number
 from auth_service.storage import staff as rows
 

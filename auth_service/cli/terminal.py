@@ -6,15 +6,10 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Never
-
-from cyclopts import Parameter
+from typing import Never
 
 from auth_service import settings as settings_module
 from auth_service.settings import Settings, SettingsRefused
-
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of a table.")]
-Yes = Annotated[bool, Parameter(name="--yes", negative="", help="Do not ask.")]
 
 
 def settings_in_force(*, warns: bool = True, makes_home: bool = True) -> Settings:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
+from sqlalchemy.util import greenlet_spawn
 
 from auth_service.storage.opening import parsed
 from auth_service.storage.private_file import make_private
@@ -81,16 +82,13 @@ HEAD = "0001"
 
 async def _with_connection(url: str | sa.URL, run: Callable[[sa.Connection], T], *, is_change: bool) -> T:
     """Run `run`; a change in one transaction, which Alembic joins, and while nobody else changes anything."""
-    # Imported here, as in `opening`: a service whose tables are there needs neither.
-    from sqlalchemy.ext.asyncio import create_async_engine
-
     url = parsed(url)
     first: tuple[str, ...]
     last: tuple[str, ...] = ()
     refusals: tuple[type[Exception], ...] = (sa.exc.DBAPIError,)
     if url.get_backend_name() == "sqlite":
         await asyncio.to_thread(make_private, Path(url.database or ""))
-        engine = create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True)
+        engine = sa.create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True)
         first, last = ("BEGIN IMMEDIATE",), ("COMMIT",)
     else:
         from asyncpg import PostgresError
@@ -105,22 +103,27 @@ async def _with_connection(url: str | sa.URL, run: Callable[[sa.Connection], T],
             "statement_cache_size": 0,
             "prepared_statement_name_func": lambda: "",
         }
-        engine = create_async_engine(
+        engine = sa.create_engine(
             "postgresql+asyncpg://", poolclass=NullPool, connect_args=arguments, hide_parameters=True
         )
         first = (f"SELECT pg_advisory_xact_lock({_TURN})", f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-    try:
-        async with engine.begin() as connection:
+
+    def whole() -> T:
+        with engine.begin() as connection:
             for statement in first if is_change else ():
-                await connection.exec_driver_sql(statement)
-            result = await connection.run_sync(run)
+                connection.exec_driver_sql(statement)
+            result = run(connection)
             for statement in last if is_change else ():
-                await connection.exec_driver_sql(statement)
+                connection.exec_driver_sql(statement)
             return result
+
+    try:
+        # See `sqlite` for why this is not `sqlalchemy.ext.asyncio`.
+        return await greenlet_spawn(whole)
     except refusals as error:
         raise DatabaseRefused(_first_line(getattr(error, "orig", None) or error)) from error
     finally:
-        await engine.dispose()
+        await greenlet_spawn(engine.dispose)
 
 
 def _first_line(error: BaseException) -> str:

@@ -2,12 +2,15 @@
 
 A statement that is stuck cannot be cut here: it runs in a thread, which nobody can end while the file system keeps it.
 Its own caller waits for it, past the budget; those behind it are refused when theirs is spent.
+
+SQLAlchemy's engine is bridged to asyncio by its own `greenlet_spawn`, as `sqlalchemy.ext.asyncio` does: that package
+would bring the ORM along, 7 MB that nobody uses here.
 """
 
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +18,8 @@ from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import StaticPool
+from sqlalchemy.util import greenlet_spawn
 
 from auth_service.storage.database import Busy, Connection, Gone, LostRace, Row, Statement, UniqueViolated
 from auth_service.storage.private_file import make_private
@@ -47,26 +50,24 @@ _GONE = (
 class SqliteConnection:
     """The one connection, lent to one step."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
     async def rows(self, statement: Statement, **values: Any) -> Sequence[Row]:
-        with _told_apart():
-            result = await self._connection.execute(statement.executable, values)
-        return result.mappings().all()
+        return (await self._execute(statement, values)).mappings().all()
 
     async def row(self, statement: Statement, **values: Any) -> Row | None:
-        with _told_apart():
-            result = await self._connection.execute(statement.executable, values)
-        return result.mappings().first()
+        return (await self._execute(statement, values)).mappings().first()
 
     async def run(self, statement: Statement, **values: Any) -> int:
-        with _told_apart():
-            result = await self._connection.execute(statement.executable, values)
-        return result.rowcount
+        return (await self._execute(statement, values)).rowcount
 
     async def tell(self, topic: str) -> None:
         """Nobody listens: the other processes that use the file poll."""
+
+    async def _execute(self, statement: Statement, values: Mapping[str, Any]) -> sa.CursorResult[Any]:
+        with _told_apart():
+            return await greenlet_spawn(self._connection.execute, statement.executable, values)
 
 
 def _since_boot() -> float:
@@ -84,7 +85,7 @@ class Sqlite:
         self._wall, self._since_boot = wall, since_boot
         self._booted_at = wall() - since_boot()
         self._has_stepped = False
-        self._engine = create_async_engine(
+        self._engine = sa.create_engine(
             sa.URL.create("sqlite+aiosqlite", database=str(path)),
             poolclass=StaticPool,
             isolation_level="AUTOCOMMIT",
@@ -92,7 +93,7 @@ class Sqlite:
             hide_parameters=True,
             connect_args={"timeout": BUSY_TIMEOUT.total_seconds()},
         )
-        self._connection: AsyncConnection | None = None
+        self._connection: sa.Connection | None = None
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
@@ -109,29 +110,29 @@ class Sqlite:
                     yield SqliteConnection(connection)
                     return
                 # Taking the write lock first means that a transaction never finds, halfway, that another was faster.
-                await connection.exec_driver_sql("BEGIN IMMEDIATE")
+                await greenlet_spawn(connection.exec_driver_sql, "BEGIN IMMEDIATE")
                 try:
                     yield SqliteConnection(connection)
-                    await connection.exec_driver_sql("COMMIT")
+                    await greenlet_spawn(connection.exec_driver_sql, "COMMIT")
                 except BaseException:
                     # A full disk makes SQLite roll back by itself; then there is nothing left to roll back.
                     with suppress(sa.exc.OperationalError):
-                        await connection.exec_driver_sql("ROLLBACK")
+                        await greenlet_spawn(connection.exec_driver_sql, "ROLLBACK")
                     raise
         finally:
             self._turn.release()
 
-    async def _opened(self) -> AsyncConnection:
+    async def _opened(self) -> sa.Connection:
         if self._connection is None:
             await asyncio.to_thread(make_private, self._path)
-            connection = await self._engine.connect()
+            connection = await greenlet_spawn(self._engine.connect)
             try:
                 for pragma in _PRAGMAS:
-                    await connection.exec_driver_sql(f"PRAGMA {pragma}")
+                    await greenlet_spawn(connection.exec_driver_sql, f"PRAGMA {pragma}")
             except BaseException:
                 # Turning to WAL needs the file for a moment, and another process may hold it.
-                await connection.close()
-                await self._engine.dispose()
+                await greenlet_spawn(connection.close)
+                await greenlet_spawn(self._engine.dispose)
                 raise
             self._connection = connection
         return self._connection
@@ -155,8 +156,8 @@ class Sqlite:
 
     async def close(self) -> None:
         if self._connection is not None:
-            await self._connection.close()
-        await self._engine.dispose()
+            await greenlet_spawn(self._connection.close)
+        await greenlet_spawn(self._engine.dispose)
 
 
 @contextmanager

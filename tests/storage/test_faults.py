@@ -11,6 +11,8 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.util import greenlet_spawn
 
 from auth_service.domain.errors import AuthError, DatabaseUnavailable
 from auth_service.storage import database as door
@@ -368,7 +370,8 @@ async def test_a_full_disk_is_unavailable_and_half_writes_nothing(sqlite_url: st
     driver = database._driver
 
     async def pragma(text: str) -> None:
-        await driver._connection.exec_driver_sql(f"PRAGMA {text}")  # type: ignore[attr-defined]  # SQLite's own
+        connection: sa.Connection = driver._connection  # type: ignore[attr-defined]  # SQLite's own
+        await greenlet_spawn(connection.exec_driver_sql, f"PRAGMA {text}")
 
     async def fill(connection: Connection) -> None:
         await staff.add(connection, 1)
