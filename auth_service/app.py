@@ -25,6 +25,7 @@ from auth_service.domain.errors import Unavailable
 from auth_service.domain.keys import KeyPolicy
 from auth_service.domain.pages import PageTokens
 from auth_service.domain.people import Experiments, IdentityProvider
+from auth_service.domain.policy import RolePolicy
 from auth_service.domain.refresh_tokens import RefreshTokens
 from auth_service.domain.sealing import KeyEncryptionKeys
 from auth_service.domain.sessions import SessionPolicy
@@ -35,9 +36,13 @@ from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.uows import Uows
 from auth_service.rpc import server as rpc
 from auth_service.rpc import tls
+from auth_service.rpc.audit_servicer import AuditServicer
 from auth_service.rpc.auth_servicer import AuthServicer, ServerInfo
 from auth_service.rpc.interceptors.tracing import tracing
 from auth_service.rpc.keys_servicer import KeyServicer
+from auth_service.rpc.roles_servicer import RoleServicer
+from auth_service.rpc.service_accounts_servicer import ServiceAccountServicer
+from auth_service.rpc.users_servicer import UserServicer
 from auth_service.settings import Address, Settings
 from auth_service.storage import migrate, revocations, signing_keys
 from auth_service.storage.database import Database, DatabaseClock
@@ -46,6 +51,7 @@ from auth_service.storage.private_file import UnsafeFile
 from auth_service.telemetry import Metrics, Tracing
 from auth_service.usecases.experiments import ListExperiments
 from auth_service.usecases.issuing import Issuer
+from auth_service.usecases.levels import Levels
 from auth_service.usecases.revoked import RevokedSessions
 from auth_service.usecases.sessions import Sessions
 from auth_service.usecases.sign_in import SignIn
@@ -151,11 +157,13 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             ),
             api_keys={name: secret.get_secret_value() for name, secret in settings.api_keys.items()},
         )
+        role_policy = RolePolicy(frozenset(settings.staff_roles))
+        levels = Levels(base.database, policy=role_policy)
         issuer = Issuer(
             base.keys,
             refresh_tokens=refresh_tokens,
             token_policy=token_policy,
-            staff_role_names=frozenset(settings.staff_roles),
+            role_policy=role_policy,
             clock=base.clock,
             workers=base.workers,
         )
@@ -189,8 +197,13 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                     name=NAME, version=version(), build=settings.build, issuer=settings.token_issuer
                 ),
             ),
+            users=UserServicer(),
+            roles=RoleServicer(),
+            service_accounts=ServiceAccountServicer(),
             keys=KeyServicer(keys=base.keys, page_tokens=page_tokens),
-            verification=verification,
+            audit=AuditServicer(),
+            known_caller=verification.caller,
+            level_of=levels.of,
             observe=metrics.observe,
             outermost=(tracing(traces.tracer),) if traces else (),
             longest_call=settings.request_deadline,

@@ -6,6 +6,7 @@ AuthError
 │   ├── BadCredentials
 │   ├── CredentialsMissing
 │   ├── CredentialsInvalid
+│   ├── ActionTokenInvalid     a mailed token that buys nothing
 │   ├── AccessTokenRefused     carries the verifier's own error
 │   └── RefreshTokenRefused
 │       ├── RefreshTokenMissing, RefreshTokenInvalid, RefreshTokenExpired
@@ -14,12 +15,17 @@ AuthError
 ├── NotFound
 ├── AlreadyExists
 ├── RingChanged                compare-and-swap on the key ring lost
-├── KeyState                   the key's state does not allow it
+├── WrongState                 what is there does not allow it; the message says what would
+│   ├── KeyState, AccountState, RoleState, LastAdministrator, TooManyKeys
+│   └── PasswordChangeRequired, EmailNotVerified, RegistrationClosed
 ├── Unavailable                worth trying again after `retry_after`
 │   ├── ProviderUnavailable
 │   ├── DatabaseUnavailable
 │   └── SigningUnavailable
-└── Overloaded                 the queue is full; worth trying again after `retry_after`
+└── Exhausted                  too much of it; worth trying again after `retry_after`
+    ├── Overloaded             the queue is full
+    ├── TooManyAttempts        of one account, or from one address
+    └── RateLimited            of one method
 
 Messages go to strangers: they name the field and the expectation, never a secret, a host, a library or a statement.
 """
@@ -76,6 +82,15 @@ class CredentialsMissing(Unauthenticated):
 
 class CredentialsInvalid(Unauthenticated):
     reason = "CREDENTIALS_INVALID"
+
+
+class ActionTokenInvalid(Unauthenticated):
+    """Unknown, used, expired, or made for another password or address: all in the same words."""
+
+    reason = "ACTION_TOKEN_INVALID"
+
+    def __init__(self) -> None:
+        super().__init__("token: expected one that was mailed lately, and not used yet")
 
 
 class AccessTokenRefused(Unauthenticated):
@@ -160,8 +175,55 @@ class RingChanged(AuthError):
         super().__init__(f"ring_version: the key ring is at version {found}, not at {expected}")
 
 
-class KeyState(AuthError):
+class WrongState(AuthError):
+    """The request is in order, and what is there does not allow it: trying again helps only after a change."""
+
+
+class KeyState(WrongState):
     reason = "KEY_STATE"
+
+
+class AccountState(WrongState):
+    reason = "ACCOUNT_STATE"
+
+
+class RoleState(WrongState):
+    reason = "ROLE_STATE"
+
+
+class LastAdministrator(WrongState):
+    reason = "LAST_ADMINISTRATOR"
+
+    def __init__(self) -> None:
+        super().__init__("expected somebody else who may administer; this is the last one")
+
+
+class TooManyKeys(WrongState):
+    reason = "TOO_MANY_KEYS"
+
+    def __init__(self) -> None:
+        super().__init__("expected at most one key that is good; revoke one of the two first")
+
+
+class PasswordChangeRequired(WrongState):
+    reason = "PASSWORD_CHANGE_REQUIRED"
+
+    def __init__(self) -> None:
+        super().__init__("the password has to be changed: sign in with `new_password` as well")
+
+
+class EmailNotVerified(WrongState):
+    reason = "EMAIL_NOT_VERIFIED"
+
+    def __init__(self) -> None:
+        super().__init__("the e-mail address has to be verified first: see RequestEmailVerification")
+
+
+class RegistrationClosed(WrongState):
+    reason = "REGISTRATION_CLOSED"
+
+    def __init__(self) -> None:
+        super().__init__("people do not register themselves here")
 
 
 class Unavailable(AuthError):
@@ -190,9 +252,29 @@ class SigningUnavailable(Unavailable):
         super().__init__("no signing key may be used now", retry_after=timedelta(seconds=2))
 
 
-class Overloaded(AuthError):
-    reason = "OVERLOADED"
+class Exhausted(AuthError):
+    """Too much of it for now: worth the same call again after `retry_after`."""
 
     def __init__(self, message: str, *, retry_after: timedelta = timedelta(seconds=1)) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Overloaded(Exhausted):
+    reason = "OVERLOADED"
+
+
+class TooManyAttempts(Exhausted):
+    """The same words whether the account is known or not."""
+
+    reason = "TOO_MANY_ATTEMPTS"
+
+    def __init__(self, *, retry_after: timedelta) -> None:
+        super().__init__("too many failed attempts; try again later", retry_after=retry_after)
+
+
+class RateLimited(Exhausted):
+    reason = "RATE_LIMITED"
+
+    def __init__(self, *, retry_after: timedelta) -> None:
+        super().__init__("this method is called too often; try again later", retry_after=retry_after)

@@ -25,7 +25,8 @@ class SessionPolicy:
 class Session:
     """A sign-in of one person with one client. `rotated_at` is the last use: sign-in or refresh.
 
-    `expires_at` is when the session ends if nobody uses it; never past `absolute_expires_at`.
+    `expires_at` is when the session ends if nobody uses it, never past `absolute_expires_at`. `address` and
+    `user_agent` tell the person which of their sessions it is.
     """
 
     id: UUID
@@ -36,6 +37,8 @@ class Session:
     expires_at: datetime
     absolute_expires_at: datetime
     ended_at: datetime | None = None
+    address: str = ""
+    user_agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Ended:
 Verdict = Rotate | Replay | Reused | Ahead | Expired | Ended
 
 
-def start(person_id: UUID, *, now: datetime, policy: SessionPolicy) -> Session:
+def start(person_id: UUID, *, now: datetime, policy: SessionPolicy, address: str = "", user_agent: str = "") -> Session:
     """A new session at generation 1."""
     absolute_expires_at = now + policy.absolute_lifetime
     return Session(
@@ -86,6 +89,8 @@ def start(person_id: UUID, *, now: datetime, policy: SessionPolicy) -> Session:
         rotated_at=now,
         expires_at=min(now + policy.idle_lifetime, absolute_expires_at),
         absolute_expires_at=absolute_expires_at,
+        address=address,
+        user_agent=user_agent,
     )
 
 

@@ -47,7 +47,7 @@ class LocalAccounts:
     async def create(
         self, *, username: str, display_name: str, password: str, roles: frozenset[str], now: datetime
     ) -> UUID:
-        """The new person's id, with `roles` granted. Raises AlreadyExists, DatabaseUnavailable, Overloaded."""
+        """The new person's id, with `roles` granted. Raises AlreadyExists, NotFound, Unavailable, Overloaded."""
         password_hash = await self._hashing.hash(password)
 
         async def step(connection: Connection) -> UUID:
@@ -55,7 +55,7 @@ class LocalAccounts:
                 connection, username=username, display_name=display_name, password_hash=password_hash, now=now
             )
             for role in sorted(roles):
-                await people.grant(connection, person_id, role)
+                await people.grant(connection, person_id, role, now=now)
             return person_id
 
         return await self._database.transaction(step)

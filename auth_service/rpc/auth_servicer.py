@@ -8,7 +8,7 @@ from auth_api.v1 import auth_pb2, auth_pb2_grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from auth_service.rpc.call import Context, known_caller
+from auth_service.rpc.call import Context, origin
 from auth_service.usecases.experiments import ListExperiments
 from auth_service.usecases.issuing import TokenPair
 from auth_service.usecases.sessions import Sessions
@@ -46,8 +46,13 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
         self._server_info = server_info
 
     async def Login(self, request: auth_pb2.LoginRequest, context: Context) -> auth_pb2.LoginResponse:
-        pair = await self._sign_in.login(username=request.username, password=request.password)
+        pair = await self._sign_in.login(username=request.username, password=request.password, origin=origin())
         return auth_pb2.LoginResponse(**_fields(pair))
+
+    async def LoginService(
+        self, request: auth_pb2.LoginServiceRequest, context: Context
+    ) -> auth_pb2.LoginServiceResponse:
+        raise NotImplementedError
 
     async def Verify(self, request: auth_pb2.VerifyRequest, context: Context) -> auth_pb2.VerifyResponse:
         token = self._verification.verify(request.token)
@@ -76,7 +81,7 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
         self, request: auth_pb2.ListExperimentsRequest, context: Context
     ) -> auth_pb2.ListExperimentsResponse:
         page = await self._experiments.page(
-            known_caller(), user_number=request.user_number, size=request.page_size, page_token=request.page_token
+            user_number=request.user_number, size=request.page_size, page_token=request.page_token
         )
         return auth_pb2.ListExperimentsResponse(
             experiments=[auth_pb2.Experiment(rb_number=number) for number in page.rb_numbers],

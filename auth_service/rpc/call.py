@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 
+from auth_service.domain.audit import Origin
 from auth_service.domain.policy import Caller
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -20,11 +21,19 @@ class Call:
     """`caller` is None for a method that anybody may call. `refusal` is the finer reason, for the log and metrics."""
 
     request_id: str
+    address: str = ""
+    user_agent: str = ""
     caller: Caller | None = None
     refusal: str = ""
 
 
 current: ContextVar[Call] = ContextVar("call")
+
+
+def origin() -> Origin:
+    """Where the call comes from, for the audit log."""
+    call = current.get()
+    return Origin(call.caller, address=call.address, user_agent=call.user_agent, request_id=call.request_id)
 
 
 def known_caller() -> Caller:

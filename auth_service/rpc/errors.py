@@ -43,9 +43,9 @@ STATUS: dict[type[domain.AuthError], grpc.StatusCode] = {
     domain.NotFound: grpc.StatusCode.NOT_FOUND,
     domain.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     domain.RingChanged: grpc.StatusCode.ABORTED,
-    domain.KeyState: grpc.StatusCode.FAILED_PRECONDITION,
+    domain.WrongState: grpc.StatusCode.FAILED_PRECONDITION,
     domain.Unavailable: grpc.StatusCode.UNAVAILABLE,
-    domain.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    domain.Exhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
     DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 """By class; a subclass without a row of its own has its parent's."""
@@ -94,7 +94,7 @@ def _details(error: domain.AuthError, request_id: str) -> list[any_pb2.Any]:
             details.append(_bad_request((each.field, each.expected) for each in error.violations))
         case domain.RefreshTokenMissing():
             details.append(_bad_request([("refresh_token", "expected the refresh token that Login or Refresh issued")]))
-        case domain.Unavailable() | domain.Overloaded():
+        case domain.Unavailable() | domain.Exhausted():
             delay = Duration()
             delay.FromTimedelta(error.retry_after)
             details.append(error_details_pb2.RetryInfo(retry_delay=delay))

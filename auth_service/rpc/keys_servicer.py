@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from auth_service.domain.errors import FieldViolation, InvalidInput
 from auth_service.domain.keys import KeyRing, SigningKey, State
 from auth_service.domain.pages import PageTokens, page_size
-from auth_service.domain.policy import Caller, PersonCalling
+from auth_service.domain.policy import Caller, OperatorCalling, PersonCalling, ServiceCalling
 from auth_service.rpc.call import Context, known_caller
 from auth_service.usecases.signing import SigningKeys
 
@@ -103,4 +103,10 @@ def _timestamp(moment: datetime | None) -> Timestamp | None:
 
 
 def _named(caller: Caller) -> str:
-    return str(caller.person_id) if isinstance(caller, PersonCalling) else caller.name
+    match caller:
+        case PersonCalling(person_id=person_id):
+            return str(person_id)
+        case ServiceCalling(name=name):
+            return name
+        case OperatorCalling():
+            return "operator"

@@ -5,13 +5,21 @@ from datetime import timedelta
 from typing import Any
 
 import grpc
-from auth_api.v1 import auth_pb2, auth_pb2_grpc, keys_pb2, keys_pb2_grpc
+from auth_api.v1 import (
+    audit_pb2_grpc,
+    auth_pb2_grpc,
+    keys_pb2_grpc,
+    roles_pb2_grpc,
+    service_accounts_pb2_grpc,
+    users_pb2_grpc,
+)
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.internal import api_implementation
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 from auth_service.domain.policy import Right
+from auth_service.rpc.audit_servicer import AuditServicer
 from auth_service.rpc.auth_servicer import AuthServicer
 from auth_service.rpc.call import Interceptor
 from auth_service.rpc.errors import translated
@@ -19,12 +27,14 @@ from auth_service.rpc.health import Health
 from auth_service.rpc.interceptors.chain import Chain
 from auth_service.rpc.interceptors.deadline import deadline
 from auth_service.rpc.interceptors.observation import Observe, observation
-from auth_service.rpc.interceptors.permission import permission
+from auth_service.rpc.interceptors.permission import KnownCaller, LevelOf, permission
 from auth_service.rpc.interceptors.request_id import request_id
 from auth_service.rpc.keys_servicer import KeyServicer
-from auth_service.rpc.permissions import PERMISSIONS, check_complete
+from auth_service.rpc.permissions import OUR_FILES, PERMISSIONS, check_complete
 from auth_service.rpc.reflection import add_reflection
-from auth_service.usecases.verification import Verification
+from auth_service.rpc.roles_servicer import RoleServicer
+from auth_service.rpc.service_accounts_servicer import ServiceAccountServicer
+from auth_service.rpc.users_servicer import UserServicer
 
 _MINUTE_MS = 60_000
 OPTIONS: tuple[tuple[str, int], ...] = (
@@ -43,7 +53,6 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_connection_age_ms", 30 * _MINUTE_MS),
     ("grpc.max_connection_age_grace_ms", _MINUTE_MS),
 )
-_FILES: tuple[FileDescriptor, ...] = (auth_pb2.DESCRIPTOR, keys_pb2.DESCRIPTOR)
 
 
 class GrpcServer:
@@ -79,8 +88,13 @@ class GrpcServer:
 def build(
     *,
     auth: AuthServicer,
+    users: UserServicer,
+    roles: RoleServicer,
+    service_accounts: ServiceAccountServicer,
     keys: KeyServicer,
-    verification: Verification,
+    audit: AuditServicer,
+    known_caller: KnownCaller,
+    level_of: LevelOf,
     observe: Observe,
     outermost: Sequence[Interceptor],
     longest_call: timedelta,
@@ -98,11 +112,15 @@ def build(
         observation(observe),
         translated,
         deadline(longest_call),
-        permission(permissions, verification),
+        permission(permissions, known_caller=known_caller, level_of=level_of),
     )
     server = grpc.aio.server(interceptors=[Chain(interceptors)], options=OPTIONS)
     auth_pb2_grpc.add_AuthServiceServicer_to_server(auth, server)
+    users_pb2_grpc.add_UserServiceServicer_to_server(users, server)
+    roles_pb2_grpc.add_RoleServiceServicer_to_server(roles, server)
+    service_accounts_pb2_grpc.add_ServiceAccountServiceServicer_to_server(service_accounts, server)
     keys_pb2_grpc.add_KeyServiceServicer_to_server(keys, server)
+    audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, server)
     health_servicer = Health()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     if reflects:
@@ -112,12 +130,12 @@ def build(
 
 def service_names() -> tuple[str, ...]:
     """Our own services, by their full names."""
-    return tuple(service.full_name for file in _FILES for service in file.services_by_name.values())
+    return tuple(service.full_name for file in OUR_FILES for service in file.services_by_name.values())
 
 
 def served_methods() -> tuple[str, ...]:
     """Every method that the server can answer, with health and reflection."""
-    files = (*_FILES, _standard(health_pb2), _standard(reflection_pb2))
+    files = (*OUR_FILES, _standard(health_pb2), _standard(reflection_pb2))
     return tuple(
         f"/{service.full_name}/{method.name}"
         for file in files

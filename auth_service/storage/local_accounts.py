@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 
 from auth_service.domain.errors import AlreadyExists
+from auth_service.domain.names import name_key
 from auth_service.storage.database import Connection, Statement, UniqueViolated
 from auth_service.storage.schema import local_account, person
 
@@ -17,7 +18,7 @@ _find = Statement(
         person.c.id, person.c.username, person.c.display_name, person.c.user_number, local_account.c.password_hash
     )
     .join_from(local_account, person)
-    .where(person.c.provider == PROVIDER, person.c.username == sa.bindparam("username"))
+    .where(person.c.provider == PROVIDER, person.c.username_key == sa.bindparam("username_key"))
 )
 _add_person = Statement(
     sa.insert(person).values(
@@ -25,6 +26,7 @@ _add_person = Statement(
         provider=PROVIDER,
         provider_subject=sa.bindparam("subject"),
         username=sa.bindparam("username"),
+        username_key=sa.bindparam("username_key"),
         display_name=sa.bindparam("display_name"),
         provider_roles="[]",
         provider_checked_at=sa.bindparam("now"),
@@ -55,7 +57,7 @@ class LocalAccount:
 
 
 async def find(connection: Connection, username: str) -> LocalAccount | None:
-    row = await connection.row(_find, username=username)
+    row = await connection.row(_find, username_key=name_key(username))
     if row is None:
         return None
     return LocalAccount(
@@ -66,7 +68,12 @@ async def find(connection: Connection, username: str) -> LocalAccount | None:
 async def add(connection: Connection, *, username: str, display_name: str, password_hash: str, now: datetime) -> UUID:
     """The new person's id. Raises AlreadyExists."""
     person_id = uuid4()
-    who = {"subject": str(person_id), "username": username, "display_name": display_name}
+    who = {
+        "subject": str(person_id),
+        "username": username,
+        "username_key": name_key(username),
+        "display_name": display_name,
+    }
     try:
         await connection.run(_add_person, id=person_id, now=now, **who)
     except UniqueViolated as error:

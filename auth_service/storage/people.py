@@ -8,7 +8,10 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from auth_service.domain.errors import NotFound
+from auth_service.domain.names import name_key
 from auth_service.domain.people import Identity, Person, valid_role
+from auth_service.storage import roles
 from auth_service.storage.database import Connection, Row, Statement
 from auth_service.storage.schema import person, person_role, staff
 
@@ -40,10 +43,18 @@ COLUMNS = (
 )
 """What a statement must select for `person_of` to read a person."""
 
+_OURS_ALONE = ("disabled_at", "deleted_at", "email", "email_key", "email_verified_at")
 _insert = postgresql.insert(person).values(
-    {column.name: sa.bindparam(column.name) for column in person.c if column.name not in ("disabled_at", "deleted_at")}
+    {column.name: sa.bindparam(column.name) for column in person.c if column.name not in _OURS_ALONE}
 )
-_what_providers_tell = ("username", "display_name", "user_number", "provider_roles", "provider_checked_at")
+_what_providers_tell = (
+    "username",
+    "username_key",
+    "display_name",
+    "user_number",
+    "provider_roles",
+    "provider_checked_at",
+)
 _remember = Statement(
     _insert.on_conflict_do_update(
         index_elements=[person.c.provider, person.c.provider_subject],
@@ -58,7 +69,7 @@ _set_provider_roles = Statement(
 )
 _grant = Statement(
     postgresql.insert(person_role)
-    .values(person_id=sa.bindparam("person_id"), role=sa.bindparam("role"))
+    .values(person_id=sa.bindparam("person_id"), role=sa.bindparam("role"), granted_at=sa.bindparam("now"))
     .on_conflict_do_nothing(index_elements=[person_role.c.person_id, person_role.c.role])
 )
 
@@ -71,6 +82,7 @@ async def remember(connection: Connection, identity: Identity, *, now: datetime)
         provider=identity.provider,
         provider_subject=identity.subject,
         username=identity.username,
+        username_key=name_key(identity.username),
         display_name=identity.display_name,
         user_number=identity.user_number,
         provider_roles=_as_text(identity.provider_roles),
@@ -90,9 +102,17 @@ async def set_provider_roles(connection: Connection, person_id: UUID, roles: Ite
     await connection.run(_set_provider_roles, person_id=person_id, **values)
 
 
-async def grant(connection: Connection, person_id: UUID, role: str) -> None:
-    """Give a person a role that no provider tells of. Twice is fine. Raises InvalidInput."""
-    await connection.run(_grant, person_id=person_id, role=valid_role(role))
+async def find(connection: Connection, person_id: UUID) -> Person | None:
+    row = await connection.row(_find, person_id=person_id)
+    return person_of(row) if row is not None else None
+
+
+async def grant(connection: Connection, person_id: UUID, role: str, *, now: datetime) -> bool:
+    """Whether the person did not have the role before. Raises InvalidInput, NotFound for a role that there is not."""
+    name = valid_role(role)
+    if name not in await roles.levels(connection):
+        raise NotFound(f"role: there is no role {name!r}")
+    return await connection.run(_grant, person_id=person_id, role=name, now=now) == 1
 
 
 def person_of(row: Row) -> Person:

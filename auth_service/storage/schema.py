@@ -24,6 +24,9 @@ class Moment(sa.TypeDecorator[datetime]):
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+# In the order of its code points, so that "begins with" is a range of the index.
+_Key = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 # SQLite numbers rows by itself only in a column that is spelt INTEGER.
 _Serial = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -44,7 +47,12 @@ person = sa.Table(
     sa.Column("provider", sa.Text, nullable=False),
     sa.Column("provider_subject", sa.Text, nullable=False),
     sa.Column("username", sa.Text, nullable=False),
+    # What all the names that look like `username` have in common (`domain.names`).
+    sa.Column("username_key", _Key, nullable=False, index=True),
     sa.Column("display_name", sa.Text, nullable=False),
+    sa.Column("email", sa.Text),
+    sa.Column("email_key", _Key, index=True),
+    sa.Column("email_verified_at", Moment),
     sa.Column("user_number", sa.BigInteger),
     sa.Column("provider_roles", sa.Text, nullable=False),
     sa.Column("provider_checked_at", Moment, nullable=False),
@@ -53,15 +61,18 @@ person = sa.Table(
     sa.Column("disabled_at", Moment),
     sa.Column("deleted_at", Moment),
     sa.UniqueConstraint("provider", "provider_subject"),
+    sa.Index(None, "created_at", "id"),
 )
-# People of a provider may swap names there; within our own accounts a name is one person's.
-sa.Index(
-    "uq_person_local_username",
-    person.c.username,
-    unique=True,
-    postgresql_where=person.c.provider == sa.literal_column("'local'"),
-    sqlite_where=person.c.provider == sa.literal_column("'local'"),
-)
+# People of a provider may swap names there; within our own accounts a name and an address are one person's, for as long
+# as the row is there: deleting an account does not free them, purging does.
+for _key in (person.c.username_key, person.c.email_key):
+    sa.Index(
+        f"uq_person_local_{_key.name}",
+        _key,
+        unique=True,
+        postgresql_where=person.c.provider == sa.literal_column("'local'"),
+        sqlite_where=person.c.provider == sa.literal_column("'local'"),
+    )
 
 local_account = sa.Table(
     "local_account",
@@ -69,13 +80,27 @@ local_account = sa.Table(
     sa.Column("person_id", sa.Uuid, sa.ForeignKey("person.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("password_hash", sa.Text, nullable=False),
     sa.Column("password_changed_at", Moment, nullable=False),
+    sa.Column("must_change_password", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+role = sa.Table(
+    "role",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("level", sa.Integer, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("built_in", sa.Boolean, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.UniqueConstraint("level"),
+    sa.CheckConstraint("level between 0 and 1000", name="level"),
 )
 
 person_role = sa.Table(
     "person_role",
     metadata,
     sa.Column("person_id", sa.Uuid, sa.ForeignKey("person.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("role", sa.Text, primary_key=True),
+    sa.Column("role", sa.Text, sa.ForeignKey("role.name"), primary_key=True, index=True),
+    sa.Column("granted_at", Moment),
 )
 
 # As the service before us left it (row A20), with the constraint that it lacked.
@@ -99,6 +124,8 @@ session = sa.Table(
     sa.Column("absolute_expires_at", Moment, nullable=False),
     sa.Column("ended_at", Moment),
     sa.Column("end_reason", sa.Text),
+    sa.Column("address", sa.Text),
+    sa.Column("user_agent", sa.Text),
 )
 
 revocation = sa.Table(
@@ -144,3 +171,117 @@ for _state in ("active", "standby"):
         postgresql_where=signing_key.c.state == sa.literal_column(f"'{_state}'"),
         sqlite_where=signing_key.c.state == sa.literal_column(f"'{_state}'"),
     )
+
+# Of a single-use token that was mailed: nothing from which the token could be made. It dies when it is used, when it
+# expires, and when the password or the address it was made for is another one.
+action_token = sa.Table(
+    "action_token",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    sa.Column("person_id", sa.Uuid, sa.ForeignKey("person.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("email_key", sa.Text, nullable=False),
+    sa.Column("password_changed_at", Moment),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False, index=True),
+)
+
+# Mail that is not sent yet, sealed: it holds the token. A row leaves when the mail is on its way.
+mail = sa.Table(
+    "mail",
+    metadata,
+    sa.Column("id", _Serial, primary_key=True, autoincrement=True),
+    sa.Column("person_id", sa.Uuid, sa.ForeignKey("person.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("due_at", Moment, nullable=False, index=True),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+service_account = sa.Table(
+    "service_account",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("name", _Key, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.UniqueConstraint("name"),
+)
+
+api_key = sa.Table(
+    "api_key",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column(
+        "service_account_id",
+        sa.Uuid,
+        sa.ForeignKey("service_account.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    sa.Column("prefix", sa.Text, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("from_settings", sa.Boolean, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment),
+    sa.Column("last_used_at", Moment),
+    sa.Column("revoked_at", Moment),
+    sa.UniqueConstraint("digest"),
+)
+
+# Append-only: triggers refuse to change a row. A reader that follows the log orders by `transaction_number` first: `id`
+# is given out before the commit, and a smaller one may appear later.
+audit_event = sa.Table(
+    "audit_event",
+    metadata,
+    sa.Column("id", _Serial, primary_key=True, autoincrement=True),
+    sa.Column("transaction_number", sa.BigInteger, nullable=False),
+    sa.Column("event_id", sa.Uuid, nullable=False),
+    sa.Column("occurred_at", Moment, nullable=False, index=True),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("actor_kind", sa.Text, nullable=False),
+    sa.Column("actor_id", sa.Uuid),
+    sa.Column("subject_id", sa.Uuid),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("request_id", sa.Text, nullable=False),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.UniqueConstraint("event_id"),
+    sa.Index(None, "transaction_number", "id"),
+    sa.Index(None, "subject_id", "id"),
+    sa.Index(None, "actor_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+# How far the audit log was published, for each place that it goes to.
+publication = sa.Table(
+    "publication",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("transaction_number", sa.BigInteger, nullable=False),
+    sa.Column("audit_event_id", sa.BigInteger, nullable=False),
+)
+
+# Of an account or an address: how many attempts failed lately. `key` is a digest, for the name may be nobody's.
+failed_attempts = sa.Table(
+    "failed_attempts",
+    metadata,
+    sa.Column("key", sa.LargeBinary, primary_key=True),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("last_failed_at", Moment, nullable=False),
+    sa.Column("blocked_until", Moment),
+    sa.Column("expires_at", Moment, nullable=False, index=True),
+)
+
+# How often a method was called within a window, by everybody or from one address, over all replicas.
+call_count = sa.Table(
+    "call_count",
+    metadata,
+    sa.Column("key", sa.LargeBinary, primary_key=True),
+    sa.Column("window", sa.BigInteger, primary_key=True),
+    sa.Column("calls", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False, index=True),
+)

@@ -71,6 +71,8 @@ async def add(connection: Connection, new: Session) -> None:
         rotated_at=new.rotated_at,
         expires_at=new.expires_at,
         absolute_expires_at=new.absolute_expires_at,
+        address=new.address,
+        user_agent=new.user_agent,
     )
 
 

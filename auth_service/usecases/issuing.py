@@ -8,6 +8,7 @@ from uuid import UUID
 
 from auth_service.domain import policy, tokens
 from auth_service.domain.people import Person
+from auth_service.domain.policy import RolePolicy
 from auth_service.domain.refresh_tokens import RefreshTokens
 from auth_service.domain.sessions import Session
 from auth_service.domain.tokens import TokenPolicy
@@ -35,14 +36,14 @@ class Issuer:
         *,
         refresh_tokens: RefreshTokens,
         token_policy: TokenPolicy,
-        staff_role_names: frozenset[str],
+        role_policy: RolePolicy,
         clock: DatabaseClock,
         workers: Executor,
     ) -> None:
         self._keys = keys
         self._refresh_tokens = refresh_tokens
         self._policy = token_policy
-        self._staff_role_names = staff_role_names
+        self._role_policy = role_policy
         self._clock = clock
         self._workers = workers
 
@@ -54,7 +55,7 @@ class Issuer:
         """Tokens for `session` as it stands. Raises SigningUnavailable."""
         signer = self._keys.signer()
         now = self._clock.now()
-        roles = policy.roles_for(person, staff_role_names=self._staff_role_names)
+        roles = policy.roles_for(person, policy=self._role_policy)
         claims = tokens.claims_for(person, session, roles=roles, now=now, lifetime=signer.lifetime, policy=self._policy)
         access_token = await asyncio.get_running_loop().run_in_executor(
             self._workers, lambda: tokens.mint(claims, kid=signer.kid, private_key=signer.private_key)

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import structlog
 
 from auth_service.domain import sessions as rules
+from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.domain.errors import BadCredentials, ProviderUnavailable
 from auth_service.domain.people import Identity, IdentityProvider, Person, normalised_password, normalised_username
 from auth_service.domain.sessions import Session, SessionPolicy
-from auth_service.storage import people, sessions
+from auth_service.storage import audit, people, sessions
 from auth_service.storage.database import Connection, Database, DatabaseClock
 from auth_service.usecases.admission import Admission
 from auth_service.usecases.issuing import Issuer, TokenPair
@@ -35,15 +36,15 @@ class SignIn:
         self._clock = clock
         self._admission = Admission()
 
-    async def login(self, *, username: str, password: str) -> TokenPair:
+    async def login(self, *, username: str, password: str, origin: Origin) -> TokenPair:
         """A new session. Raises InvalidInput, BadCredentials, Unavailable, Overloaded."""
         username = normalised_username(username)
         password = normalised_password(password)
         self._issuer.check_can_sign()
         async with self._admission.entered():
-            return await self._signed_in(username, password)
+            return await self._signed_in(username, password, origin)
 
-    async def _signed_in(self, username: str, password: str) -> TokenPair:
+    async def _signed_in(self, username: str, password: str, origin: Origin) -> TokenPair:
         identity = await self._identity(username, password)
         now = self._clock.now()
 
@@ -51,8 +52,26 @@ class SignIn:
             person = await people.remember(connection, identity, now=now)
             if not person.may_sign_in:
                 raise BadCredentials
-            session = rules.start(person.id, now=now, policy=self._session_policy)
+            session = rules.start(
+                person.id,
+                now=now,
+                policy=self._session_policy,
+                address=origin.address,
+                user_agent=origin.user_agent,
+            )
             await sessions.add(connection, session)
+            await audit.add(
+                connection,
+                happened(
+                    EventType.SESSION_STARTED,
+                    origin=origin,
+                    now=now,
+                    by=person.id,
+                    on=person.id,
+                    session_id=str(session.id),
+                    provider=person.provider,
+                ),
+            )
             return person, session
 
         person, session = await self._database.transaction(step)

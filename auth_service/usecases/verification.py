@@ -10,6 +10,9 @@ from auth_client import KeysUnavailable, TokenRefused, TokenVerifier, VerifiedTo
 from auth_service.domain.errors import AccessTokenRefused, CredentialsInvalid, CredentialsMissing, SigningUnavailable
 from auth_service.domain.policy import Caller, PersonCalling, ServiceCalling
 
+SCOPES_OF_SETTINGS = frozenset({"experiments:read"})
+"""What keys in the settings may do: what the one key of the service before us did."""
+
 
 class Verification:
     """Checks access tokens and API keys. Does no I/O."""
@@ -28,7 +31,7 @@ class Verification:
         except KeysUnavailable:
             raise SigningUnavailable from None
 
-    def caller(self, authorization: tuple[str, ...]) -> Caller:
+    async def caller(self, authorization: tuple[str, ...]) -> Caller:
         """Who sent these `authorization` values; there must be exactly one.
 
         Raises CredentialsMissing, CredentialsInvalid, AccessTokenRefused, SigningUnavailable.
@@ -52,7 +55,7 @@ class Verification:
         names = [name for name, known in self._api_keys.items() if hmac.compare_digest(digest, known)]
         if not names:
             raise CredentialsInvalid("authorization: expected an access token or API key of this service")
-        return ServiceCalling(names[0])
+        return ServiceCalling(names[0], scopes=SCOPES_OF_SETTINGS)
 
 
 def _person(token: VerifiedToken) -> PersonCalling:

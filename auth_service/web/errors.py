@@ -15,9 +15,9 @@ STATUS: dict[type[domain.AuthError], HTTPStatus] = {
     domain.NotFound: HTTPStatus.NOT_FOUND,
     domain.AlreadyExists: HTTPStatus.CONFLICT,
     domain.RingChanged: HTTPStatus.CONFLICT,
-    domain.KeyState: HTTPStatus.CONFLICT,
+    domain.WrongState: HTTPStatus.CONFLICT,
     domain.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
-    domain.Overloaded: HTTPStatus.TOO_MANY_REQUESTS,
+    domain.Exhausted: HTTPStatus.TOO_MANY_REQUESTS,
 }
 """By class; a subclass without a row of its own has its parent's."""
 
@@ -34,7 +34,7 @@ async def answer(_request: Request, error: Exception) -> Response:
     """The error as JSON: reason and message, Retry-After where trying again helps."""
     assert isinstance(error, domain.AuthError)
     headers = {"Cache-Control": "no-store"}
-    if isinstance(error, domain.Unavailable | domain.Overloaded):
+    if isinstance(error, domain.Unavailable | domain.Exhausted):
         headers["Retry-After"] = str(max(1, round(error.retry_after.total_seconds())))
     if isinstance(error, domain.Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"

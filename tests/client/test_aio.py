@@ -24,6 +24,11 @@ class Facility(auth_pb2_grpc.AuthServiceServicer):
         self.refusals: list[Callable[[Context], Awaitable[None]]] = []
         self.metadata: dict[str, str] = {}
 
+    async def LoginService(
+        self, request: auth_pb2.LoginServiceRequest, context: Context
+    ) -> auth_pb2.LoginServiceResponse:
+        raise NotImplementedError
+
     async def _arrive(self, name: str, context: Context) -> None:
         self.calls[name] += 1
         self.metadata = {str(key): str(value) for key, value in context.invocation_metadata() or ()}

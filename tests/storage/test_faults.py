@@ -16,10 +16,11 @@ from sqlalchemy.util import greenlet_spawn
 
 from auth_service.domain.errors import AuthError, DatabaseUnavailable
 from auth_service.storage import database as door
-from auth_service.storage import migrate, people, sessions, staff
+from auth_service.storage import migrate, people, roles, sessions, staff
 from auth_service.storage.database import Connection, Database, LostRace, UniqueViolated
 from auth_service.storage.opening import open_database, parsed
 from tests.conftest import BUDGET
+from tests.domain.rings import NOON
 from tests.storage.test_sessions import signed_in, successor_of
 from tests.support.pgbouncer import PgBouncer, available
 from tests.support.postgres import Postgres
@@ -415,7 +416,10 @@ async def test_many_steps_at_once_through_a_transaction_pooling_pgbouncer(
         async def caller(number: int) -> bool:
             await database.autocommit(lambda connection: staff.add(connection, number))
             found = await database.autocommit(lambda connection: sessions.find(connection, session.id))
-            await database.transaction(lambda connection: people.grant(connection, person.id, f"r{number}"))
+            await database.transaction(
+                lambda connection: roles.add(connection, f"r{number}", level=number, description="", now=NOON)
+            )
+            await database.transaction(lambda connection: people.grant(connection, person.id, f"r{number}", now=NOON))
             return found is not None and found[0] == session
 
         assert all(await asyncio.gather(*map(caller, range(1, 101))))

@@ -10,7 +10,7 @@ import pytest
 
 from auth_service.domain.errors import AlreadyExists, InvalidInput
 from auth_service.domain.people import GREATEST_USER_NUMBER, Identity, Person
-from auth_service.storage import local_accounts, people, staff
+from auth_service.storage import local_accounts, people, roles, staff
 from auth_service.storage.database import Connection, Database
 from tests.domain.rings import NOON
 from tests.storage.rivals import all_at_once, replicas
@@ -61,7 +61,7 @@ async def test_a_row_that_is_refused_is_not_written_to_the_log(database: Databas
 
 async def test_a_second_sign_in_brings_the_person_up_to_date_and_keeps_who_they_are(database: Database) -> None:
     before = await remembered(database)
-    await database.autocommit(lambda connection: people.grant(connection, before.id, "admin"))
+    await database.autocommit(lambda connection: people.grant(connection, before.id, "admin", now=NOON))
 
     after = await remembered(
         database,
@@ -97,8 +97,11 @@ async def test_first_sign_ins_at_once_make_one_person(database_url: str) -> None
 
 async def test_granted_roles_and_the_staff_table_show(database: Database) -> None:
     person = await remembered(database)
+    await database.autocommit(
+        lambda connection: roles.add(connection, "beamline.operator", level=7, description="", now=NOON)
+    )
     for role in ("admin", "beamline.operator", "admin"):
-        await database.autocommit(partial(people.grant, person_id=person.id, role=role))
+        await database.autocommit(partial(people.grant, person_id=person.id, role=role, now=NOON))
     await database.autocommit(lambda connection: staff.add(connection, 17))
 
     person = await remembered(database)
@@ -119,7 +122,7 @@ async def test_a_role_cannot_smuggle_in_a_second_one(database: Database) -> None
     person = await remembered(database)
 
     with pytest.raises(InvalidInput, match="role: expected a lower-case word"):
-        await database.autocommit(lambda connection: people.grant(connection, person.id, "guest,admin"))
+        await database.autocommit(lambda connection: people.grant(connection, person.id, "guest,admin", now=NOON))
 
     assert (await remembered(database)).granted_roles == frozenset()
 
@@ -150,7 +153,8 @@ async def test_a_local_account_is_found_by_its_name_alone(database: Database) ->
     found = await database.autocommit(lambda connection: local_accounts.find(connection, "ada"))
 
     assert found == local_accounts.LocalAccount(person_id, "ada", "Ada", None, password_hash="$argon2id$1")
-    assert await database.autocommit(lambda connection: local_accounts.find(connection, "Ada")) is None
+    assert await database.autocommit(lambda connection: local_accounts.find(connection, "ＡDA")) == found
+    assert await database.autocommit(lambda connection: local_accounts.find(connection, "adaa")) is None
 
 
 async def test_a_taken_name_is_refused_and_leaves_nothing_behind(database: Database) -> None:

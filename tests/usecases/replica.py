@@ -9,9 +9,11 @@ from datetime import timedelta
 
 from auth_client import TokenVerifier
 
+from auth_service.domain.audit import Origin
 from auth_service.domain.errors import BadCredentials, ProviderUnavailable
 from auth_service.domain.keys import KeyPolicy
 from auth_service.domain.people import Identity, Person
+from auth_service.domain.policy import RolePolicy
 from auth_service.domain.refresh_tokens import RefreshTokens
 from auth_service.domain.sealing import KeyEncryptionKeys
 from auth_service.domain.sessions import SessionPolicy
@@ -102,7 +104,7 @@ class Replica:
 
     async def login(self, username: str = "ada") -> str:
         """The refresh token of a new session."""
-        return (await self.sign_in.login(username=username, password="right")).refresh_token
+        return (await self.sign_in.login(username=username, password="right", origin=Origin())).refresh_token
 
 
 @contextmanager
@@ -158,7 +160,7 @@ async def replica(
             keys,
             refresh_tokens=refresh_tokens,
             token_policy=TOKEN_POLICY,
-            staff_role_names=frozenset({STAFF_ROLE}),
+            role_policy=RolePolicy(frozenset({STAFF_ROLE})),
             clock=clock,
             workers=workers,
         )

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from auth_client import TokenRevoked
 
+from auth_service.domain.audit import Origin
 from auth_service.domain.errors import (
     BadCredentials,
     ProviderUnavailable,
@@ -62,7 +63,7 @@ async def write(at: Replica, statement: sa.UpdateBase) -> None:
 
 async def test_a_refresh_goes_one_generation_on_and_its_token_holds(database_url: str) -> None:
     async with replica(database_url) as at:
-        first = await at.sign_in.login(username="ada", password="right")
+        first = await at.sign_in.login(username="ada", password="right", origin=Origin())
         second = await at.sessions.refresh(first.refresh_token)
 
         assert second.refresh_token != first.refresh_token

@@ -2,6 +2,7 @@
 
 import re
 from secrets import token_hex
+from urllib.parse import unquote
 
 import structlog
 
@@ -9,17 +10,28 @@ from auth_service.rpc.call import Call, Context, Handler, current
 
 _PLAIN = re.compile(r"[A-Za-z0-9._-]{1,36}")
 HEADER = "x-request-id"
+LONGEST_USER_AGENT = 255
 
 
 def request_id(method: str, handler: Handler) -> Handler:
     """Gives the call to whoever answers it, and the id to the log and to the trailing metadata."""
 
     async def answer(request: object, context: Context) -> object:
-        given = next((value for key, value in context.invocation_metadata() or () if key == HEADER), "")
+        metadata = context.invocation_metadata() or ()
+        given = next((value for key, value in metadata if key == HEADER), "")
         name = given if isinstance(given, str) and _PLAIN.fullmatch(given) else token_hex(8)
-        current.set(Call(request_id=name))
+        agent = next((value for key, value in metadata if key == "user-agent"), "")
+        current.set(Call(request_id=name, address=_address(context.peer()), user_agent=str(agent)[:LONGEST_USER_AGENT]))
         structlog.contextvars.bind_contextvars(request_id=name)
         context.set_trailing_metadata(((HEADER, name),))
         return await handler(request, context)
 
     return answer
+
+
+def _address(peer: str) -> str:
+    """The network address in gRPC's spelling of a peer, such as `ipv4:127.0.0.1:50051` or `ipv6:%5B::1%5D:50051`."""
+    scheme, _, rest = peer.partition(":")
+    if scheme not in ("ipv4", "ipv6"):
+        return ""
+    return unquote(rest).rpartition(":")[0].strip("[]")

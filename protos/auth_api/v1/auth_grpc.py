@@ -9,6 +9,7 @@ import grpclib.client
 if typing.TYPE_CHECKING:
     import grpclib.server
 
+import auth_api.v1.permission_pb2
 import google.protobuf.duration_pb2
 import google.protobuf.timestamp_pb2
 import auth_api.v1.auth_pb2
@@ -22,6 +23,10 @@ class AuthServiceBase(abc.ABC):
 
     @abc.abstractmethod
     async def Verify(self, stream: 'grpclib.server.Stream[auth_api.v1.auth_pb2.VerifyRequest, auth_api.v1.auth_pb2.VerifyResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
+    async def LoginService(self, stream: 'grpclib.server.Stream[auth_api.v1.auth_pb2.LoginServiceRequest, auth_api.v1.auth_pb2.LoginServiceResponse]') -> None:
         pass
 
     @abc.abstractmethod
@@ -57,6 +62,12 @@ class AuthServiceBase(abc.ABC):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 auth_api.v1.auth_pb2.VerifyRequest,
                 auth_api.v1.auth_pb2.VerifyResponse,
+            ),
+            '/auth_api.v1.AuthService/LoginService': grpclib.const.Handler(
+                self.LoginService,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                auth_api.v1.auth_pb2.LoginServiceRequest,
+                auth_api.v1.auth_pb2.LoginServiceResponse,
             ),
             '/auth_api.v1.AuthService/Refresh': grpclib.const.Handler(
                 self.Refresh,
@@ -105,6 +116,12 @@ class AuthServiceStub:
             '/auth_api.v1.AuthService/Verify',
             auth_api.v1.auth_pb2.VerifyRequest,
             auth_api.v1.auth_pb2.VerifyResponse,
+        )
+        self.LoginService = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/auth_api.v1.AuthService/LoginService',
+            auth_api.v1.auth_pb2.LoginServiceRequest,
+            auth_api.v1.auth_pb2.LoginServiceResponse,
         )
         self.Refresh = grpclib.client.UnaryUnaryMethod(
             channel,

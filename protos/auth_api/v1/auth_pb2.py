@@ -22,49 +22,70 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from auth_api.v1 import permission_pb2 as auth__api_dot_v1_dot_permission__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61uth_api/v1/auth.proto\x12\x0b\x61uth_api.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"2\n\x0cLoginRequest\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"\xca\x01\n\rLoginResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rrefresh_token\x18\x02 \x01(\t\x12\x12\n\ntoken_type\x18\x03 \x01(\t\x12-\n\nexpires_in\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12refresh_expires_in\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nsession_id\x18\x06 \x01(\t\"\x1e\n\rVerifyRequest\x12\r\n\x05token\x18\x01 \x01(\t\"\x91\x02\n\x0eVerifyResponse\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12-\n\tissued_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06issuer\x18\x05 \x01(\t\x12\x10\n\x08\x61udience\x18\x06 \x03(\t\x12\r\n\x05roles\x18\x07 \x03(\t\x12\x18\n\x0buser_number\x18\x08 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08username\x18\t \x01(\t\x12\x0e\n\x06key_id\x18\n \x01(\tB\x0e\n\x0c_user_number\"\'\n\x0eRefreshRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"\xcc\x01\n\x0fRefreshResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rrefresh_token\x18\x02 \x01(\t\x12\x12\n\ntoken_type\x18\x03 \x01(\t\x12-\n\nexpires_in\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12refresh_expires_in\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nsession_id\x18\x06 \x01(\t\"&\n\rLogoutRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"\x10\n\x0eLogoutResponse\"T\n\x16ListExperimentsRequest\x12\x13\n\x0buser_number\x18\x01 \x01(\x03\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x17ListExperimentsResponse\x12,\n\x0b\x65xperiments\x18\x01 \x03(\x0b\x32\x17.auth_api.v1.Experiment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\nExperiment\x12\x11\n\trb_number\x18\x01 \x01(\x03\"\x10\n\x0eGetJwksRequest\"N\n\x0fGetJwksResponse\x12%\n\x04keys\x18\x01 \x03(\x0b\x32\x17.auth_api.v1.JsonWebKey\x12\x14\n\x0cring_version\x18\x02 \x01(\x03\"V\n\nJsonWebKey\x12\x0b\n\x03kty\x18\x01 \x01(\t\x12\x0b\n\x03use\x18\x02 \x01(\t\x12\x0b\n\x03\x61lg\x18\x03 \x01(\t\x12\x0b\n\x03kid\x18\x04 \x01(\t\x12\t\n\x01n\x18\x05 \x01(\t\x12\t\n\x01\x65\x18\x06 \x01(\t\"\x16\n\x14GetServerInfoRequest\"U\n\x15GetServerInfoResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05\x62uild\x18\x03 \x01(\t\x12\x0e\n\x06issuer\x18\x04 \x01(\t2\x95\x04\n\x0b\x41uthService\x12>\n\x05Login\x12\x19.auth_api.v1.LoginRequest\x1a\x1a.auth_api.v1.LoginResponse\x12\x41\n\x06Verify\x12\x1a.auth_api.v1.VerifyRequest\x1a\x1b.auth_api.v1.VerifyResponse\x12\x44\n\x07Refresh\x12\x1b.auth_api.v1.RefreshRequest\x1a\x1c.auth_api.v1.RefreshResponse\x12\x41\n\x06Logout\x12\x1a.auth_api.v1.LogoutRequest\x1a\x1b.auth_api.v1.LogoutResponse\x12\\\n\x0fListExperiments\x12#.auth_api.v1.ListExperimentsRequest\x1a$.auth_api.v1.ListExperimentsResponse\x12\x44\n\x07GetJwks\x12\x1b.auth_api.v1.GetJwksRequest\x1a\x1c.auth_api.v1.GetJwksResponse\x12V\n\rGetServerInfo\x12!.auth_api.v1.GetServerInfoRequest\x1a\".auth_api.v1.GetServerInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61uth_api/v1/auth.proto\x12\x0b\x61uth_api.v1\x1a\x1c\x61uth_api/v1/permission.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"H\n\x0cLoginRequest\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x14\n\x0cnew_password\x18\x03 \x01(\t\"\xca\x01\n\rLoginResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rrefresh_token\x18\x02 \x01(\t\x12\x12\n\ntoken_type\x18\x03 \x01(\t\x12-\n\nexpires_in\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12refresh_expires_in\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nsession_id\x18\x06 \x01(\t\"&\n\x13LoginServiceRequest\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\"o\n\x14LoginServiceResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x12\n\ntoken_type\x18\x02 \x01(\t\x12-\n\nexpires_in\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x1e\n\rVerifyRequest\x12\r\n\x05token\x18\x01 \x01(\t\"\xb4\x02\n\x0eVerifyResponse\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12-\n\tissued_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06issuer\x18\x05 \x01(\t\x12\x10\n\x08\x61udience\x18\x06 \x03(\t\x12\r\n\x05roles\x18\x07 \x03(\t\x12\x18\n\x0buser_number\x18\x08 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08username\x18\t \x01(\t\x12\x0e\n\x06key_id\x18\n \x01(\t\x12\x0e\n\x06scopes\x18\x0b \x03(\t\x12\x11\n\tclient_id\x18\x0c \x01(\tB\x0e\n\x0c_user_number\"\'\n\x0eRefreshRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"\xcc\x01\n\x0fRefreshResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rrefresh_token\x18\x02 \x01(\t\x12\x12\n\ntoken_type\x18\x03 \x01(\t\x12-\n\nexpires_in\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12refresh_expires_in\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nsession_id\x18\x06 \x01(\t\"&\n\rLogoutRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"\x10\n\x0eLogoutResponse\"T\n\x16ListExperimentsRequest\x12\x13\n\x0buser_number\x18\x01 \x01(\x03\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x17ListExperimentsResponse\x12,\n\x0b\x65xperiments\x18\x01 \x03(\x0b\x32\x17.auth_api.v1.Experiment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\nExperiment\x12\x11\n\trb_number\x18\x01 \x01(\x03\"\x10\n\x0eGetJwksRequest\"N\n\x0fGetJwksResponse\x12%\n\x04keys\x18\x01 \x03(\x0b\x32\x17.auth_api.v1.JsonWebKey\x12\x14\n\x0cring_version\x18\x02 \x01(\x03\"V\n\nJsonWebKey\x12\x0b\n\x03kty\x18\x01 \x01(\t\x12\x0b\n\x03use\x18\x02 \x01(\t\x12\x0b\n\x03\x61lg\x18\x03 \x01(\t\x12\x0b\n\x03kid\x18\x04 \x01(\t\x12\t\n\x01n\x18\x05 \x01(\t\x12\t\n\x01\x65\x18\x06 \x01(\t\"\x16\n\x14GetServerInfoRequest\"U\n\x15GetServerInfoResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05\x62uild\x18\x03 \x01(\t\x12\x0e\n\x06issuer\x18\x04 \x01(\t2\xcf\x05\n\x0b\x41uthService\x12\x46\n\x05Login\x12\x19.auth_api.v1.LoginRequest\x1a\x1a.auth_api.v1.LoginResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12I\n\x06Verify\x12\x1a.auth_api.v1.VerifyRequest\x1a\x1b.auth_api.v1.VerifyResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12[\n\x0cLoginService\x12 .auth_api.v1.LoginServiceRequest\x1a!.auth_api.v1.LoginServiceResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12L\n\x07Refresh\x12\x1b.auth_api.v1.RefreshRequest\x1a\x1c.auth_api.v1.RefreshResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12I\n\x06Logout\x12\x1a.auth_api.v1.LogoutRequest\x1a\x1b.auth_api.v1.LogoutResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12\x88\x01\n\x0fListExperiments\x12#.auth_api.v1.ListExperimentsRequest\x1a$.auth_api.v1.ListExperimentsResponse\"*\x9a\xb8\x18&\x1a\x0buser_number\"\x05staff2\x10\x65xperiments:read\x12L\n\x07GetJwks\x12\x1b.auth_api.v1.GetJwksRequest\x1a\x1c.auth_api.v1.GetJwksResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12^\n\rGetServerInfo\x12!.auth_api.v1.GetServerInfoRequest\x1a\".auth_api.v1.GetServerInfoResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'auth_api.v1.auth_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LOGINREQUEST']._serialized_start=104
-  _globals['_LOGINREQUEST']._serialized_end=154
-  _globals['_LOGINRESPONSE']._serialized_start=157
-  _globals['_LOGINRESPONSE']._serialized_end=359
-  _globals['_VERIFYREQUEST']._serialized_start=361
-  _globals['_VERIFYREQUEST']._serialized_end=391
-  _globals['_VERIFYRESPONSE']._serialized_start=394
-  _globals['_VERIFYRESPONSE']._serialized_end=667
-  _globals['_REFRESHREQUEST']._serialized_start=669
-  _globals['_REFRESHREQUEST']._serialized_end=708
-  _globals['_REFRESHRESPONSE']._serialized_start=711
-  _globals['_REFRESHRESPONSE']._serialized_end=915
-  _globals['_LOGOUTREQUEST']._serialized_start=917
-  _globals['_LOGOUTREQUEST']._serialized_end=955
-  _globals['_LOGOUTRESPONSE']._serialized_start=957
-  _globals['_LOGOUTRESPONSE']._serialized_end=973
-  _globals['_LISTEXPERIMENTSREQUEST']._serialized_start=975
-  _globals['_LISTEXPERIMENTSREQUEST']._serialized_end=1059
-  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_start=1061
-  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_end=1157
-  _globals['_EXPERIMENT']._serialized_start=1159
-  _globals['_EXPERIMENT']._serialized_end=1190
-  _globals['_GETJWKSREQUEST']._serialized_start=1192
-  _globals['_GETJWKSREQUEST']._serialized_end=1208
-  _globals['_GETJWKSRESPONSE']._serialized_start=1210
-  _globals['_GETJWKSRESPONSE']._serialized_end=1288
-  _globals['_JSONWEBKEY']._serialized_start=1290
-  _globals['_JSONWEBKEY']._serialized_end=1376
-  _globals['_GETSERVERINFOREQUEST']._serialized_start=1378
-  _globals['_GETSERVERINFOREQUEST']._serialized_end=1400
-  _globals['_GETSERVERINFORESPONSE']._serialized_start=1402
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=1487
-  _globals['_AUTHSERVICE']._serialized_start=1490
-  _globals['_AUTHSERVICE']._serialized_end=2023
+  _globals['_AUTHSERVICE'].methods_by_name['Login']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['Login']._serialized_options = b'\232\270\030\002\010\001'
+  _globals['_AUTHSERVICE'].methods_by_name['Verify']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['Verify']._serialized_options = b'\232\270\030\002\010\001'
+  _globals['_AUTHSERVICE'].methods_by_name['LoginService']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['LoginService']._serialized_options = b'\232\270\030\002\010\001'
+  _globals['_AUTHSERVICE'].methods_by_name['Refresh']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['Refresh']._serialized_options = b'\232\270\030\002\010\001'
+  _globals['_AUTHSERVICE'].methods_by_name['Logout']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['Logout']._serialized_options = b'\232\270\030\002\010\001'
+  _globals['_AUTHSERVICE'].methods_by_name['ListExperiments']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['ListExperiments']._serialized_options = b'\232\270\030&\032\013user_number\"\005staff2\020experiments:read'
+  _globals['_AUTHSERVICE'].methods_by_name['GetJwks']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['GetJwks']._serialized_options = b'\232\270\030\002\010\001'
+  _globals['_AUTHSERVICE'].methods_by_name['GetServerInfo']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['GetServerInfo']._serialized_options = b'\232\270\030\002\010\001'
+  _globals['_LOGINREQUEST']._serialized_start=134
+  _globals['_LOGINREQUEST']._serialized_end=206
+  _globals['_LOGINRESPONSE']._serialized_start=209
+  _globals['_LOGINRESPONSE']._serialized_end=411
+  _globals['_LOGINSERVICEREQUEST']._serialized_start=413
+  _globals['_LOGINSERVICEREQUEST']._serialized_end=451
+  _globals['_LOGINSERVICERESPONSE']._serialized_start=453
+  _globals['_LOGINSERVICERESPONSE']._serialized_end=564
+  _globals['_VERIFYREQUEST']._serialized_start=566
+  _globals['_VERIFYREQUEST']._serialized_end=596
+  _globals['_VERIFYRESPONSE']._serialized_start=599
+  _globals['_VERIFYRESPONSE']._serialized_end=907
+  _globals['_REFRESHREQUEST']._serialized_start=909
+  _globals['_REFRESHREQUEST']._serialized_end=948
+  _globals['_REFRESHRESPONSE']._serialized_start=951
+  _globals['_REFRESHRESPONSE']._serialized_end=1155
+  _globals['_LOGOUTREQUEST']._serialized_start=1157
+  _globals['_LOGOUTREQUEST']._serialized_end=1195
+  _globals['_LOGOUTRESPONSE']._serialized_start=1197
+  _globals['_LOGOUTRESPONSE']._serialized_end=1213
+  _globals['_LISTEXPERIMENTSREQUEST']._serialized_start=1215
+  _globals['_LISTEXPERIMENTSREQUEST']._serialized_end=1299
+  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_start=1301
+  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_end=1397
+  _globals['_EXPERIMENT']._serialized_start=1399
+  _globals['_EXPERIMENT']._serialized_end=1430
+  _globals['_GETJWKSREQUEST']._serialized_start=1432
+  _globals['_GETJWKSREQUEST']._serialized_end=1448
+  _globals['_GETJWKSRESPONSE']._serialized_start=1450
+  _globals['_GETJWKSRESPONSE']._serialized_end=1528
+  _globals['_JSONWEBKEY']._serialized_start=1530
+  _globals['_JSONWEBKEY']._serialized_end=1616
+  _globals['_GETSERVERINFOREQUEST']._serialized_start=1618
+  _globals['_GETSERVERINFOREQUEST']._serialized_end=1640
+  _globals['_GETSERVERINFORESPONSE']._serialized_start=1642
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=1727
+  _globals['_AUTHSERVICE']._serialized_start=1730
+  _globals['_AUTHSERVICE']._serialized_end=2449
 # @@protoc_insertion_point(module_scope)

@@ -28,19 +28,25 @@ class LoginRequest(_message.Message):
 
     USERNAME_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
+    NEW_PASSWORD_FIELD_NUMBER: _builtins.int
     username: _builtins.str
     """The name that the person signs in with. 1 to 255 characters, UTF-8, no control characters."""
     password: _builtins.str
     """1 to 1,024 characters, UTF-8, no NUL. Kept nowhere."""
+    new_password: _builtins.str
+    """Set to change the password of an account of our own while signing in with the old one; needed where the answer was
+    PASSWORD_CHANGE_REQUIRED. As RegisterRequest.password asks.
+    """
     def __init__(
         self,
         *,
         username: _builtins.str = ...,
         password: _builtins.str = ...,
+        new_password: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["password", b"password", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_password", b"new_password", "password", b"password", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -93,6 +99,62 @@ class LoginResponse(_message.Message):
 Global___LoginResponse: _TypeAlias = LoginResponse  # noqa: Y015
 
 @_typing.final
+class LoginServiceRequest(_message.Message):
+    """Which service."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    API_KEY_FIELD_NUMBER: _builtins.int
+    api_key: _builtins.str
+    """The whole key, as CreateApiKey showed it."""
+    def __init__(
+        self,
+        *,
+        api_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LoginServiceRequest: _TypeAlias = LoginServiceRequest  # noqa: Y015
+
+@_typing.final
+class LoginServiceResponse(_message.Message):
+    """A token for a service. There is no refresh token: the key buys the next one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCESS_TOKEN_FIELD_NUMBER: _builtins.int
+    TOKEN_TYPE_FIELD_NUMBER: _builtins.int
+    EXPIRES_IN_FIELD_NUMBER: _builtins.int
+    access_token: _builtins.str
+    """A JWT (RFC 9068). `sub` is the service account's id, `client_id` its name, `scope` what the key may do (RFC 8693),
+    and `sid` the key's id.
+    """
+    token_type: _builtins.str
+    """Always `Bearer`."""
+    @_builtins.property
+    def expires_in(self) -> _duration_pb2.Duration:
+        """How long the access token is good for."""
+
+    def __init__(
+        self,
+        *,
+        access_token: _builtins.str = ...,
+        token_type: _builtins.str = ...,
+        expires_in: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_in", b"expires_in"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "expires_in", b"expires_in", "token_type", b"token_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LoginServiceResponse: _TypeAlias = LoginServiceResponse  # noqa: Y015
+
+@_typing.final
 class VerifyRequest(_message.Message):
     """Which token to check."""
 
@@ -130,6 +192,8 @@ class VerifyResponse(_message.Message):
     USER_NUMBER_FIELD_NUMBER: _builtins.int
     USERNAME_FIELD_NUMBER: _builtins.int
     KEY_ID_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """`sub`: a stable UUID for the person. It never changes and is never given to another person."""
     session_id: _builtins.str
@@ -142,6 +206,8 @@ class VerifyResponse(_message.Message):
     """`username`: the name to show for the person."""
     key_id: _builtins.str
     """`kid`: the signing key, as in the key set."""
+    client_id: _builtins.str
+    """`client_id`: the program that the token was issued to; for a service, its account's name."""
     @_builtins.property
     def issued_at(self) -> _timestamp_pb2.Timestamp:
         """`iat`."""
@@ -158,6 +224,10 @@ class VerifyResponse(_message.Message):
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Every role that the person had when the token was issued."""
 
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`scope`: what a service's key may do. Empty in a person's token."""
+
     def __init__(
         self,
         *,
@@ -171,10 +241,12 @@ class VerifyResponse(_message.Message):
         user_number: _builtins.int | None = ...,
         username: _builtins.str = ...,
         key_id: _builtins.str = ...,
+        scopes: _abc.Iterable[_builtins.str] | None = ...,
+        client_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_user_number", b"_user_number", "expires_at", b"expires_at", "issued_at", b"issued_at", "user_number", b"user_number"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_user_number", b"_user_number", "audience", b"audience", "expires_at", b"expires_at", "issued_at", b"issued_at", "issuer", b"issuer", "key_id", b"key_id", "roles", b"roles", "session_id", b"session_id", "subject", b"subject", "user_number", b"user_number", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_user_number", b"_user_number", "audience", b"audience", "client_id", b"client_id", "expires_at", b"expires_at", "issued_at", b"issued_at", "issuer", b"issuer", "key_id", b"key_id", "roles", b"roles", "scopes", b"scopes", "session_id", b"session_id", "subject", b"subject", "user_number", b"user_number", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__user_number: _TypeAlias = _typing.Literal["user_number"]  # noqa: Y015
     _WhichOneofArgType__user_number: _TypeAlias = _typing.Literal["_user_number", b"_user_number"]  # noqa: Y015

@@ -45,6 +45,11 @@ class AuthServiceStub:
                 request_serializer=auth__api_dot_v1_dot_auth__pb2.VerifyRequest.SerializeToString,
                 response_deserializer=auth__api_dot_v1_dot_auth__pb2.VerifyResponse.FromString,
                 _registered_method=True)
+        self.LoginService = channel.unary_unary(
+                '/auth_api.v1.AuthService/LoginService',
+                request_serializer=auth__api_dot_v1_dot_auth__pb2.LoginServiceRequest.SerializeToString,
+                response_deserializer=auth__api_dot_v1_dot_auth__pb2.LoginServiceResponse.FromString,
+                _registered_method=True)
         self.Refresh = channel.unary_unary(
                 '/auth_api.v1.AuthService/Refresh',
                 request_serializer=auth__api_dot_v1_dot_auth__pb2.RefreshRequest.SerializeToString,
@@ -78,7 +83,8 @@ class AuthServiceServicer:
 
     def Login(self, request, context):
         """Exchanges a user name and password for an access token and a refresh token. Public.
-        Refusals: BAD_CREDENTIALS; INVALID_FIELD; PROVIDER_UNAVAILABLE (which is not "wrong password"); OVERLOADED.
+        Refusals: BAD_CREDENTIALS; INVALID_FIELD; PROVIDER_UNAVAILABLE (which is not "wrong password"); OVERLOADED;
+        TOO_MANY_ATTEMPTS; PASSWORD_CHANGE_REQUIRED and EMAIL_NOT_VERIFIED, once the password was right.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,6 +94,14 @@ class AuthServiceServicer:
         """Says what an access token claims, or why it is refused. Public. Needs neither the database nor an upstream.
         A service that makes many calls verifies locally instead: see GetJwks and the client library.
         Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LoginService(self, request, context):
+        """Exchanges a service's API key for a short access token, for services that our verifiers shall know without asking us.
+        Public. Refusals: CREDENTIALS_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,6 +160,11 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.Verify,
                     request_deserializer=auth__api_dot_v1_dot_auth__pb2.VerifyRequest.FromString,
                     response_serializer=auth__api_dot_v1_dot_auth__pb2.VerifyResponse.SerializeToString,
+            ),
+            'LoginService': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoginService,
+                    request_deserializer=auth__api_dot_v1_dot_auth__pb2.LoginServiceRequest.FromString,
+                    response_serializer=auth__api_dot_v1_dot_auth__pb2.LoginServiceResponse.SerializeToString,
             ),
             'Refresh': grpc.unary_unary_rpc_method_handler(
                     servicer.Refresh,
@@ -228,6 +247,33 @@ class AuthService:
             '/auth_api.v1.AuthService/Verify',
             auth__api_dot_v1_dot_auth__pb2.VerifyRequest.SerializeToString,
             auth__api_dot_v1_dot_auth__pb2.VerifyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoginService(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth_api.v1.AuthService/LoginService',
+            auth__api_dot_v1_dot_auth__pb2.LoginServiceRequest.SerializeToString,
+            auth__api_dot_v1_dot_auth__pb2.LoginServiceResponse.FromString,
             options,
             channel_credentials,
             insecure,

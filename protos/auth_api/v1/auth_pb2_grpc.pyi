@@ -35,12 +35,17 @@ class AuthServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AuthServiceAsyncStub: ...
     Login: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LoginRequest, _auth_pb2.LoginResponse]
     """Exchanges a user name and password for an access token and a refresh token. Public.
-    Refusals: BAD_CREDENTIALS; INVALID_FIELD; PROVIDER_UNAVAILABLE (which is not "wrong password"); OVERLOADED.
+    Refusals: BAD_CREDENTIALS; INVALID_FIELD; PROVIDER_UNAVAILABLE (which is not "wrong password"); OVERLOADED;
+    TOO_MANY_ATTEMPTS; PASSWORD_CHANGE_REQUIRED and EMAIL_NOT_VERIFIED, once the password was right.
     """
     Verify: _grpc.UnaryUnaryMultiCallable[_auth_pb2.VerifyRequest, _auth_pb2.VerifyResponse]
     """Says what an access token claims, or why it is refused. Public. Needs neither the database nor an upstream.
     A service that makes many calls verifies locally instead: see GetJwks and the client library.
     Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED.
+    """
+    LoginService: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LoginServiceRequest, _auth_pb2.LoginServiceResponse]
+    """Exchanges a service's API key for a short access token, for services that our verifiers shall know without asking us.
+    Public. Refusals: CREDENTIALS_INVALID.
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.RefreshResponse]
     """Spends a refresh token and issues its successor with a new access token. Public.
@@ -69,12 +74,17 @@ class AuthServiceAsyncStub(AuthServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Login: _aio.UnaryUnaryMultiCallable[_auth_pb2.LoginRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
     """Exchanges a user name and password for an access token and a refresh token. Public.
-    Refusals: BAD_CREDENTIALS; INVALID_FIELD; PROVIDER_UNAVAILABLE (which is not "wrong password"); OVERLOADED.
+    Refusals: BAD_CREDENTIALS; INVALID_FIELD; PROVIDER_UNAVAILABLE (which is not "wrong password"); OVERLOADED;
+    TOO_MANY_ATTEMPTS; PASSWORD_CHANGE_REQUIRED and EMAIL_NOT_VERIFIED, once the password was right.
     """
     Verify: _aio.UnaryUnaryMultiCallable[_auth_pb2.VerifyRequest, _auth_pb2.VerifyResponse]  # type: ignore[assignment]
     """Says what an access token claims, or why it is refused. Public. Needs neither the database nor an upstream.
     A service that makes many calls verifies locally instead: see GetJwks and the client library.
     Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED.
+    """
+    LoginService: _aio.UnaryUnaryMultiCallable[_auth_pb2.LoginServiceRequest, _auth_pb2.LoginServiceResponse]  # type: ignore[assignment]
+    """Exchanges a service's API key for a short access token, for services that our verifiers shall know without asking us.
+    Public. Refusals: CREDENTIALS_INVALID.
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.RefreshResponse]  # type: ignore[assignment]
     """Spends a refresh token and issues its successor with a new access token. Public.
@@ -106,7 +116,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.LoginResponse, _abc.Awaitable[_auth_pb2.LoginResponse]]:
         """Exchanges a user name and password for an access token and a refresh token. Public.
-        Refusals: BAD_CREDENTIALS; INVALID_FIELD; PROVIDER_UNAVAILABLE (which is not "wrong password"); OVERLOADED.
+        Refusals: BAD_CREDENTIALS; INVALID_FIELD; PROVIDER_UNAVAILABLE (which is not "wrong password"); OVERLOADED;
+        TOO_MANY_ATTEMPTS; PASSWORD_CHANGE_REQUIRED and EMAIL_NOT_VERIFIED, once the password was right.
         """
 
     @_abc_1.abstractmethod
@@ -118,6 +129,16 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """Says what an access token claims, or why it is refused. Public. Needs neither the database nor an upstream.
         A service that makes many calls verifies locally instead: see GetJwks and the client library.
         Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED.
+        """
+
+    @_abc_1.abstractmethod
+    def LoginService(
+        self,
+        request: _auth_pb2.LoginServiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.LoginServiceResponse, _abc.Awaitable[_auth_pb2.LoginServiceResponse]]:
+        """Exchanges a service's API key for a short access token, for services that our verifiers shall know without asking us.
+        Public. Refusals: CREDENTIALS_INVALID.
         """
 
     @_abc_1.abstractmethod

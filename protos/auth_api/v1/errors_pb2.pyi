@@ -34,6 +34,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAUTHENTICATED. The method needs a caller and the call brought no `authorization` metadata."""
     ERROR_REASON_CREDENTIALS_INVALID: _ErrorReason.ValueType  # 12
     """UNAUTHENTICATED. The `authorization` metadata is not one `Bearer` value, or its API key is not one of ours."""
+    ERROR_REASON_PASSWORD_CHANGE_REQUIRED: _ErrorReason.ValueType  # 13
+    """FAILED_PRECONDITION. The password is right and was set by another person: sign in with `new_password` as well."""
+    ERROR_REASON_EMAIL_NOT_VERIFIED: _ErrorReason.ValueType  # 14
+    """FAILED_PRECONDITION. The password is right and the e-mail address was not shown to be the person's yet."""
+    ERROR_REASON_REGISTRATION_CLOSED: _ErrorReason.ValueType  # 15
+    """FAILED_PRECONDITION. People do not register themselves here."""
+    ERROR_REASON_ACTION_TOKEN_INVALID: _ErrorReason.ValueType  # 16
+    """UNAUTHENTICATED. The mailed token was not made here, was used, has expired, or the password or address it was made
+    for has changed since.
+    """
     ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 20
     """UNAUTHENTICATED. The access token was not made by this issuer, for this audience, or in this form."""
     ERROR_REASON_TOKEN_EXPIRED: _ErrorReason.ValueType  # 21
@@ -62,6 +72,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ABORTED. The key ring is no longer at the version that the request named. Read it again, then decide."""
     ERROR_REASON_KEY_STATE: _ErrorReason.ValueType  # 53
     """FAILED_PRECONDITION. The key's state does not allow this; the message says which state would."""
+    ERROR_REASON_ACCOUNT_STATE: _ErrorReason.ValueType  # 54
+    """FAILED_PRECONDITION. The account's state, or who vouches for it, does not allow this; the message says what would."""
+    ERROR_REASON_ROLE_STATE: _ErrorReason.ValueType  # 55
+    """FAILED_PRECONDITION. The role's state does not allow this; the message says what would."""
+    ERROR_REASON_LAST_ADMINISTRATOR: _ErrorReason.ValueType  # 56
+    """FAILED_PRECONDITION. Nobody would be left who may administer."""
+    ERROR_REASON_TOO_MANY_KEYS: _ErrorReason.ValueType  # 57
+    """FAILED_PRECONDITION. The service account has two good keys already: revoke one first."""
     ERROR_REASON_PROVIDER_UNAVAILABLE: _ErrorReason.ValueType  # 60
     """UNAVAILABLE, with google.rpc.RetryInfo. A system that knows the person, or their experiments, did not answer properly."""
     ERROR_REASON_DATABASE_UNAVAILABLE: _ErrorReason.ValueType  # 61
@@ -70,6 +88,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE, with google.rpc.RetryInfo. No signing key may be used now: the key ring was last read too long ago."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 63
     """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo. Too much work is waiting already."""
+    ERROR_REASON_TOO_MANY_ATTEMPTS: _ErrorReason.ValueType  # 66
+    """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo. Too many failed attempts of this account, or from this address."""
+    ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 67
+    """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo. The caller, or all together, call this method too often."""
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 64
     """DEADLINE_EXCEEDED. The deadline of the call, or the server's own, passed."""
     ERROR_REASON_DEFECT: _ErrorReason.ValueType  # 65
@@ -92,6 +114,16 @@ ERROR_REASON_CREDENTIALS_MISSING: ErrorReason.ValueType  # 11
 """UNAUTHENTICATED. The method needs a caller and the call brought no `authorization` metadata."""
 ERROR_REASON_CREDENTIALS_INVALID: ErrorReason.ValueType  # 12
 """UNAUTHENTICATED. The `authorization` metadata is not one `Bearer` value, or its API key is not one of ours."""
+ERROR_REASON_PASSWORD_CHANGE_REQUIRED: ErrorReason.ValueType  # 13
+"""FAILED_PRECONDITION. The password is right and was set by another person: sign in with `new_password` as well."""
+ERROR_REASON_EMAIL_NOT_VERIFIED: ErrorReason.ValueType  # 14
+"""FAILED_PRECONDITION. The password is right and the e-mail address was not shown to be the person's yet."""
+ERROR_REASON_REGISTRATION_CLOSED: ErrorReason.ValueType  # 15
+"""FAILED_PRECONDITION. People do not register themselves here."""
+ERROR_REASON_ACTION_TOKEN_INVALID: ErrorReason.ValueType  # 16
+"""UNAUTHENTICATED. The mailed token was not made here, was used, has expired, or the password or address it was made
+for has changed since.
+"""
 ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 20
 """UNAUTHENTICATED. The access token was not made by this issuer, for this audience, or in this form."""
 ERROR_REASON_TOKEN_EXPIRED: ErrorReason.ValueType  # 21
@@ -120,6 +152,14 @@ ERROR_REASON_RING_CHANGED: ErrorReason.ValueType  # 52
 """ABORTED. The key ring is no longer at the version that the request named. Read it again, then decide."""
 ERROR_REASON_KEY_STATE: ErrorReason.ValueType  # 53
 """FAILED_PRECONDITION. The key's state does not allow this; the message says which state would."""
+ERROR_REASON_ACCOUNT_STATE: ErrorReason.ValueType  # 54
+"""FAILED_PRECONDITION. The account's state, or who vouches for it, does not allow this; the message says what would."""
+ERROR_REASON_ROLE_STATE: ErrorReason.ValueType  # 55
+"""FAILED_PRECONDITION. The role's state does not allow this; the message says what would."""
+ERROR_REASON_LAST_ADMINISTRATOR: ErrorReason.ValueType  # 56
+"""FAILED_PRECONDITION. Nobody would be left who may administer."""
+ERROR_REASON_TOO_MANY_KEYS: ErrorReason.ValueType  # 57
+"""FAILED_PRECONDITION. The service account has two good keys already: revoke one first."""
 ERROR_REASON_PROVIDER_UNAVAILABLE: ErrorReason.ValueType  # 60
 """UNAVAILABLE, with google.rpc.RetryInfo. A system that knows the person, or their experiments, did not answer properly."""
 ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 61
@@ -128,6 +168,10 @@ ERROR_REASON_SIGNING_UNAVAILABLE: ErrorReason.ValueType  # 62
 """UNAVAILABLE, with google.rpc.RetryInfo. No signing key may be used now: the key ring was last read too long ago."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 63
 """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo. Too much work is waiting already."""
+ERROR_REASON_TOO_MANY_ATTEMPTS: ErrorReason.ValueType  # 66
+"""RESOURCE_EXHAUSTED, with google.rpc.RetryInfo. Too many failed attempts of this account, or from this address."""
+ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 67
+"""RESOURCE_EXHAUSTED, with google.rpc.RetryInfo. The caller, or all together, call this method too often."""
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 64
 """DEADLINE_EXCEEDED. The deadline of the call, or the server's own, passed."""
 ERROR_REASON_DEFECT: ErrorReason.ValueType  # 65

@@ -9,6 +9,7 @@ import grpclib.client
 if typing.TYPE_CHECKING:
     import grpclib.server
 
+import auth_api.v1.permission_pb2
 import google.protobuf.timestamp_pb2
 import auth_api.v1.keys_pb2
 

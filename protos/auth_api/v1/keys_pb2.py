@@ -22,32 +22,39 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from auth_api.v1 import permission_pb2 as auth__api_dot_v1_dot_permission__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61uth_api/v1/keys.proto\x12\x0b\x61uth_api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x02\n\nSigningKey\x12\x0b\n\x03kid\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.auth_api.v1.SigningKeyState\x12\x11\n\tsize_bits\x18\x03 \x01(\x05\x12\x30\n\x0cpublished_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x61\x63tivated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ndemoted_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0everifies_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cwithdrawn_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11private_half_held\x18\t \x01(\x08\"?\n\x16ListSigningKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"w\n\x17ListSigningKeysResponse\x12-\n\x0csigning_keys\x18\x01 \x03(\x0b\x32\x17.auth_api.v1.SigningKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cring_version\x18\x03 \x01(\x03\"f\n\x17RotateSigningKeyRequest\x12\x19\n\x0cring_version\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x1f\n\x17require_published_ahead\x18\x02 \x01(\x08\x42\x0f\n\r_ring_version\"\xad\x01\n\x18RotateSigningKeyResponse\x12\'\n\x06\x61\x63tive\x18\x01 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12(\n\x07\x64\x65moted\x18\x02 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12(\n\x07standby\x18\x03 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12\x14\n\x0cring_version\x18\x04 \x01(\x03\"R\n\x17RevokeSigningKeyRequest\x12\x0b\n\x03kid\x18\x01 \x01(\t\x12\x19\n\x0cring_version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x0f\n\r_ring_version\"\x83\x01\n\x18RevokeSigningKeyResponse\x12(\n\x07revoked\x18\x01 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12\'\n\x06\x61\x63tive\x18\x02 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12\x14\n\x0cring_version\x18\x03 \x01(\x03*\xcf\x01\n\x0fSigningKeyState\x12!\n\x1dSIGNING_KEY_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19SIGNING_KEY_STATE_STANDBY\x10\x01\x12\x1c\n\x18SIGNING_KEY_STATE_ACTIVE\x10\x02\x12\x1e\n\x1aSIGNING_KEY_STATE_RETIRING\x10\x03\x12\x1d\n\x19SIGNING_KEY_STATE_RETIRED\x10\x04\x12\x1d\n\x19SIGNING_KEY_STATE_REVOKED\x10\x05\x32\xac\x02\n\nKeyService\x12\\\n\x0fListSigningKeys\x12#.auth_api.v1.ListSigningKeysRequest\x1a$.auth_api.v1.ListSigningKeysResponse\x12_\n\x10RotateSigningKey\x12$.auth_api.v1.RotateSigningKeyRequest\x1a%.auth_api.v1.RotateSigningKeyResponse\x12_\n\x10RevokeSigningKey\x12$.auth_api.v1.RevokeSigningKeyRequest\x1a%.auth_api.v1.RevokeSigningKeyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61uth_api/v1/keys.proto\x12\x0b\x61uth_api.v1\x1a\x1c\x61uth_api/v1/permission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x02\n\nSigningKey\x12\x0b\n\x03kid\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.auth_api.v1.SigningKeyState\x12\x11\n\tsize_bits\x18\x03 \x01(\x05\x12\x30\n\x0cpublished_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x61\x63tivated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ndemoted_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0everifies_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cwithdrawn_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11private_half_held\x18\t \x01(\x08\"?\n\x16ListSigningKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"w\n\x17ListSigningKeysResponse\x12-\n\x0csigning_keys\x18\x01 \x03(\x0b\x32\x17.auth_api.v1.SigningKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cring_version\x18\x03 \x01(\x03\"f\n\x17RotateSigningKeyRequest\x12\x19\n\x0cring_version\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x1f\n\x17require_published_ahead\x18\x02 \x01(\x08\x42\x0f\n\r_ring_version\"\xad\x01\n\x18RotateSigningKeyResponse\x12\'\n\x06\x61\x63tive\x18\x01 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12(\n\x07\x64\x65moted\x18\x02 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12(\n\x07standby\x18\x03 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12\x14\n\x0cring_version\x18\x04 \x01(\x03\"R\n\x17RevokeSigningKeyRequest\x12\x0b\n\x03kid\x18\x01 \x01(\t\x12\x19\n\x0cring_version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x0f\n\r_ring_version\"\x83\x01\n\x18RevokeSigningKeyResponse\x12(\n\x07revoked\x18\x01 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12\'\n\x06\x61\x63tive\x18\x02 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12\x14\n\x0cring_version\x18\x03 \x01(\x03*\xcf\x01\n\x0fSigningKeyState\x12!\n\x1dSIGNING_KEY_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19SIGNING_KEY_STATE_STANDBY\x10\x01\x12\x1c\n\x18SIGNING_KEY_STATE_ACTIVE\x10\x02\x12\x1e\n\x1aSIGNING_KEY_STATE_RETIRING\x10\x03\x12\x1d\n\x19SIGNING_KEY_STATE_RETIRED\x10\x04\x12\x1d\n\x19SIGNING_KEY_STATE_REVOKED\x10\x05\x32\xc4\x02\n\nKeyService\x12\x64\n\x0fListSigningKeys\x12#.auth_api.v1.ListSigningKeysRequest\x1a$.auth_api.v1.ListSigningKeysResponse\"\x06\x9a\xb8\x18\x02(\x00\x12g\n\x10RotateSigningKey\x12$.auth_api.v1.RotateSigningKeyRequest\x1a%.auth_api.v1.RotateSigningKeyResponse\"\x06\x9a\xb8\x18\x02(\x00\x12g\n\x10RevokeSigningKey\x12$.auth_api.v1.RevokeSigningKeyRequest\x1a%.auth_api.v1.RevokeSigningKeyResponse\"\x06\x9a\xb8\x18\x02(\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'auth_api.v1.keys_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SIGNINGKEYSTATE']._serialized_start=1126
-  _globals['_SIGNINGKEYSTATE']._serialized_end=1333
-  _globals['_SIGNINGKEY']._serialized_start=73
-  _globals['_SIGNINGKEY']._serialized_end=439
-  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_start=441
-  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_end=504
-  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_start=506
-  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_end=625
-  _globals['_ROTATESIGNINGKEYREQUEST']._serialized_start=627
-  _globals['_ROTATESIGNINGKEYREQUEST']._serialized_end=729
-  _globals['_ROTATESIGNINGKEYRESPONSE']._serialized_start=732
-  _globals['_ROTATESIGNINGKEYRESPONSE']._serialized_end=905
-  _globals['_REVOKESIGNINGKEYREQUEST']._serialized_start=907
-  _globals['_REVOKESIGNINGKEYREQUEST']._serialized_end=989
-  _globals['_REVOKESIGNINGKEYRESPONSE']._serialized_start=992
-  _globals['_REVOKESIGNINGKEYRESPONSE']._serialized_end=1123
-  _globals['_KEYSERVICE']._serialized_start=1336
-  _globals['_KEYSERVICE']._serialized_end=1636
+  _globals['_KEYSERVICE'].methods_by_name['ListSigningKeys']._loaded_options = None
+  _globals['_KEYSERVICE'].methods_by_name['ListSigningKeys']._serialized_options = b'\232\270\030\002(\000'
+  _globals['_KEYSERVICE'].methods_by_name['RotateSigningKey']._loaded_options = None
+  _globals['_KEYSERVICE'].methods_by_name['RotateSigningKey']._serialized_options = b'\232\270\030\002(\000'
+  _globals['_KEYSERVICE'].methods_by_name['RevokeSigningKey']._loaded_options = None
+  _globals['_KEYSERVICE'].methods_by_name['RevokeSigningKey']._serialized_options = b'\232\270\030\002(\000'
+  _globals['_SIGNINGKEYSTATE']._serialized_start=1156
+  _globals['_SIGNINGKEYSTATE']._serialized_end=1363
+  _globals['_SIGNINGKEY']._serialized_start=103
+  _globals['_SIGNINGKEY']._serialized_end=469
+  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_start=471
+  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_end=534
+  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_start=536
+  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_end=655
+  _globals['_ROTATESIGNINGKEYREQUEST']._serialized_start=657
+  _globals['_ROTATESIGNINGKEYREQUEST']._serialized_end=759
+  _globals['_ROTATESIGNINGKEYRESPONSE']._serialized_start=762
+  _globals['_ROTATESIGNINGKEYRESPONSE']._serialized_end=935
+  _globals['_REVOKESIGNINGKEYREQUEST']._serialized_start=937
+  _globals['_REVOKESIGNINGKEYREQUEST']._serialized_end=1019
+  _globals['_REVOKESIGNINGKEYRESPONSE']._serialized_start=1022
+  _globals['_REVOKESIGNINGKEYRESPONSE']._serialized_end=1153
+  _globals['_KEYSERVICE']._serialized_start=1366
+  _globals['_KEYSERVICE']._serialized_end=1690
 # @@protoc_insertion_point(module_scope)
