@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID, uuid4
 
-EndReason = Literal["logout", "reuse", "person"]
+EndReason = Literal["logout", "reuse", "person", "password", "disabled", "deleted", "asked"]
+"""`person`: may not sign in any more; `password`: it was changed; `asked`: by the person, or by an administrator."""
 
 
 @dataclass(frozen=True, slots=True)

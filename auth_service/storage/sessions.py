@@ -52,6 +52,18 @@ _end = Statement(
     .where(session.c.id == sa.bindparam("session_id"), session.c.ended_at.is_(None))
     .values(ended_at=sa.bindparam("now"), end_reason=sa.bindparam("reason"))
 )
+_end_all = Statement(
+    sa.update(session)
+    .where(
+        session.c.person_id == sa.bindparam("of"),
+        session.c.ended_at.is_(None),
+        session.c.expires_at > sa.bindparam("now"),
+        sa.or_(sa.bindparam("only", type_=sa.Uuid).is_(None), session.c.id == sa.bindparam("only", type_=sa.Uuid)),
+        sa.or_(sa.bindparam("keep", type_=sa.Uuid).is_(None), session.c.id != sa.bindparam("keep", type_=sa.Uuid)),
+    )
+    .values(ended_at=sa.bindparam("now"), end_reason=sa.bindparam("reason"))
+    .returning(session.c.id)
+)
 _sweep = Statement(
     sa.delete(session).where(
         session.c.id.in_(
@@ -110,6 +122,20 @@ async def rotate(connection: Connection, successor: Session) -> bool:
 async def end(connection: Connection, session_id: UUID, *, reason: EndReason, now: datetime) -> bool:
     """Whether this call ended it; False where it had ended, or never was."""
     return await connection.run(_end, session_id=session_id, reason=reason, now=now) == 1
+
+
+async def end_all(
+    connection: Connection,
+    person_id: UUID,
+    *,
+    reason: EndReason,
+    now: datetime,
+    only: UUID | None = None,
+    keep: UUID | None = None,
+) -> tuple[UUID, ...]:
+    """Those live sessions of the person that this call ended: `only` that one, or all but `keep`."""
+    rows = await connection.rows(_end_all, of=person_id, reason=reason, now=now, only=only, keep=keep)
+    return tuple(row["id"] for row in rows)
 
 
 async def sweep(connection: Connection, *, before: datetime, most: int) -> int:

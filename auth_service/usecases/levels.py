@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from auth_service.domain.accounts import Account, Shown
 from auth_service.domain.errors import AccessTokenRefused
 from auth_service.domain.policy import (
     ABOVE_ALL,
@@ -46,3 +47,8 @@ class Levels:
         if person is None or not person.may_sign_in:
             return None
         return level_of(roles_for(person, policy=self._policy), levels=await roles.levels(connection))
+
+    async def shown(self, connection: Connection, account: Account) -> Shown:
+        """`account` with its roles and level of now, within a step."""
+        held = roles_for(account.person, policy=self._policy)
+        return Shown(account, roles=held, level=level_of(held, levels=await roles.levels(connection)))

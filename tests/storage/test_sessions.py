@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -119,3 +119,20 @@ async def test_revocations_are_told_from_a_moment_on_while_they_matter_and_then_
     assert await database.autocommit(since) == tuple(made[2:])
     assert [await database.autocommit(sweep) for _ in range(3)] == [1, 1, 0]
     assert await database.autocommit(since) == tuple(made[2:])
+
+
+async def test_all_live_sessions_of_a_person_end_but_the_one_to_keep(database: Database) -> None:
+    started = [(await signed_in(database))[0] for _ in range(3)]
+    person_id, keep = started[0].person_id, started[2].id
+
+    async def end_all(**which: UUID) -> set[UUID]:
+        ended = await database.transaction(
+            lambda connection: sessions.end_all(connection, person_id, reason="password", now=NOON, **which)
+        )
+        return set(ended)
+
+    assert await end_all(only=started[0].id) == {started[0].id}
+    assert await end_all(keep=keep) == {started[1].id}
+    assert await end_all(only=uuid4()) == set()
+    assert await end_all() == {keep}
+    assert await end_all() == set()

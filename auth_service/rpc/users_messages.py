@@ -1,0 +1,66 @@
+"""People, sessions and field masks, from and to the wire."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from auth_api.v1 import users_pb2
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from auth_service.domain.accounts import AccountState, Shown
+from auth_service.domain.errors import FieldViolation, InvalidInput
+
+_STATES = {
+    AccountState.ACTIVE: users_pb2.USER_STATE_ACTIVE,
+    AccountState.DISABLED: users_pb2.USER_STATE_DISABLED,
+    AccountState.DELETED: users_pb2.USER_STATE_DELETED,
+}
+
+
+def user_message(shown: Shown) -> users_pb2.User:
+    account, person = shown.account, shown.account.person
+    return users_pb2.User(
+        user_id=str(person.id),
+        provider=person.provider,
+        username=person.username,
+        display_name=person.display_name,
+        email=account.email or "",
+        email_verified=account.email_verified_at is not None,
+        user_number=person.user_number,
+        roles=shown.roles,
+        level=shown.level,
+        state=_STATES[account.state],
+        created_at=timestamp(account.created_at),
+        last_login_at=timestamp(account.last_login_at),
+        disabled_at=timestamp(person.disabled_at),
+        deleted_at=timestamp(person.deleted_at),
+        must_change_password=account.must_change_password,
+    )
+
+
+def timestamp(moment: datetime | None) -> Timestamp | None:
+    if moment is None:
+        return None
+    made = Timestamp()
+    made.FromDatetime(moment)
+    return made
+
+
+def uuid_in(text: str, *, field: str) -> UUID:
+    """Raises InvalidInput for anything but the usual spelling of a UUID."""
+    try:
+        found = UUID(text)
+    except ValueError:
+        found = None
+    if found is None or str(found) != text.lower():
+        raise InvalidInput(FieldViolation(field, "expected a UUID"))
+    return found
+
+
+def paths_in(mask: FieldMask, *, allowed: Collection[str]) -> frozenset[str]:
+    """The fields that `mask` names. Raises InvalidInput for none, and for any that is not in `allowed`."""
+    paths = frozenset(mask.paths)
+    if not paths or paths - frozenset(allowed):
+        raise InvalidInput(FieldViolation("update_mask", f"expected some of {', '.join(sorted(allowed))}"))
+    return paths

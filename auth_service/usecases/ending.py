@@ -1,0 +1,56 @@
+"""Sessions are ended, one or all of a person's: in the database, and in every replica's memory of what to refuse."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from auth_service.domain.audit import EventType, Origin, happened
+from auth_service.domain.sessions import EndReason
+from auth_service.storage import audit, revocations, sessions
+from auth_service.storage.database import Connection
+from auth_service.storage.revocations import Revocation
+from auth_service.usecases.revoked import RevokedSessions
+
+
+class Ending:
+    """`in_step` within the transaction that has the reason, `take_effect` once it is committed."""
+
+    def __init__(self, revoked: RevokedSessions, *, longest_token: Callable[[], timedelta]) -> None:
+        self._revoked = revoked
+        self._longest_token = longest_token
+
+    async def in_step(
+        self,
+        connection: Connection,
+        person_id: UUID,
+        *,
+        reason: EndReason,
+        origin: Origin,
+        now: datetime,
+        only: UUID | None = None,
+        keep: UUID | None = None,
+    ) -> tuple[Revocation, ...]:
+        """End every live session of the person: `only` that one if it is given, all but `keep` otherwise."""
+        ended = await sessions.end_all(connection, person_id, reason=reason, now=now, only=only, keep=keep)
+        # A refresh that won its race a moment ago may still be signing; its token lives a little longer.
+        expires_at = now + self._longest_token()
+        made = tuple(Revocation(session_id, revoked_at=now, expires_at=expires_at) for session_id in ended)
+        for each in made:
+            await revocations.add(connection, each)
+            await audit.add(
+                connection,
+                happened(
+                    EventType.SESSION_ENDED,
+                    origin=origin,
+                    now=now,
+                    on=person_id,
+                    reason=reason,
+                    session_id=str(each.session_id),
+                ),
+            )
+        return made
+
+    def take_effect(self, ended: Iterable[Revocation]) -> None:
+        """Refuse their access tokens here from now on; the other replicas read along."""
+        for each in ended:
+            self._revoked.add(each)
