@@ -58,7 +58,7 @@ def claims_for(
 
 
 def mint(claims: Mapping[str, object], *, kid: str, private_key: RSAPrivateKey) -> str:
-    """The signed token (RFC 7515 section 7.1). Costs about half a millisecond of RSA: run it off the event loop."""
+    """The signed token (RFC 7515 section 7.1). Costs a third of a millisecond with 2048 bits, 2 ms with 4096."""
     header = {"alg": ALGORITHM, "typ": TYPE, "kid": kid}
     signed = _base64url(_json(header)) + b"." + _base64url(_json(claims))
     signature = private_key.sign(signed, PKCS1v15(), SHA256())

@@ -4,6 +4,7 @@ import asyncio
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from auth_service.domain import policy, tokens
@@ -13,7 +14,10 @@ from auth_service.domain.refresh_tokens import RefreshTokens
 from auth_service.domain.sessions import Session
 from auth_service.domain.tokens import TokenPolicy
 from auth_service.storage.database import DatabaseClock
-from auth_service.usecases.signing import SigningKeys
+from auth_service.usecases.signing import Signer, SigningKeys
+
+QUICK_BITS = 2048
+"""Up to this size a signature is made on the event loop (docs/decisions/0010)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class TokenPair:
 
 
 class Issuer:
-    """Writes token pairs. RSA runs in `workers`, off the event loop."""
+    """Writes token pairs. Signatures that take more than half a millisecond are made in `workers`."""
 
     def __init__(
         self,
@@ -57,13 +61,18 @@ class Issuer:
         now = self._clock.now()
         roles = policy.roles_for(person, policy=self._role_policy)
         claims = tokens.claims_for(person, session, roles=roles, now=now, lifetime=signer.lifetime, policy=self._policy)
-        access_token = await asyncio.get_running_loop().run_in_executor(
-            self._workers, lambda: tokens.mint(claims, kid=signer.kid, private_key=signer.private_key)
-        )
         return TokenPair(
-            access_token=access_token,
+            access_token=await self._signed(claims, signer),
             refresh_token=self._refresh_tokens.write(session.id, session.generation),
             expires_in=signer.lifetime,
             refresh_expires_in=session.expires_at - now,
             session_id=session.id,
         )
+
+    async def _signed(self, claims: dict[str, Any], signer: Signer) -> str:
+        def minted() -> str:
+            return tokens.mint(claims, kid=signer.kid, private_key=signer.private_key)
+
+        if signer.private_key.key_size <= QUICK_BITS:
+            return minted()
+        return await asyncio.get_running_loop().run_in_executor(self._workers, minted)

@@ -53,6 +53,14 @@ async def test_the_subject_is_the_same_at_every_sign_in(service: Service) -> Non
     assert first.session_id != second.session_id
 
 
+async def test_a_larger_key_signs_as_well(start: Start) -> None:
+    service = await start(key_size="3072")
+
+    pair = await service.login("user1001")
+
+    assert (await service.verify(pair.access_token)).user_number == 1001
+
+
 async def test_the_claims_are_those_that_consumers_read(service: Service) -> None:
     token = (await service.login("staff1002")).access_token
 
