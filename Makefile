@@ -9,7 +9,7 @@ LOCAL  := -e ./protos -e ./clients/python -e .
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types contracts generated protos drills bench bench-plot lock wheels clean
+.PHONY: help run test check format lint types contracts generated protos drills rows bench bench-plot lock wheels clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ protos: $(VENV)/.dev ## Generate code from the protos
 	@$(BIN)/python -m grpc_tools.protoc -I protos --python_out=protos --mypy_out=quiet:protos --grpc_python_out=protos \
 	  --mypy_grpc_out=quiet:protos --grpclib_python_out=protos \
 	  --include_source_info --descriptor_set_out=protos/auth_api/descriptors.binpb $(PROTOS)
+
+rows: $(VENV)/.dev ## Print each promise with the tests that prove it
+	@$(BIN)/python -m tests.rows
 
 drills: $(VENV)/.dev ## Break a running service on purpose; prints a figure for each drill
 	@$(BIN)/python -m tests.drills --retry
