@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import aiohttp
 import asyncpg
-from auth_api.v1 import auth_pb2
+from auth_api.v1 import audit_pb2_grpc, auth_pb2, roles_pb2_grpc, service_accounts_pb2_grpc, users_pb2_grpc
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
@@ -87,14 +87,22 @@ async def _serve(port: str, dsn: str, facility: str) -> None:
     )
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=100)) as http:
         nobody_asks: Any = None
+        nobody_calls: dict[str, Any] = {
+            "users": users_pb2_grpc.UserServiceServicer,
+            "roles": roles_pb2_grpc.RoleServiceServicer,
+            "service_accounts": service_accounts_pb2_grpc.ServiceAccountServiceServicer,
+            "audit": audit_pb2_grpc.AuditServiceServicer,
+        }
         server = rpc.build(
             auth=Floors(connections, http, facility, session),
             keys=KeyServicer(keys=nobody_asks, page_tokens=nobody_asks),
-            verification=nobody_asks,
+            known_caller=nobody_asks,
+            level_of=nobody_asks,
             observe=Metrics().observe,
             outermost=(),
             longest_call=timedelta(seconds=10),
             reflects=False,
+            **{name: servicer() for name, servicer in nobody_calls.items()},
         )
         server.bind(f"127.0.0.1:{port}", None)
         await server.start()
