@@ -1,4 +1,4 @@
-"""PostgreSQL: statements compiled once by SQLAlchemy go straight to a pooled asyncpg connection.
+"""PostgreSQL: statements compiled once by SQLAlchemy go straight to an asyncpg connection out of our own pool.
 
 SQLAlchemy's own execution costs more than the query itself here (docs/decisions/0003).
 """
@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
 from auth_service.storage.database import Busy, Connection, Gone, LostRace, Row, Statement, UniqueViolated
+from auth_service.storage.pool import Pool, hang_up
 
 CONNECT_WITHIN = timedelta(seconds=2)
 HANG_UP_WITHIN = timedelta(seconds=1)
-IDLE_CONNECTION_LIFETIME = timedelta(minutes=5)
 LISTEN_AGAIN_AFTER = timedelta(seconds=5)
 CHANNEL = "auth_service"
 
@@ -46,12 +46,6 @@ _GONE = (
     asyncpg.exceptions.InternalClientError,
 )
 _now = Statement(sa.select(sa.func.clock_timestamp().label("now")))
-
-
-class _Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
-    def get_reset_query(self) -> str:
-        """Nothing: no step changes a session's state, and the question would cost a round trip for each step."""
-        return ""
 
 
 class PostgresConnection:
@@ -95,31 +89,18 @@ class Postgres:
         self._dialect: sa.Dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
         self._dsn = dsn_of(url)
         self._caches_statements = caches_statements
-        self._pool = asyncpg.create_pool(
-            self._dsn,
-            min_size=0,
-            max_size=connections,
-            max_inactive_connection_lifetime=IDLE_CONNECTION_LIFETIME.total_seconds(),
-            timeout=CONNECT_WITHIN.total_seconds(),
-            statement_cache_size=100 if caches_statements else 0,
-            connection_class=_Session,
-        )
-        self._opening = asyncio.Lock()
-        self._is_open = False
+        self._pool = Pool(self._connected, size=connections)
 
     @asynccontextmanager
     async def connection(self, *, in_transaction: bool, budget: timedelta) -> AsyncIterator[Connection]:
         try:
-            await self._open()
-            # Not by `acquire`'s own timeout, which costs a task for each step.
-            async with asyncio.timeout(budget.total_seconds()):
-                connection = await self._pool.acquire()
+            connection = await self._pool.lend(within=budget)
         except TimeoutError as error:
             raise Busy from error
         except (*_GONE, asyncpg.PostgresError) as error:
             raise Gone(type(error).__name__) from error
         # Cancelling a query waits for the server's consent, which a frozen server never gives. Hanging up needs none.
-        cut = asyncio.get_running_loop().call_later(budget.total_seconds(), _hang_up, connection)
+        cut = asyncio.get_running_loop().call_later(budget.total_seconds(), hang_up, connection)
         try:
             step = PostgresConnection(connection, self._dialect)
             with _told_apart(connection):
@@ -130,19 +111,20 @@ class Postgres:
                         yield step
                 else:
                     yield step
+        except asyncio.CancelledError:
+            # Nobody waits for the answer to what was asked last, and the next step must not be given it.
+            hang_up(connection)
+            raise
         finally:
-            # What was committed stays committed, however the connection goes back; a broken one is thrown away.
-            with suppress(*_GONE, asyncpg.InterfaceError):
-                await self._pool.release(connection)
             cut.cancel()
+            self._pool.give_back(connection)
 
-    async def _open(self) -> None:
-        if self._is_open:
-            return
-        async with self._opening:
-            if not self._is_open:
-                await self._pool
-                self._is_open = True
+    async def _connected(self) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            self._dsn,
+            timeout=CONNECT_WITHIN.total_seconds(),
+            statement_cache_size=100 if self._caches_statements else 0,
+        )
 
     async def now(self, connection: Connection) -> datetime:
         row = await connection.row(_now)
@@ -168,10 +150,7 @@ class Postgres:
             connection.terminate()
 
     async def close(self) -> None:
-        if self._is_open:
-            # On a timeout the pool cuts what is left.
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._pool.close(), HANG_UP_WITHIN.total_seconds())
+        await self._pool.close(within=HANG_UP_WITHIN)
 
 
 def dsn_of(url: sa.URL) -> str:
@@ -195,23 +174,11 @@ def _told_apart(connection: asyncpg.Connection) -> Iterator[None]:
         raise LostRace(type(error).__name__) from error
     except asyncpg.ReadOnlySQLTransactionError as error:
         # After a failover this connection may lead to the old primary for ever; the next one asks the way again.
-        _hang_up(connection)
+        hang_up(connection)
         raise Gone("read-only") from error
     except _GONE as error:
         raise Gone(type(error).__name__) from error
     except asyncpg.InterfaceError as error:
-        if _is_closed(connection):
+        if connection.is_closed():
             raise Gone("cut") from error
         raise
-
-
-def _is_closed(connection: asyncpg.Connection) -> bool:
-    try:
-        return bool(connection.is_closed())
-    except asyncpg.InterfaceError:
-        return True  # The pool takes a connection back as soon as it is cut, and then answers no question about it.
-
-
-def _hang_up(connection: asyncpg.Connection) -> None:
-    with suppress(asyncpg.InterfaceError):
-        connection.terminate()
