@@ -163,7 +163,13 @@ class NotFound(AuthError):
 
 
 class AlreadyExists(AuthError):
+    """The value of a field is another's already."""
+
     reason = "ALREADY_EXISTS"
+
+    def __init__(self, taken: FieldViolation) -> None:
+        super().__init__(f"{taken.field}: {taken.expected}")
+        self.violations: Sequence[FieldViolation] = (taken,)
 
 
 class RingChanged(AuthError):

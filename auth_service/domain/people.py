@@ -1,6 +1,5 @@
 """Who people are, in our words, whatever the provider calls them."""
 
-import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,14 +7,11 @@ from typing import Protocol
 from uuid import UUID
 
 from auth_service.domain.errors import FieldViolation, InvalidInput
+from auth_service.domain.spelling import composed
 
 LONGEST_USERNAME = 255
-LONGEST_PASSWORD = 1024
 GREATEST_USER_NUMBER = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly; user numbers travel in tokens."""
-NEVER_GRANTED = frozenset({"staff", "user"})
-"""Roles that follow from what the facility and the `staff` table say."""
-_ROLE = re.compile(r"[a-z][a-z0-9._:-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,32 +92,13 @@ def normalised_username(text: str) -> str:
     return _name(text, field="username")
 
 
-def normalised_password(text: str) -> str:
-    """NFC of `text`. NUL is refused because some hashes take `pw` and `pw\\0` as one. Raises InvalidInput."""
-    password = _nfc(text, longest=LONGEST_PASSWORD)
-    if not password or len(password) > LONGEST_PASSWORD:
-        raise InvalidInput(FieldViolation("password", f"expected 1 to {LONGEST_PASSWORD} characters"))
-    if any(character == "\0" or unicodedata.category(character) == "Cs" for character in password):
-        raise InvalidInput(FieldViolation("password", "expected UTF-8 without NUL"))
-    return password
-
-
-def valid_role(name: str) -> str:
-    """`name` itself: one word, which no list of roles can be mistaken for. Raises InvalidInput."""
-    if not _ROLE.fullmatch(name):
-        raise InvalidInput(FieldViolation("role", "expected a lower-case word of up to 64 of a-z 0-9 . _ : -"))
-    if name in NEVER_GRANTED:
-        raise InvalidInput(FieldViolation("role", f"expected none of {', '.join(sorted(NEVER_GRANTED))}: they follow"))
-    return name
-
-
 def valid_display_name(text: str) -> str:
     """NFC of `text`, short enough for a token. Raises InvalidInput."""
     return _name(text, field="display_name")
 
 
 def _name(text: str, *, field: str) -> str:
-    name = _nfc(text, longest=LONGEST_USERNAME)
+    name = composed(text, longest=LONGEST_USERNAME)
     if not name.strip() or len(name) > LONGEST_USERNAME:
         raise InvalidInput(FieldViolation(field, f"expected 1 to {LONGEST_USERNAME} characters"))
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
@@ -129,30 +106,8 @@ def _name(text: str, *, field: str) -> str:
     return name
 
 
-def _nfc(text: str, *, longest: int) -> str:
-    """NFC of `text`, or as much of it as shows that it is too long.
-
-    Putting combining characters in order takes time with the square of their number: a megabyte of them, minutes. No
-    composed character of a name or password that somebody typed stands for more than four.
-    """
-    return unicodedata.normalize("NFC", text) if len(text) <= 4 * longest else text[: longest + 1]
-
-
 def valid_user_number(number: int) -> int:
     """`number` itself. Raises InvalidInput."""
     if not 1 <= number <= GREATEST_USER_NUMBER:
         raise InvalidInput(FieldViolation("user_number", f"expected 1 to {GREATEST_USER_NUMBER}"))
     return number
-
-
-SHORTEST_NEW_PASSWORD = 15
-"""NIST SP 800-63B-4: where the password is the only factor."""
-
-
-def acceptable_new_password(text: str) -> str:
-    """NFC of `text`, long enough to be chosen now. Raises InvalidInput."""
-    password = normalised_password(text)
-    if len(password) < SHORTEST_NEW_PASSWORD:
-        expected = f"expected {SHORTEST_NEW_PASSWORD} to {LONGEST_PASSWORD} characters"
-        raise InvalidInput(FieldViolation("password", expected))
-    return password

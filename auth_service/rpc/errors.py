@@ -90,7 +90,7 @@ def _details(error: domain.AuthError, request_id: str) -> list[any_pb2.Any]:
         error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata={"request_id": request_id})
     ]
     match error:
-        case domain.InvalidInput():
+        case domain.InvalidInput() | domain.AlreadyExists():
             details.append(_bad_request((each.field, each.expected) for each in error.violations))
         case domain.RefreshTokenMissing():
             details.append(_bad_request([("refresh_token", "expected the refresh token that Login or Refresh issued")]))

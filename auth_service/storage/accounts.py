@@ -1,11 +1,14 @@
 """Accounts as people and administrators see them: `person` and `local_account` side by side."""
 
+from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from auth_service.domain.accounts import Account
-from auth_service.storage import people
+from auth_service.domain.accounts import LOCAL, Account
+from auth_service.domain.emails import email_key
+from auth_service.domain.names import name_key
+from auth_service.storage import local_accounts, people
 from auth_service.storage.database import Connection, Row, Statement
 from auth_service.storage.schema import local_account, person
 
@@ -20,13 +23,82 @@ COLUMNS = (
 """What a statement must select from `FROM` for `account_of` to read an account."""
 FROM = person.outerjoin(local_account)
 
-_find = Statement(sa.select(*COLUMNS).select_from(FROM).where(person.c.id == sa.bindparam("person_id")))
+_one = sa.select(*COLUMNS).select_from(FROM).where(person.c.id == sa.bindparam("person_id"))
+_find = Statement(_one)
+_hold = Statement(_one.with_for_update(of=person, key_share=True))
+_change = Statement(
+    sa.update(person)
+    .where(person.c.id == sa.bindparam("person_id"))
+    .values(
+        username=sa.bindparam("new_username"),
+        username_key=sa.bindparam("new_username_key"),
+        display_name=sa.bindparam("new_display_name"),
+        email=sa.bindparam("new_email"),
+        email_key=sa.bindparam("new_email_key"),
+        email_verified_at=sa.bindparam("new_email_verified_at"),
+        user_number=sa.bindparam("new_user_number"),
+    )
+)
+_set_state = Statement(
+    sa.update(person)
+    .where(person.c.id == sa.bindparam("person_id"))
+    .values(disabled_at=sa.bindparam("new_disabled_at"), deleted_at=sa.bindparam("new_deleted_at"))
+)
+_purge = Statement(sa.delete(person).where(person.c.id == sa.bindparam("person_id"), person.c.deleted_at.is_not(None)))
+_named = Statement(
+    sa.select(*COLUMNS)
+    .select_from(FROM)
+    .where(person.c.username_key == sa.bindparam("username_key"), person.c.deleted_at.is_(None))
+    # A name is one person's among our own accounts; of a provider's, the one who bore it last.
+    .order_by(person.c.provider != LOCAL, person.c.last_login_at.desc())
+    .limit(1)
+)
 
 
 async def find(connection: Connection, person_id: UUID) -> Account | None:
     """Deleted accounts too, until they are purged."""
     row = await connection.row(_find, person_id=person_id)
     return account_of(row) if row is not None else None
+
+
+async def hold(connection: Connection, person_id: UUID) -> Account | None:
+    """As `find`; until the transaction ends nobody else changes the account."""
+    row = await connection.row(_hold, person_id=person_id)
+    return account_of(row) if row is not None else None
+
+
+async def named(connection: Connection, username: str) -> Account | None:
+    """The account with this name, however it is spelt, unless it is deleted."""
+    row = await connection.row(_named, username_key=name_key(username))
+    return account_of(row) if row is not None else None
+
+
+async def change(connection: Connection, account: Account) -> None:
+    """Write what `account` now says of names, address and number. Raises AlreadyExists."""
+    person = account.person
+    with local_accounts.name_or_address_taken(person.username):
+        await connection.run(
+            _change,
+            person_id=account.id,
+            new_username=person.username,
+            new_username_key=name_key(person.username),
+            new_display_name=person.display_name,
+            new_email=account.email,
+            new_email_key=email_key(account.email) if account.email is not None else None,
+            new_email_verified_at=account.email_verified_at,
+            new_user_number=person.user_number,
+        )
+
+
+async def set_state(
+    connection: Connection, person_id: UUID, *, disabled_at: datetime | None, deleted_at: datetime | None
+) -> None:
+    await connection.run(_set_state, person_id=person_id, new_disabled_at=disabled_at, new_deleted_at=deleted_at)
+
+
+async def purge(connection: Connection, person_id: UUID) -> bool:
+    """Whether a deleted account was there: it, its sessions, grants, tokens and mail are gone."""
+    return await connection.run(_purge, person_id=person_id) == 1
 
 
 def account_of(row: Row) -> Account:

@@ -1,12 +1,16 @@
 """Accounts of our own: a password hash for a person whom no other system knows."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
-from auth_service.domain.errors import AlreadyExists
+from auth_service.domain.emails import email_key
+from auth_service.domain.errors import AlreadyExists, FieldViolation
 from auth_service.domain.names import name_key
 from auth_service.storage.database import Connection, Statement, UniqueViolated
 from auth_service.storage.schema import local_account, person
@@ -31,14 +35,31 @@ _add_person = Statement(
         provider_roles="[]",
         provider_checked_at=sa.bindparam("now"),
         created_at=sa.bindparam("now"),
+        email=sa.bindparam("email"),
+        email_key=sa.bindparam("email_key"),
+        email_verified_at=sa.bindparam("email_verified_at"),
+        user_number=sa.bindparam("user_number"),
     )
 )
-_add_account = Statement(
-    sa.insert(local_account).values(
-        person_id=sa.bindparam("id"),
-        password_hash=sa.bindparam("password_hash"),
-        password_changed_at=sa.bindparam("now"),
+_new_password = postgresql.insert(local_account).values(
+    person_id=sa.bindparam("id"),
+    password_hash=sa.bindparam("password_hash"),
+    password_changed_at=sa.bindparam("now"),
+    must_change_password=sa.bindparam("must_change"),
+)
+_set_password = Statement(
+    _new_password.on_conflict_do_update(
+        index_elements=[local_account.c.person_id],
+        set_={
+            name: _new_password.excluded[name]
+            for name in ("password_hash", "password_changed_at", "must_change_password")
+        },
     )
+)
+_set_must_change = Statement(
+    sa.update(local_account)
+    .where(local_account.c.person_id == sa.bindparam("id"))
+    .values(must_change_password=sa.bindparam("must_change"))
 )
 _set_hash = Statement(
     sa.update(local_account)
@@ -65,21 +86,58 @@ async def find(connection: Connection, username: str) -> LocalAccount | None:
     )
 
 
-async def add(connection: Connection, *, username: str, display_name: str, password_hash: str, now: datetime) -> UUID:
-    """The new person's id. Raises AlreadyExists."""
+async def add(
+    connection: Connection,
+    *,
+    username: str,
+    display_name: str,
+    password_hash: str | None,
+    now: datetime,
+    email: str | None = None,
+    email_verified_at: datetime | None = None,
+    user_number: int | None = None,
+    must_change_password: bool = False,
+) -> UUID:
+    """The new person's id. Without a hash nobody signs in until a password is set. Raises AlreadyExists."""
     person_id = uuid4()
     who = {
         "subject": str(person_id),
         "username": username,
         "username_key": name_key(username),
         "display_name": display_name,
+        "email": email,
+        "email_key": email_key(email) if email is not None else None,
+        "email_verified_at": email_verified_at,
+        "user_number": user_number,
     }
-    try:
+    with name_or_address_taken(username):
         await connection.run(_add_person, id=person_id, now=now, **who)
-    except UniqueViolated as error:
-        raise AlreadyExists(f"username: {username!r} is taken") from error
-    await connection.run(_add_account, id=person_id, password_hash=password_hash, now=now)
+    if password_hash is not None:
+        await set_password(connection, person_id, password_hash, now=now, must_change=must_change_password)
     return person_id
+
+
+async def set_password(
+    connection: Connection, person_id: UUID, password_hash: str, *, now: datetime, must_change: bool = False
+) -> None:
+    """Of a local account, whether it had a password before or not."""
+    await connection.run(_set_password, id=person_id, password_hash=password_hash, now=now, must_change=must_change)
+
+
+async def set_must_change(connection: Connection, person_id: UUID, *, must_change: bool) -> bool:
+    """Whether there is a password to be changed."""
+    return await connection.run(_set_must_change, id=person_id, must_change=must_change) == 1
+
+
+@contextmanager
+def name_or_address_taken(username: str) -> Iterator[None]:
+    """Raises AlreadyExists where two local accounts would have one name or one address; an address is not repeated."""
+    try:
+        yield
+    except UniqueViolated as error:
+        if "email_key" in str(error):
+            raise AlreadyExists(FieldViolation("email", "is another account's already")) from error
+        raise AlreadyExists(FieldViolation("username", f"{username!r} is taken")) from error
 
 
 async def replace_hash(connection: Connection, person_id: UUID, *, old: str, new: str) -> None:

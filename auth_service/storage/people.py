@@ -10,7 +10,8 @@ from sqlalchemy.dialects import postgresql
 
 from auth_service.domain.errors import NotFound
 from auth_service.domain.names import name_key
-from auth_service.domain.people import Identity, Person, valid_role
+from auth_service.domain.people import Identity, Person
+from auth_service.domain.roles import valid_role
 from auth_service.storage import roles
 from auth_service.storage.database import Connection, Row, Statement
 from auth_service.storage.schema import person, person_role, staff
@@ -72,6 +73,11 @@ _grant = Statement(
     .values(person_id=sa.bindparam("person_id"), role=sa.bindparam("role"), granted_at=sa.bindparam("now"))
     .on_conflict_do_nothing(index_elements=[person_role.c.person_id, person_role.c.role])
 )
+_revoke = Statement(
+    sa.delete(person_role).where(
+        person_role.c.person_id == sa.bindparam("person_id"), person_role.c.role == sa.bindparam("role")
+    )
+)
 
 
 async def remember(connection: Connection, identity: Identity, *, now: datetime) -> Person:
@@ -110,9 +116,14 @@ async def find(connection: Connection, person_id: UUID) -> Person | None:
 async def grant(connection: Connection, person_id: UUID, role: str, *, now: datetime) -> bool:
     """Whether the person did not have the role before. Raises InvalidInput, NotFound for a role that there is not."""
     name = valid_role(role)
-    if name not in await roles.levels(connection):
+    if await roles.hold(connection, name) is None:
         raise NotFound(f"role: there is no role {name!r}")
     return await connection.run(_grant, person_id=person_id, role=name, now=now) == 1
+
+
+async def revoke(connection: Connection, person_id: UUID, role: str) -> bool:
+    """Whether the person had been granted the role."""
+    return await connection.run(_revoke, person_id=person_id, role=role) == 1
 
 
 def person_of(row: Row) -> Person:

@@ -48,10 +48,10 @@ person = sa.Table(
     sa.Column("provider_subject", sa.Text, nullable=False),
     sa.Column("username", sa.Text, nullable=False),
     # What all the names that look like `username` have in common (`domain.names`).
-    sa.Column("username_key", _Key, nullable=False, index=True),
+    sa.Column("username_key", _Key, nullable=False),
     sa.Column("display_name", sa.Text, nullable=False),
     sa.Column("email", sa.Text),
-    sa.Column("email_key", _Key, index=True),
+    sa.Column("email_key", _Key),
     sa.Column("email_verified_at", Moment),
     sa.Column("user_number", sa.BigInteger),
     sa.Column("provider_roles", sa.Text, nullable=False),
@@ -61,8 +61,16 @@ person = sa.Table(
     sa.Column("disabled_at", Moment),
     sa.Column("deleted_at", Moment),
     sa.UniqueConstraint("provider", "provider_subject"),
-    sa.Index(None, "created_at", "id"),
+    # With `id`, so that a listing goes on after any of them, and each page costs what the first did.
+    sa.Index(None, "username_key", "id"),
+    sa.Index(None, "email_key", "id"),
 )
+for _state, _where in (
+    ("present", person.c.deleted_at.is_(None)),
+    ("disabled", sa.and_(person.c.disabled_at.is_not(None), person.c.deleted_at.is_(None))),
+    ("deleted", person.c.deleted_at.is_not(None)),
+):
+    sa.Index(f"ix_person_{_state}", person.c.created_at, person.c.id, postgresql_where=_where, sqlite_where=_where)
 # People of a provider may swap names there; within our own accounts a name and an address are one person's, for as long
 # as the row is there: deleting an account does not free them, purging does.
 for _key in (person.c.username_key, person.c.email_key):
@@ -99,8 +107,9 @@ person_role = sa.Table(
     "person_role",
     metadata,
     sa.Column("person_id", sa.Uuid, sa.ForeignKey("person.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("role", sa.Text, sa.ForeignKey("role.name"), primary_key=True, index=True),
-    sa.Column("granted_at", Moment),
+    sa.Column("role", sa.Text, sa.ForeignKey("role.name"), primary_key=True),
+    sa.Column("granted_at", Moment, nullable=False),
+    sa.Index(None, "role", "granted_at", "person_id"),
 )
 
 # As the service before us left it (row A20), with the constraint that it lacked.

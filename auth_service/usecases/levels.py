@@ -3,18 +3,20 @@
 from uuid import UUID
 
 from auth_service.domain.accounts import Account, Shown
-from auth_service.domain.errors import AccessTokenRefused
+from auth_service.domain.errors import AccessTokenRefused, LastAdministrator, NotFound
 from auth_service.domain.policy import (
     ABOVE_ALL,
+    ADMIN,
     WEAKEST_LEVEL,
     Caller,
     OperatorCalling,
     PersonCalling,
     RolePolicy,
+    check_strength,
     level_of,
     roles_for,
 )
-from auth_service.storage import people, roles
+from auth_service.storage import accounts, administrators, people, roles
 from auth_service.storage.database import Connection, Database
 
 
@@ -47,6 +49,35 @@ class Levels:
         if person is None or not person.may_sign_in:
             return None
         return level_of(roles_for(person, policy=self._policy), levels=await roles.levels(connection))
+
+    async def target(self, connection: Connection, caller: Caller | None, person_id: UUID) -> Account:
+        """The account that `caller` means to act on, and nobody else until the end of the transaction.
+
+        Raises NotFound, PermissionDenied for a person above the caller, AccessTokenRefused.
+        """
+        account = await accounts.hold(connection, person_id)
+        if account is None:
+            raise NotFound("user_id: there is no such account")
+        assert caller is not None, "the permission table lets nobody through without"
+        await self._check_not_above(connection, account, caller)
+        return account
+
+    async def _check_not_above(self, connection: Connection, account: Account, caller: Caller) -> None:
+        shown = await self.shown(connection, account)
+        check_strength(await self.of_caller(connection, caller), above_or_at=shown.level, what="user_id")
+
+    async def check_not_last(self, connection: Connection, person_id: UUID) -> None:
+        """Holds that somebody may still administer if this person no longer does, until the end of the transaction.
+
+        Raises LastAdministrator.
+        """
+        await administrators.take_turns(connection)
+        person = await people.find(connection, person_id)
+        if person is None or not person.may_sign_in or ADMIN not in roles_for(person, policy=self._policy):
+            return
+        mapped = [name for name, role in self._policy.mapped.items() if role == ADMIN]
+        if not await administrators.is_there_another(connection, person_id, mapped=mapped):
+            raise LastAdministrator
 
     async def shown(self, connection: Connection, account: Account) -> Shown:
         """`account` with its roles and level of now, within a step."""

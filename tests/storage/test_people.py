@@ -51,10 +51,10 @@ async def test_a_person_is_read_as_the_provider_told(database: Database) -> None
 
 async def test_a_row_that_is_refused_is_not_written_to_the_log(database: Database) -> None:
     person = await remembered(database)
-    incomplete = {"id": person.id, "password_hash": "$argon2id$hash", "now": None}
+    incomplete = {"id": person.id, "password_hash": "$argon2id$hash", "now": None, "must_change": False}
 
     with pytest.raises(Exception, match=r"(?i)not.null") as refused:
-        await database.autocommit(lambda connection: connection.run(local_accounts._add_account, **incomplete))
+        await database.autocommit(lambda connection: connection.run(local_accounts._set_password, **incomplete))
 
     assert "argon2id" not in "".join(traceback.format_exception(refused.value))
 
@@ -195,9 +195,7 @@ async def test_a_hash_is_renewed_unless_the_password_was_changed_meanwhile(datab
 async def test_nobody_is_half_made(database: Database) -> None:
     """An account belongs to a person: the database refuses one without."""
     with pytest.raises(Exception, match=r"(?i)foreign key"):
-        await database.autocommit(
-            lambda connection: connection.run(local_accounts._add_account, id=uuid4(), password_hash="x", now=NOON)
-        )
+        await database.autocommit(lambda connection: local_accounts.set_password(connection, uuid4(), "x", now=NOON))
 
 
 async def test_staff_are_added_once_listed_in_order_and_removed(database: Database) -> None:

@@ -24,6 +24,11 @@ _BUILT_IN = (
     ("user", 1000, "Everybody else."),
 )
 _WEAKEST_OF_FORMER_ROLES = 999
+_STATES = {
+    "present": "deleted_at IS NULL",
+    "disabled": "disabled_at IS NOT NULL AND deleted_at IS NULL",
+    "deleted": "deleted_at IS NOT NULL",
+}
 
 
 def upgrade() -> None:
@@ -61,17 +66,21 @@ def downgrade() -> None:
         local_account.drop_column("must_change_password")
     with op.batch_alter_table("person_role") as person_role:
         person_role.drop_constraint("fk_person_role_role_role", type_="foreignkey")
-        person_role.drop_index("ix_person_role_role")
+        person_role.drop_index("ix_person_role_role_granted_at_person_id")
         person_role.drop_column("granted_at")
     op.drop_table("role")
-    for index in ("uq_person_local_email_key", "uq_person_local_username_key", "ix_person_created_at_id"):
+    for index in (
+        "uq_person_local_email_key",
+        "uq_person_local_username_key",
+        *(f"ix_person_{state}" for state in _STATES),
+        "ix_person_email_key_id",
+        "ix_person_username_key_id",
+    ):
         op.drop_index(index, "person")
     with op.batch_alter_table("person") as person:
-        person.drop_index("ix_person_email_key")
-        person.drop_index("ix_person_username_key")
         for column in ("email_verified_at", "email_key", "email", "username_key"):
             person.drop_column(column)
-    _index_where("uq_person_local_username", "person", ["username"], "provider = 'local'")
+    _index_where("uq_person_local_username", "person", ["username"], "provider = 'local'", unique=True)
 
 
 def _person() -> None:
@@ -83,11 +92,11 @@ def _person() -> None:
     _fill_username_keys()
     with op.batch_alter_table("person") as person:
         person.alter_column("username_key", existing_type=_key(), nullable=False)
-    op.create_index("ix_person_username_key", "person", ["username_key"])
-    op.create_index("ix_person_email_key", "person", ["email_key"])
-    op.create_index("ix_person_created_at_id", "person", ["created_at", "id"])
-    _index_where("uq_person_local_username_key", "person", ["username_key"], "provider = 'local'")
-    _index_where("uq_person_local_email_key", "person", ["email_key"], "provider = 'local'")
+    for key in ("username_key", "email_key"):
+        op.create_index(f"ix_person_{key}_id", "person", [key, "id"])
+        _index_where(f"uq_person_local_{key}", "person", [key], "provider = 'local'", unique=True)
+    for state, condition in _STATES.items():
+        _index_where(f"ix_person_{state}", "person", ["created_at", "id"], condition, unique=False)
 
 
 def _fill_username_keys() -> None:
@@ -123,7 +132,7 @@ def _roles() -> None:
     )
     now = datetime.now(UTC)
     known = {name for name, _, _ in _BUILT_IN}
-    person_role = sa.table("person_role", sa.column("role"))
+    person_role = sa.table("person_role", sa.column("role"), sa.column("granted_at", Moment()))
     former = [
         name
         for (name,) in connection.execute(sa.select(person_role.c.role).distinct().order_by(person_role.c.role))
@@ -141,10 +150,12 @@ def _roles() -> None:
             for name, level, description, built_in in rows
         ],
     )
+    op.add_column("person_role", sa.Column("granted_at", Moment()))
+    connection.execute(sa.update(person_role).values(granted_at=now))
     with op.batch_alter_table("person_role") as table:
-        table.add_column(sa.Column("granted_at", Moment()))
+        table.alter_column("granted_at", existing_type=Moment(), nullable=False)
         table.create_foreign_key("fk_person_role_role_role", "role", ["role"], ["name"])
-        table.create_index("ix_person_role_role", ["role"])
+        table.create_index("ix_person_role_role_granted_at_person_id", ["role", "granted_at", "person_id"])
 
 
 def _mail() -> None:
@@ -301,9 +312,9 @@ def _serial() -> sa.types.TypeEngine[int]:
     return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def _index_where(name: str, table: str, columns: list[str], condition: str) -> None:
+def _index_where(name: str, table: str, columns: list[str], condition: str, *, unique: bool) -> None:
     where = sa.text(condition)
-    op.create_index(name, table, columns, unique=True, postgresql_where=where, sqlite_where=where)
+    op.create_index(name, table, columns, unique=unique, postgresql_where=where, sqlite_where=where)
 
 
 def _belongs_to_person(table: str) -> sa.ForeignKeyConstraint:

@@ -1,0 +1,12 @@
+"""Text as people type it, whatever their keyboard makes of it."""
+
+import unicodedata
+
+
+def composed(text: str, *, longest: int) -> str:
+    """NFC of `text`, or as much of it as shows that it is longer than `longest` characters.
+
+    Putting combining characters in order takes time with the square of their number: a megabyte of them, minutes. No
+    composed character of a name or password that somebody typed stands for more than four.
+    """
+    return unicodedata.normalize("NFC", text) if len(text) <= 4 * longest else text[: longest + 1]
