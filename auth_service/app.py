@@ -33,6 +33,7 @@ from auth_service.domain.tokens import TokenPolicy
 from auth_service.providers.allocations import Allocations
 from auth_service.providers.local_accounts import LocalAccounts
 from auth_service.providers.password_hashing import PasswordHashing
+from auth_service.providers.password_strength import PasswordRules
 from auth_service.providers.uows import Uows
 from auth_service.rpc import server as rpc
 from auth_service.rpc import tls
@@ -271,6 +272,13 @@ def key_policy(settings: Settings) -> KeyPolicy:
 
 def password_hashing(settings: Settings) -> PasswordHashing:
     return PasswordHashing(memory_kib=settings.argon2_memory_kib, passes=settings.argon2_passes)
+
+
+def password_rules(settings: Settings) -> PasswordRules:
+    return PasswordRules(
+        shortest=settings.password_min_length,
+        service_words=(NAME, settings.token_issuer, settings.token_audience or "", settings.client_id),
+    )
 
 
 DEMO_UOWS_API_KEY = "stand-in-uows-key"

@@ -32,7 +32,9 @@ def create(username: str, *, display_name: str = "", role: Sequence[str] = (), p
     async def step() -> None:
         async with app.core(settings) as core:
             hashing = app.password_hashing(settings)
-            accounts = Accounts(core.database, LocalAccounts(core.database, hashing))
+            accounts = Accounts(
+                core.database, LocalAccounts(core.database, hashing), password_rules=app.password_rules(settings)
+            )
             try:
                 person_id = await accounts.create(
                     username=username,

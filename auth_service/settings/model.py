@@ -86,6 +86,9 @@ class Settings(BaseModel):
     allocations_timeout: Duration = Field(timedelta(seconds=4), description="deadline of one question there")
     api_keys: NamedSecrets = Field({}, description="name=secret of each service that may ask for experiments")
 
+    password_min_length: int = Field(
+        15, ge=8, le=64, description="shortest password that may be chosen; below 15 only beside a second factor"
+    )
     argon2_memory_kib: int = Field(19456, ge=19456, description="memory of one password hash")
     argon2_passes: int = Field(5, ge=2, description="passes of one password hash")
 

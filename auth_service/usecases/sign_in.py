@@ -7,7 +7,8 @@ import structlog
 from auth_service.domain import sessions as rules
 from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.domain.errors import BadCredentials, ProviderUnavailable
-from auth_service.domain.people import Identity, IdentityProvider, Person, normalised_password, normalised_username
+from auth_service.domain.passwords import normalised_password
+from auth_service.domain.people import Identity, IdentityProvider, Person, normalised_username
 from auth_service.domain.sessions import Session, SessionPolicy
 from auth_service.storage import audit, people, sessions
 from auth_service.storage.database import Connection, Database, DatabaseClock

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth_service.domain.errors import InvalidInput
+from auth_service.domain.passwords import normalised_password
 from auth_service.domain.people import (
     GREATEST_USER_NUMBER,
-    normalised_password,
     normalised_username,
-    valid_role,
     valid_user_number,
 )
+from auth_service.domain.roles import valid_role
 
 A_MEGABYTE_OF_MARKS = "a" + "\u0300\u0316" * 250_000
 """Putting these in order takes minutes."""

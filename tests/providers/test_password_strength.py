@@ -1,0 +1,112 @@
+"""Which passwords are too easy to guess, and what people are told."""
+
+import time
+
+import pytest
+
+from auth_service.domain.errors import InvalidInput
+from auth_service.providers.password_strength import PasswordRules
+
+WORDS = ("ada.lovelace", "Ada Lovelace", "ada@analytical.example")
+
+COMMON = """
+    123456 password 12345678 qwerty 123456789 12345 1234 111111 1234567 dragon 123123 baseball abc123 football monkey
+    letmein shadow master 696969 michael mustang 666666 qwertyuiop 123321 1234567890 superman 270 654321 1qaz2wsx
+    7777777 121212 000000 qazwsx 123qwe killer trustno1 jordan jennifer zxcvbnm asdfgh hunter buster soccer harley
+    batman andrew tigger sunshine iloveyou 2000 charlie robert thomas hockey ranger daniel starwars 112233 george
+    computer michelle jessica pepper 1111 zxcvbn 555555 11111111 131313 freedom 777777 pass maggie 159753 aaaaaa
+    ginger princess joshua cheese amanda summer love ashley 6969 nicole chelsea matthew access yankees 987654321
+    dallas austin thunder taylor matrix
+""".split()  # noqa: SIM905 -- a list of ninety would take ninety lines
+
+
+def rules(shortest: int = 15) -> PasswordRules:
+    return PasswordRules(shortest=shortest, service_words=("https://auth.facility.example",))
+
+
+async def refused(password: str, *, shortest: int = 15, field: str = "password") -> list[tuple[str, str]]:
+    with pytest.raises(InvalidInput) as caught:
+        await rules(shortest).check(password, field=field, words=WORDS)
+    return [(each.field, each.expected) for each in caught.value.violations]
+
+
+@pytest.mark.row("E8", "S56")
+@pytest.mark.parametrize(
+    "password",
+    [
+        "correct horse battery staple",
+        "vier kleine schwarze Katzen",
+        "кошка спит на тёплой крыше",
+        "Xk7#pQ2!vR9$mL4@w",
+        "4@8({[<3691!|70$5+%2",
+        "a long sentence that I like " * 30,
+        "83610274951836402",
+    ],
+)
+async def test_what_is_hard_to_guess_may_be_chosen_whatever_it_is_made_of(password: str) -> None:
+    assert await rules().check(password, field="password", words=WORDS) == password
+
+
+@pytest.mark.row("E8", "S56")
+@pytest.mark.parametrize(
+    "password",
+    [
+        "passwordpassword",
+        "password12345678",
+        "P@ssw0rd!P@ssw0rd!",
+        "qwertyuiopasdfgh",
+        "aaaaaaaaaaaaaaaaaaaaaaaa",
+        "abcdefghijklmnopqrstuvwxyz",
+        "123456789012345",
+    ],
+)
+async def test_what_everybody_guesses_is_refused(password: str) -> None:
+    assert await refused(password)
+
+
+@pytest.mark.row("E8", "S56")
+@pytest.mark.parametrize(
+    "password",
+    [
+        "ada.lovelace1815",
+        "LovelaceLovelace",
+        "ada@analytical.example",
+        "analytical.example-1",
+        "auth.facility.example1",
+    ],
+)
+async def test_what_the_person_or_the_service_is_called_is_easy_to_guess(password: str) -> None:
+    assert await refused(password)
+
+
+@pytest.mark.row("S56")
+async def test_common_passwords_are_refused_as_they_are_and_padded() -> None:
+    for common in COMMON:
+        for spelt in (common, common.upper(), common + "1", common + "!", common[::-1], common * 4):
+            if len(spelt) >= 8:
+                assert await refused(spelt, shortest=8), spelt
+
+
+@pytest.mark.row("E8")
+async def test_advice_comes_with_the_field_that_was_sent() -> None:
+    told = await refused("password12345678", field="new_password")
+
+    assert {field for field, _ in told} == {"new_password"}
+    assert told[0][1] == "expected one that is harder to guess"
+    assert any("word" in expected for _, expected in told[1:])
+    assert not any("password12345678" in expected for _, expected in told)
+
+
+@pytest.mark.row("S56")
+async def test_the_shortest_is_a_setting() -> None:
+    assert await refused("Xk7#pQ2!") == [("password", "expected 15 to 1024 characters")]
+    assert await rules(shortest=8).check("Xk7#pQ2!vR", field="password") == "Xk7#pQ2!vR"
+
+
+async def test_a_password_made_to_be_slow_to_judge_is_not() -> None:
+    """A hundred of these signs take the estimator three seconds, and the whole interpreter with it."""
+    began = time.process_time()
+
+    await rules().check("4@8({[<3691!|70$5+%2" * 50, field="password", words=WORDS)
+
+    assert time.process_time() - began < 1.0
