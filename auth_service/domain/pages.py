@@ -10,7 +10,8 @@ from auth_service.domain.sealing import KeyEncryptionKeys
 DEFAULT_PAGE_SIZE = 100
 LARGEST_PAGE_SIZE = 1000
 _MAC_BYTES = 16
-_LONGEST = 512
+_LONGEST = 16 << 10
+"""Some listings go on after a name, and a name may be long."""
 
 
 def page_size(asked: int) -> int:

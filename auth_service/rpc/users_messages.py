@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from auth_service.domain.accounts import AccountState, Shown
 from auth_service.domain.errors import FieldViolation, InvalidInput
+from auth_service.domain.sessions import Session
 
 _STATES = {
     AccountState.ACTIVE: users_pb2.USER_STATE_ACTIVE,
@@ -36,6 +37,19 @@ def user_message(shown: Shown) -> users_pb2.User:
         disabled_at=timestamp(person.disabled_at),
         deleted_at=timestamp(person.deleted_at),
         must_change_password=account.must_change_password,
+    )
+
+
+def session_message(session: Session, *, current: str = "") -> users_pb2.Session:
+    """`current` is the id of the session that the call's access token is of."""
+    return users_pb2.Session(
+        session_id=str(session.id),
+        started_at=timestamp(session.started_at),
+        last_used_at=timestamp(session.rotated_at),
+        expires_at=timestamp(session.expires_at),
+        address=session.address,
+        user_agent=session.user_agent,
+        is_current=str(session.id) == current,
     )
 
 

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from auth_service.domain.people import Person
 from auth_service.domain.sessions import EndReason, Session
 from auth_service.storage import people
-from auth_service.storage.database import Connection, Statement
-from auth_service.storage.schema import person, session
+from auth_service.storage.database import Connection, Row, Statement
+from auth_service.storage.schema import Moment, person, session
 
 _add = Statement(
     sa.insert(session).values(
@@ -29,6 +29,8 @@ _find = Statement(
         session.c.expires_at,
         session.c.absolute_expires_at,
         session.c.ended_at,
+        session.c.address,
+        session.c.user_agent,
         *people.COLUMNS,
     )
     .join_from(session, person)
@@ -64,6 +66,18 @@ _end_all = Statement(
     .values(ended_at=sa.bindparam("now"), end_reason=sa.bindparam("reason"))
     .returning(session.c.id)
 )
+_live = Statement(
+    sa.select(*session.c)
+    .where(
+        session.c.person_id == sa.bindparam("person_id"),
+        session.c.ended_at.is_(None),
+        session.c.expires_at > sa.bindparam("now"),
+        sa.tuple_(session.c.started_at, session.c.id)
+        < sa.tuple_(sa.bindparam("before", type_=Moment), sa.bindparam("before_id", type_=sa.Uuid)),
+    )
+    .order_by(session.c.started_at.desc(), session.c.id.desc())
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
 _sweep = Statement(
     sa.delete(session).where(
         session.c.id.in_(
@@ -93,17 +107,16 @@ async def find(connection: Connection, session_id: UUID) -> tuple[Session, Perso
     row = await connection.row(_find, session_id=session_id)
     if row is None:
         return None
-    found = Session(
-        id=row["id"],
-        person_id=row["person_id"],
-        generation=row["generation"],
-        started_at=row["started_at"],
-        rotated_at=row["rotated_at"],
-        expires_at=row["expires_at"],
-        absolute_expires_at=row["absolute_expires_at"],
-        ended_at=row["ended_at"],
-    )
-    return found, people.person_of(row)
+    return _session_of(row), people.person_of(row)
+
+
+async def live(
+    connection: Connection, person_id: UUID, *, now: datetime, before: tuple[datetime, UUID], most: int
+) -> tuple[Session, ...]:
+    """Up to `most` sessions of the person that go on at `now`, newest first, after the one that began at `before`."""
+    moment, session_id = before
+    rows = await connection.rows(_live, person_id=person_id, now=now, before=moment, before_id=session_id, most=most)
+    return tuple(_session_of(row) for row in rows)
 
 
 async def rotate(connection: Connection, successor: Session) -> bool:
@@ -141,3 +154,18 @@ async def end_all(
 async def sweep(connection: Connection, *, before: datetime, most: int) -> int:
     """Delete up to `most` sessions that expired before `before`; how many."""
     return await connection.run(_sweep, before=before, most=most)
+
+
+def _session_of(row: Row) -> Session:
+    return Session(
+        id=row["id"],
+        person_id=row["person_id"],
+        generation=row["generation"],
+        started_at=row["started_at"],
+        rotated_at=row["rotated_at"],
+        expires_at=row["expires_at"],
+        absolute_expires_at=row["absolute_expires_at"],
+        ended_at=row["ended_at"],
+        address=row["address"] or "",
+        user_agent=row["user_agent"] or "",
+    )
