@@ -16,16 +16,16 @@ from auth_service.storage import roles
 from auth_service.storage.database import Connection, Row, Statement
 from auth_service.storage.schema import person, person_role, staff
 
+# The person's columns are spelt out, because SQLAlchemy does not correlate what stands in a RETURNING.
 _granted_roles = (
     # A literal: SQLAlchemy inserts a bound separator only when it executes, which on PostgreSQL it does not.
     sa.select(sa.func.aggregate_strings(person_role.c.role, sa.literal_column("','")))  # type: ignore[arg-type]  # a str by its annotation, any expression by its documentation
-    .where(person_role.c.person_id == person.c.id)
-    .correlate(person)
+    .where(person_role.c.person_id == sa.literal_column("person.id"))
     .scalar_subquery()
     .label("granted_roles")
 )
 _is_listed_staff = (
-    sa.exists().where(staff.c.user_number == person.c.user_number).correlate(person).label("is_listed_staff")
+    sa.exists().where(staff.c.user_number == sa.literal_column("person.user_number")).label("is_listed_staff")
 )
 
 COLUMNS = (
@@ -42,7 +42,7 @@ COLUMNS = (
     _granted_roles,
     _is_listed_staff,
 )
-"""What a statement must select for `person_of` to read a person."""
+"""What a statement must select, or return, for `person_of` to read a person."""
 
 _OURS_ALONE = ("disabled_at", "deleted_at", "email", "email_key", "email_verified_at")
 _insert = postgresql.insert(person).values(
@@ -60,7 +60,7 @@ _remember = Statement(
     _insert.on_conflict_do_update(
         index_elements=[person.c.provider, person.c.provider_subject],
         set_={name: _insert.excluded[name] for name in (*_what_providers_tell, "last_login_at")},
-    ).returning(person.c.id)
+    ).returning(*COLUMNS)
 )
 _find = Statement(sa.select(*COLUMNS).where(person.c.id == sa.bindparam("person_id")))
 _set_provider_roles = Statement(
@@ -82,7 +82,7 @@ _revoke = Statement(
 
 async def remember(connection: Connection, identity: Identity, *, now: datetime) -> Person:
     """The person whom `identity` names, made or brought up to date by this sign-in."""
-    made = await connection.row(
+    row = await connection.row(
         _remember,
         id=uuid4(),
         provider=identity.provider,
@@ -96,8 +96,6 @@ async def remember(connection: Connection, identity: Identity, *, now: datetime)
         created_at=now,
         last_login_at=now,
     )
-    assert made is not None
-    row = await connection.row(_find, person_id=made["id"])
     assert row is not None
     return person_of(row)
 
