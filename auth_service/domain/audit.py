@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Literal
 from uuid import UUID, uuid4
 
+from auth_service.domain.errors import FieldViolation, InvalidInput
 from auth_service.domain.policy import Caller, OperatorCalling, PersonCalling, ServiceCalling
 
 Outcome = Literal["success", "refused"]
@@ -56,28 +57,39 @@ class EventType(StrEnum):
     SIGNING_KEY_ROTATED = "signing_key.rotated"
     SIGNING_KEY_REVOKED = "signing_key.revoked"
 
+    AUDIT_PRUNED = "audit.pruned"
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who calls, from where, in which call. `caller` is None for somebody who did not say, or could not show, who."""
+    """Who calls, from where, in which call. `caller` is None for somebody who did not say, or could not show, who.
+
+    `is_system` where nobody calls: the service does what is due.
+    """
 
     caller: Caller | None = None
     address: str = ""
     user_agent: str = ""
     request_id: str = ""
+    is_system: bool = False
 
 
 OPERATOR = Origin(OperatorCalling())
 """The command line."""
+SYSTEM = Origin(is_system=True)
+"""The service itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """One row of the audit log. `subject_id` is on whom; `actor_id` is the person's or service account's."""
+    """One row of the audit log. `subject_id` is on whom; `actor_id` is the person's or service account's.
+
+    `type` is an EventType, or the word of a newer release that shares the database.
+    """
 
     id: UUID
     occurred_at: datetime
-    type: EventType
+    type: str
     outcome: Outcome
     reason: str
     actor_kind: ActorKind
@@ -86,6 +98,34 @@ class AuditEvent:
     address: str
     request_id: str
     details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which events: those for which all that is not None holds. `since` is part of the span, `until` is not."""
+
+    types: frozenset[EventType] | None = None
+    subject_id: UUID | None = None
+    actor_id: UUID | None = None
+    outcome: Outcome | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    request_id: str | None = None
+
+
+def types_named(word: str) -> frozenset[EventType] | None:
+    """The type that is spelt so, or all that begin so if `word` ends in a dot; None, for any, if it is empty.
+
+    Raises InvalidInput where there is none.
+    """
+    if not word:
+        return None
+    found = frozenset(each for each in EventType if each == word or (word.endswith(".") and each.startswith(word)))
+    if not found:
+        raise InvalidInput(
+            FieldViolation("type", "expected a type of docs/audit.md, or the beginning of some to a dot")
+        )
+    return found
 
 
 def happened(
@@ -100,7 +140,7 @@ def happened(
     **details: str,
 ) -> AuditEvent:
     """The event that tells `what`. `by` is the person who has just shown who they are, where `origin` does not know."""
-    kind, actor_id = ("person", by) if by is not None else _actor(origin.caller)
+    kind, actor_id = ("person", by) if by is not None else _actor(origin)
     return AuditEvent(
         id=uuid4(),
         occurred_at=now,
@@ -116,8 +156,8 @@ def happened(
     )
 
 
-def _actor(caller: Caller | None) -> tuple[ActorKind, UUID | None]:
-    match caller:
+def _actor(origin: Origin) -> tuple[ActorKind, UUID | None]:
+    match origin.caller:
         case PersonCalling(person_id=person_id):
             return "person", person_id
         case ServiceCalling(account_id=account_id):
@@ -125,4 +165,4 @@ def _actor(caller: Caller | None) -> tuple[ActorKind, UUID | None]:
         case OperatorCalling():
             return "operator", None
         case None:
-            return "anonymous", None
+            return "system" if origin.is_system else "anonymous", None

@@ -1,18 +1,34 @@
-"""The audit log: written in the transaction of what it tells, and never changed."""
+"""The audit log: written in the transaction of what it tells, and never changed.
+
+Two orders. Pages are by time, newest first. A reader that follows the log goes by `Position`, in which nothing appears
+behind what was read: it is told of a transaction only once no older one is under way.
+"""
 
 import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
-from auth_service.domain.audit import AuditEvent
-from auth_service.storage.database import Connection, Statement
-from auth_service.storage.schema import audit_event
+from auth_service.domain.audit import AuditEvent, AuditFilter
+from auth_service.storage.database import Connection, Row, Statement
+from auth_service.storage.schema import Moment, audit_event, publication
 
 
 class _TransactionNumber(sa.sql.functions.FunctionElement[int]):
     """Of two transactions, one of which began after the other had committed, the later one's is greater."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+class _OldestUnderWay(sa.sql.functions.FunctionElement[int]):
+    """No transaction with a smaller number than this one is under way, as the statement sees it."""
 
     type = sa.BigInteger()
     inherit_cache = True
@@ -28,6 +44,35 @@ def _of_this_transaction(element: Any, compiler: Any, **options: Any) -> str:
     return "(pg_current_xact_id()::text)::bigint"
 
 
+@compiles(_OldestUnderWay)
+def _none_is(element: Any, compiler: Any, **options: Any) -> str:
+    return "1"
+
+
+@compiles(_OldestUnderWay, "postgresql")
+def _of_the_snapshot(element: Any, compiler: Any, **options: Any) -> str:
+    return "(pg_snapshot_xmin(pg_current_snapshot())::text)::bigint"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """Of an event, in the order in which the log is followed."""
+
+    transaction_number: int
+    number: int
+
+
+BEGINNING = Position(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event with its place in the log."""
+
+    position: Position
+    event: AuditEvent
+
+
 _add = Statement(
     sa.insert(audit_event)
     .values(
@@ -40,6 +85,47 @@ _add = Statement(
     .values(transaction_number=_TransactionNumber())
     .inline()
 )
+_position = sa.tuple_(audit_event.c.transaction_number, audit_event.c.id)
+_follows = _position > sa.tuple_(
+    sa.bindparam("transaction_number", type_=sa.BigInteger), sa.bindparam("number", type_=sa.BigInteger)
+)
+_is_settled = audit_event.c.transaction_number < _OldestUnderWay()
+_after = Statement(
+    sa.select(audit_event)
+    .where(_follows, _is_settled)
+    .order_by(audit_event.c.transaction_number, audit_event.c.id)
+    .limit(sa.bindparam("most"))
+)
+_newest = Statement(
+    sa.select(audit_event.c.transaction_number, audit_event.c.id)
+    .where(_is_settled)
+    .order_by(audit_event.c.transaction_number.desc(), audit_event.c.id.desc())
+    .limit(1)
+)
+_find = Statement(
+    sa.select(audit_event.c.transaction_number, audit_event.c.id).where(
+        audit_event.c.event_id == sa.bindparam("event_id")
+    )
+)
+_count_after = Statement(
+    sa.select(sa.func.count().label("count")).select_from(
+        sa.select(audit_event.c.id).where(_follows).limit(sa.bindparam("most")).subquery()
+    )
+)
+_oldest = sa.select(audit_event.c.id).where(audit_event.c.occurred_at < sa.bindparam("before"))
+# An event that waits for the broker stays. A publication that is nobody's any more is deleted by hand.
+_is_published = ~sa.exists().where(
+    _position > sa.tuple_(publication.c.transaction_number, publication.c.audit_event_id)
+)
+_prune = Statement(
+    sa.delete(audit_event).where(
+        audit_event.c.id.in_(
+            _oldest.where(_is_published)
+            .order_by(audit_event.c.occurred_at, audit_event.c.id)
+            .limit(sa.bindparam("most"))
+        )
+    )
+)
 
 
 async def add(connection: Connection, event: AuditEvent) -> None:
@@ -48,7 +134,7 @@ async def add(connection: Connection, event: AuditEvent) -> None:
         _add,
         event_id=event.id,
         occurred_at=event.occurred_at,
-        type=event.type.value,
+        type=str(event.type),
         outcome=event.outcome,
         reason=event.reason,
         actor_kind=event.actor_kind,
@@ -58,3 +144,97 @@ async def add(connection: Connection, event: AuditEvent) -> None:
         request_id=event.request_id,
         details=json.dumps(dict(event.details), ensure_ascii=False, sort_keys=True),
     )
+
+
+async def page(
+    connection: Connection, wanted: AuditFilter, *, before: tuple[datetime, int] | None, most: int
+) -> Sequence[Recorded]:
+    """Up to `most` events, newest first, of those before the moment and number of an event on the page before."""
+    values: dict[str, Any] = {
+        "outcome": wanted.outcome,
+        "subject_id": wanted.subject_id,
+        "actor_id": wanted.actor_id,
+        "request_id": wanted.request_id,
+        "since": wanted.since,
+        "until": wanted.until,
+    }
+    given = {name: value for name, value in values.items() if value is not None}
+    types = sorted(wanted.types or ())
+    given |= {f"type_{index}": str(each) for index, each in enumerate(types)}
+    if before is not None:
+        given |= {"before_moment": before[0], "before_number": before[1]}
+    statement = _page(frozenset(given))
+    return [_recorded(row) for row in await connection.rows(statement, most=most, **given)]
+
+
+@cache
+def _page(given: Collection[str]) -> Statement:
+    """By the conditions that are given, so that each has its index. There are few hundred of them at most."""
+    conditions: dict[str, sa.ColumnElement[bool]] = {
+        **{name: audit_event.c[name] == sa.bindparam(name) for name in ("outcome", "subject_id", "actor_id")},
+        "request_id": audit_event.c.request_id == sa.bindparam("request_id"),
+        "since": audit_event.c.occurred_at >= sa.bindparam("since"),
+        "until": audit_event.c.occurred_at < sa.bindparam("until"),
+        "before_moment": sa.tuple_(audit_event.c.occurred_at, audit_event.c.id)
+        < sa.tuple_(sa.bindparam("before_moment", type_=Moment), sa.bindparam("before_number", type_=sa.BigInteger)),
+    }
+    types = [audit_event.c.type == sa.bindparam(name) for name in sorted(given) if name.startswith("type_")]
+    return Statement(
+        sa.select(audit_event)
+        .where(*(condition for name, condition in conditions.items() if name in given))
+        .where(sa.or_(sa.false(), *types) if types else sa.true())
+        .order_by(audit_event.c.occurred_at.desc(), audit_event.c.id.desc())
+        .limit(sa.bindparam("most"))
+    )
+
+
+async def after(connection: Connection, position: Position, *, most: int) -> Sequence[Recorded]:
+    """Up to `most` events behind `position`, in order; none that another might still come before."""
+    rows = await connection.rows(
+        _after, transaction_number=position.transaction_number, number=position.number, most=most
+    )
+    return [_recorded(row) for row in rows]
+
+
+async def newest(connection: Connection) -> Position:
+    """The last position that `after` would come to."""
+    row = await connection.row(_newest)
+    return Position(row["transaction_number"], row["id"]) if row else BEGINNING
+
+
+async def find(connection: Connection, event_id: UUID) -> Position | None:
+    row = await connection.row(_find, event_id=event_id)
+    return Position(row["transaction_number"], row["id"]) if row else None
+
+
+async def count_after(connection: Connection, position: Position, *, most: int) -> int:
+    """How many events are behind `position`; counts to `most`."""
+    row = await connection.row(
+        _count_after, transaction_number=position.transaction_number, number=position.number, most=most
+    )
+    return int(row["count"]) if row else 0
+
+
+async def prune(connection: Connection, *, before: datetime, most: int) -> int:
+    """Delete up to `most` events that happened before `before` and are published wherever they go; how many.
+
+    The database refuses to delete events of the last thirty days.
+    """
+    return await connection.run(_prune, before=before, most=most)
+
+
+def _recorded(row: Row) -> Recorded:
+    event = AuditEvent(
+        id=row["event_id"],
+        occurred_at=row["occurred_at"],
+        type=row["type"],
+        outcome=row["outcome"],
+        reason=row["reason"],
+        actor_kind=row["actor_kind"],
+        actor_id=row["actor_id"],
+        subject_id=row["subject_id"],
+        address=row["address"],
+        request_id=row["request_id"],
+        details=json.loads(row["details"]),
+    )
+    return Recorded(Position(row["transaction_number"], row["id"]), event)

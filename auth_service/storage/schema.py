@@ -240,15 +240,15 @@ api_key = sa.Table(
     sa.UniqueConstraint("digest"),
 )
 
-# Append-only: triggers refuse to change a row. A reader that follows the log orders by `transaction_number` first: `id`
-# is given out before the commit, and a smaller one may appear later.
+# Append-only: triggers refuse to change a row, and to delete one of the last thirty days. A reader that follows the log
+# orders by `transaction_number` first: `id` is given out before the commit, and a smaller one may appear later.
 audit_event = sa.Table(
     "audit_event",
     metadata,
     sa.Column("id", _Serial, primary_key=True, autoincrement=True),
     sa.Column("transaction_number", sa.BigInteger, nullable=False),
     sa.Column("event_id", sa.Uuid, nullable=False),
-    sa.Column("occurred_at", Moment, nullable=False, index=True),
+    sa.Column("occurred_at", Moment, nullable=False),
     sa.Column("type", sa.Text, nullable=False),
     sa.Column("outcome", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
@@ -256,33 +256,37 @@ audit_event = sa.Table(
     sa.Column("actor_id", sa.Uuid),
     sa.Column("subject_id", sa.Uuid),
     sa.Column("address", sa.Text, nullable=False),
-    sa.Column("request_id", sa.Text, nullable=False),
+    sa.Column("request_id", sa.Text, nullable=False, index=True),
     sa.Column("details", sa.Text, nullable=False),
     sa.UniqueConstraint("event_id"),
     sa.Index(None, "transaction_number", "id"),
-    sa.Index(None, "subject_id", "id"),
-    sa.Index(None, "actor_id", "id"),
+    sa.Index(None, "occurred_at", "id"),
+    sa.Index(None, "type", "occurred_at", "id"),
+    sa.Index(None, "subject_id", "occurred_at", "id"),
+    sa.Index(None, "actor_id", "occurred_at", "id"),
     sqlite_autoincrement=True,
 )
 
-# How far the audit log was published, for each place that it goes to.
+# How far the audit log was published, for each place that it goes to, and which replica does it now.
 publication = sa.Table(
     "publication",
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("transaction_number", sa.BigInteger, nullable=False),
     sa.Column("audit_event_id", sa.BigInteger, nullable=False),
+    sa.Column("held_by", sa.Uuid),
+    sa.Column("held_until", Moment),
 )
 
-# Of an account or an address: how many attempts failed lately. `key` is a digest, for the name may be nobody's.
+# Of an account or an address: what is owed for attempts that failed. Keys are digests, for the name may be nobody's;
+# `account` is that of the account where there is one.
 failed_attempts = sa.Table(
     "failed_attempts",
     metadata,
     sa.Column("key", sa.LargeBinary, primary_key=True),
+    sa.Column("account", sa.LargeBinary, index=True),
     sa.Column("failures", sa.Integer, nullable=False),
-    sa.Column("last_failed_at", Moment, nullable=False),
-    sa.Column("blocked_until", Moment),
-    sa.Column("expires_at", Moment, nullable=False, index=True),
+    sa.Column("paid_off_at", Moment, nullable=False, index=True),
 )
 
 # How often a method was called within a window, by everybody or from one address, over all replicas.

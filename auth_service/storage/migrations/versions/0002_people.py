@@ -243,25 +243,34 @@ def _audit() -> None:
         sa.UniqueConstraint("event_id", name="uq_audit_event_event_id"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_audit_event_occurred_at", "audit_event", ["occurred_at"])
+    op.create_index("ix_audit_event_request_id", "audit_event", ["request_id"])
     op.create_index("ix_audit_event_transaction_number_id", "audit_event", ["transaction_number", "id"])
-    op.create_index("ix_audit_event_subject_id_id", "audit_event", ["subject_id", "id"])
-    op.create_index("ix_audit_event_actor_id_id", "audit_event", ["actor_id", "id"])
+    op.create_index("ix_audit_event_occurred_at_id", "audit_event", ["occurred_at", "id"])
+    for column in ("type", "subject_id", "actor_id"):
+        op.create_index(f"ix_audit_event_{column}_occurred_at_id", "audit_event", [column, "occurred_at", "id"])
     op.create_table(
         "publication",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("transaction_number", sa.BigInteger(), nullable=False),
         sa.Column("audit_event_id", sa.BigInteger(), nullable=False),
+        sa.Column("held_by", sa.Uuid()),
+        sa.Column("held_until", Moment()),
         sa.PrimaryKeyConstraint("name", name="pk_publication"),
     )
     _create_audit_triggers()
 
 
 def _create_audit_triggers() -> None:
+    """Whatever the code may do one day: no event is altered, and none of the last thirty days is deleted."""
     if op.get_bind().dialect.name == "sqlite":
         op.execute(
             "CREATE TRIGGER audit_event_is_append_only BEFORE UPDATE ON audit_event "
             "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+        )
+        op.execute(
+            "CREATE TRIGGER audit_event_is_kept BEFORE DELETE ON audit_event "
+            "WHEN OLD.occurred_at > datetime('now', '-30 days') "
+            "BEGIN SELECT RAISE(ABORT, 'the audit log keeps thirty days'); END"
         )
         return
     op.execute(
@@ -272,27 +281,35 @@ def _create_audit_triggers() -> None:
         "CREATE TRIGGER audit_event_is_append_only BEFORE UPDATE ON audit_event "
         "FOR EACH ROW EXECUTE FUNCTION refuse_audit_change()"
     )
+    op.execute(
+        "CREATE TRIGGER audit_event_is_kept BEFORE DELETE ON audit_event "
+        "FOR EACH ROW WHEN (OLD.occurred_at > now() - interval '30 days') EXECUTE FUNCTION refuse_audit_change()"
+    )
+    op.execute(
+        "CREATE TRIGGER audit_event_is_not_emptied BEFORE TRUNCATE ON audit_event "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change()"
+    )
 
 
 def _drop_audit_triggers() -> None:
     if op.get_bind().dialect.name == "sqlite":
         op.execute("DROP TRIGGER audit_event_is_append_only")
+        op.execute("DROP TRIGGER audit_event_is_kept")
         return
-    op.execute("DROP TRIGGER audit_event_is_append_only ON audit_event")
-    op.execute("DROP FUNCTION refuse_audit_change()")
+    op.execute("DROP FUNCTION refuse_audit_change() CASCADE")
 
 
 def _limits() -> None:
     op.create_table(
         "failed_attempts",
         sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.Column("account", sa.LargeBinary()),
         sa.Column("failures", sa.Integer(), nullable=False),
-        sa.Column("last_failed_at", Moment(), nullable=False),
-        sa.Column("blocked_until", Moment()),
-        sa.Column("expires_at", Moment(), nullable=False),
+        sa.Column("paid_off_at", Moment(), nullable=False),
         sa.PrimaryKeyConstraint("key", name="pk_failed_attempts"),
     )
-    op.create_index("ix_failed_attempts_expires_at", "failed_attempts", ["expires_at"])
+    op.create_index("ix_failed_attempts_account", "failed_attempts", ["account"])
+    op.create_index("ix_failed_attempts_paid_off_at", "failed_attempts", ["paid_off_at"])
     op.create_table(
         "call_count",
         sa.Column("key", sa.LargeBinary(), nullable=False),
