@@ -21,6 +21,7 @@ import structlog
 from auth_client import TokenVerifier
 
 from auth_service.background import every, in_background
+from auth_service.domain.attempts import Limits, limits
 from auth_service.domain.errors import Unavailable
 from auth_service.domain.keys import KeyPolicy
 from auth_service.domain.pages import PageTokens
@@ -45,15 +46,19 @@ from auth_service.rpc.roles_servicer import RoleServicer
 from auth_service.rpc.service_accounts_servicer import ServiceAccountServicer
 from auth_service.rpc.users_servicer import UserServicer
 from auth_service.settings import Address, Settings
-from auth_service.storage import migrate, revocations, signing_keys
+from auth_service.storage import api_keys, migrate, revocations, signing_keys
 from auth_service.storage.database import Database, DatabaseClock
 from auth_service.storage.opening import open_database
 from auth_service.storage.private_file import UnsafeFile
 from auth_service.telemetry import Metrics, Tracing
+from auth_service.usecases.api_keys import ApiKeys
+from auth_service.usecases.attempts import Attempts
 from auth_service.usecases.experiments import ListExperiments
 from auth_service.usecases.issuing import Issuer
 from auth_service.usecases.levels import Levels
 from auth_service.usecases.revoked import RevokedSessions
+from auth_service.usecases.service_accounts import ServiceAccounts
+from auth_service.usecases.service_sign_in import ServiceSignIn
 from auth_service.usecases.sessions import Sessions
 from auth_service.usecases.sign_in import SignIn
 from auth_service.usecases.signing import SigningKeys
@@ -68,6 +73,8 @@ NAME = "auth-service"
 VERIFIED_TOKENS_REMEMBERED = 10_000
 SWEEP_EVERY = timedelta(seconds=60)
 SIGNING_THREADS = 4
+API_KEYS_READ_EVERY = 10
+"""In polls; of at most 60 s, so well within `REMEMBERED_FOR`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +153,14 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             absolute_lifetime=settings.session_absolute_lifetime,
             replay_window=settings.refresh_replay_window,
         )
+        known_keys = ApiKeys(
+            base.database,
+            in_settings={name: secret.get_secret_value() for name, secret in settings.api_keys.items()},
+            revoked=revoked,
+            longest_token=base.keys.longest_token,
+            clock=base.clock,
+            monotonic=time.monotonic,
+        )
         verification = Verification(
             TokenVerifier(
                 issuer=settings.token_issuer,
@@ -156,7 +171,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 cache_size=VERIFIED_TOKENS_REMEMBERED,
                 clock=base.clock.timestamp,
             ),
-            api_keys={name: secret.get_secret_value() for name, secret in settings.api_keys.items()},
+            api_keys=known_keys,
         )
         role_policy = RolePolicy(frozenset(settings.staff_roles))
         levels = Levels(base.database, policy=role_policy)
@@ -168,11 +183,13 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             clock=base.clock,
             workers=base.workers,
         )
+        attempts = Attempts(base.database, limits=attempt_limits(settings), clock=base.clock)
         sign_in = SignIn(
             base.database,
             providers=tuple(providers.values()),
             issuer=issuer,
             session_policy=session_policy,
+            attempts=attempts,
             clock=base.clock,
         )
         sessions = Sessions(
@@ -190,6 +207,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         grpc_server = rpc.build(
             auth=AuthServicer(
                 sign_in=sign_in,
+                service_sign_in=ServiceSignIn(known_keys, issuer=issuer),
                 sessions=sessions,
                 verification=verification,
                 experiments=ListExperiments(experiments, page_tokens=page_tokens),
@@ -200,7 +218,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             ),
             users=UserServicer(),
             roles=RoleServicer(),
-            service_accounts=ServiceAccountServicer(),
+            service_accounts=ServiceAccountServicer(
+                service_accounts=service_accounts(settings, base, revoked=revoked, page_tokens=page_tokens)
+            ),
             keys=KeyServicer(keys=base.keys, page_tokens=page_tokens),
             audit=AuditServicer(),
             known_caller=verification.caller,
@@ -219,7 +239,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             ],
             tls=_http_tls(settings),
         )
-        _watch(metrics, base, revoked, settings)
+        _watch(metrics, base, revoked, known_keys, settings)
 
         stack.callback(http_server.release)
         with named("AUTH_GRPC_ADDRESS", settings.grpc_address):
@@ -229,13 +249,20 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
 
         await _once(base.keys.tick)
         await _once(revoked.poll)
+        await _once(known_keys.poll)
         # Until the last call is answered this replica goes on learning which keys and sessions are good.
-        ring_changed, session_ended = asyncio.Event(), asyncio.Event()
-        topics = {signing_keys.TOPIC: ring_changed, revocations.TOPIC: session_ended}
+        ring_changed, session_ended, api_key_changed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        topics = {
+            signing_keys.TOPIC: ring_changed,
+            revocations.TOPIC: session_ended,
+            api_keys.TOPIC: api_key_changed,
+        }
         await stack.enter_async_context(
             in_background(
                 every(settings.poll_every, base.keys.tick, woken_by=ring_changed),
                 every(settings.poll_every, revoked.poll, woken_by=session_ended),
+                # Seldom: of a revoked key `revoked` tells, and an unknown key is worth a reading by itself.
+                every(API_KEYS_READ_EVERY * settings.poll_every, known_keys.poll, woken_by=api_key_changed),
                 every(SWEEP_EVERY, sessions.sweep),
                 base.database.listen(lambda topic: topics[topic].set() if topic in topics else None),
             )
@@ -270,6 +297,12 @@ def key_policy(settings: Settings) -> KeyPolicy:
     )
 
 
+def attempt_limits(settings: Settings) -> Limits:
+    return limits(
+        here=settings.failures_here, account=settings.failures_per_account, address=settings.failures_per_address
+    )
+
+
 def password_hashing(settings: Settings) -> PasswordHashing:
     return PasswordHashing(memory_kib=settings.argon2_memory_kib, passes=settings.argon2_passes)
 
@@ -278,6 +311,18 @@ def password_rules(settings: Settings) -> PasswordRules:
     return PasswordRules(
         shortest=settings.password_min_length,
         service_words=(NAME, settings.token_issuer, settings.token_audience or "", settings.client_id),
+    )
+
+
+def service_accounts(
+    settings: Settings, base: Core, *, revoked: RevokedSessions, page_tokens: PageTokens
+) -> ServiceAccounts:
+    return ServiceAccounts(
+        base.database,
+        page_tokens=page_tokens,
+        in_settings=settings.api_keys.keys(),
+        revoked=revoked,
+        longest_token=base.keys.longest_token,
     )
 
 
@@ -338,7 +383,7 @@ def _readiness(base: Core, revoked: RevokedSessions, leaving: asyncio.Event) -> 
     return missing
 
 
-def _watch(metrics: Metrics, base: Core, revoked: RevokedSessions, settings: Settings) -> None:
+def _watch(metrics: Metrics, base: Core, revoked: RevokedSessions, known_keys: ApiKeys, settings: Settings) -> None:
     def active_age() -> float:
         ring = base.keys.ring
         if ring.is_empty or ring.active.activated_at is None:
@@ -353,6 +398,7 @@ def _watch(metrics: Metrics, base: Core, revoked: RevokedSessions, settings: Set
         lambda: settings.key_rotate_every.total_seconds() - active_age(),
     )
     metrics.gauge("auth_signer_lease", "1 while this replica may sign.", lambda: float(base.keys.has_lease))
+    metrics.gauge("auth_api_keys", "API keys in memory, those that expired included.", lambda: len(known_keys))
     metrics.gauge("auth_revoked_sessions", "Ended sessions whose tokens may be about.", lambda: len(revoked))
 
 

@@ -7,6 +7,7 @@ from cyclopts import App
 from auth_service import app
 from auth_service.cli.options import Json, Yes
 from auth_service.cli.terminal import confirm, moment, print_rows, run, settings_in_force
+from auth_service.domain.audit import OPERATOR
 from auth_service.domain.keys import is_published_ahead
 
 keys = App(name="keys", help="The ring of signing keys.")
@@ -56,7 +57,9 @@ def rotate(*, only_if_published_ahead: bool = False, ring_version: int | None = 
     async def step() -> None:
         async with app.core(settings) as core:
             before = await core.keys.read()
-            ring = await core.keys.rotate(ring_version=ring_version, require_published_ahead=only_if_published_ahead)
+            ring = await core.keys.rotate(
+                origin=OPERATOR, ring_version=ring_version, require_published_ahead=only_if_published_ahead
+            )
             print(f"{ring.active.kid} signs now; {ring.standby.kid} is the next; ring version {ring.version}")
             policy = app.key_policy(settings)
             if not is_published_ahead(before, now=core.clock.now(), policy=policy):
@@ -83,7 +86,7 @@ def revoke(kid: str, *, yes: Yes = False) -> None:
 
     async def step() -> None:
         async with app.core(settings) as core:
-            ring = await core.keys.revoke(kid)
+            ring = await core.keys.revoke(kid, origin=OPERATOR)
             print(f"{kid} is revoked; {ring.active.kid} signs now; ring version {ring.version}")
 
     run(settings, step)

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from auth_service.domain.api_keys import ApiKey
 from auth_service.domain.people import Person
 from auth_service.domain.policy import STAFF, USER
 from auth_service.domain.sessions import Session
@@ -37,23 +38,48 @@ def claims_for(
 
     `usernumber`, `role` and `username` are for today's consumers. No `nbf`: under clock skew it refuses fresh tokens.
     """
-    issued_at = int(now.timestamp())
-    claims: dict[str, Any] = {
-        "iss": policy.issuer,
-        "sub": str(person.id),
-        "exp": issued_at + int(lifetime.total_seconds()),
-        "iat": issued_at,
-        "jti": str(uuid4()),
-        "sid": str(session.id),
-        "client_id": policy.client_id,
+    claims = _claims(
+        subject=person.id, session_id=session.id, client_id=policy.client_id, now=now, lifetime=lifetime, policy=policy
+    )
+    claims |= {
         "roles": list(roles),
         "role": STAFF if STAFF in roles else USER,
         "username": person.display_name or person.username,
     }
-    if policy.audience is not None:
-        claims["aud"] = policy.audience
     if person.user_number is not None:
         claims["usernumber"] = person.user_number
+    return claims
+
+
+def service_claims(
+    key: ApiKey, *, account_name: str, now: datetime, lifetime: timedelta, policy: TokenPolicy
+) -> dict[str, Any]:
+    """The claims of a token that an API key bought, with `scope` of RFC 8693 section 4.2.
+
+    The key stands for the session, so that revoking it ends its tokens. There are no roles: a service is no person.
+    """
+    claims = _claims(
+        subject=key.account_id, session_id=key.id, client_id=account_name, now=now, lifetime=lifetime, policy=policy
+    )
+    return claims | {"scope": " ".join(sorted(key.scopes))}
+
+
+def _claims(
+    *, subject: UUID, session_id: UUID, client_id: str, now: datetime, lifetime: timedelta, policy: TokenPolicy
+) -> dict[str, Any]:
+    """What RFC 9068 section 2.2 asks of every token."""
+    issued_at = int(now.timestamp())
+    claims: dict[str, Any] = {
+        "iss": policy.issuer,
+        "sub": str(subject),
+        "exp": issued_at + int(lifetime.total_seconds()),
+        "iat": issued_at,
+        "jti": str(uuid4()),
+        "sid": str(session_id),
+        "client_id": client_id,
+    }
+    if policy.audience is not None:
+        claims["aud"] = policy.audience
     return claims
 
 

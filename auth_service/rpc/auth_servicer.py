@@ -11,10 +11,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from auth_service.rpc.call import Context, origin
 from auth_service.usecases.experiments import ListExperiments
 from auth_service.usecases.issuing import TokenPair
+from auth_service.usecases.service_sign_in import ServiceSignIn
 from auth_service.usecases.sessions import Sessions
 from auth_service.usecases.sign_in import SignIn
 from auth_service.usecases.signing import SigningKeys
 from auth_service.usecases.verification import Verification
+
+TOKEN_TYPE = "Bearer"  # noqa: S105 -- the name of a kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
         self,
         *,
         sign_in: SignIn,
+        service_sign_in: ServiceSignIn,
         sessions: Sessions,
         verification: Verification,
         experiments: ListExperiments,
@@ -39,6 +43,7 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
         server_info: ServerInfo,
     ) -> None:
         self._sign_in = sign_in
+        self._service_sign_in = service_sign_in
         self._sessions = sessions
         self._verification = verification
         self._experiments = experiments
@@ -52,7 +57,12 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
     async def LoginService(
         self, request: auth_pb2.LoginServiceRequest, context: Context
     ) -> auth_pb2.LoginServiceResponse:
-        raise NotImplementedError
+        token = await self._service_sign_in.login(request.api_key)
+        return auth_pb2.LoginServiceResponse(
+            access_token=token.access_token,
+            token_type=TOKEN_TYPE,
+            expires_in=_whole_seconds(token.expires_in),
+        )
 
     async def Verify(self, request: auth_pb2.VerifyRequest, context: Context) -> auth_pb2.VerifyResponse:
         token = self._verification.verify(request.token)
@@ -67,6 +77,8 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
             user_number=token.user_number,
             username=token.username,
             key_id=token.key_id,
+            scopes=token.scopes,
+            client_id=token.client_id,
         )
 
     async def Refresh(self, request: auth_pb2.RefreshRequest, context: Context) -> auth_pb2.RefreshResponse:
@@ -118,7 +130,7 @@ def _fields(pair: TokenPair) -> _PairFields:
     return {
         "access_token": pair.access_token,
         "refresh_token": pair.refresh_token,
-        "token_type": "Bearer",
+        "token_type": TOKEN_TYPE,
         "expires_in": _whole_seconds(pair.expires_in),
         "refresh_expires_in": _whole_seconds(pair.refresh_expires_in),
         "session_id": str(pair.session_id),

@@ -10,7 +10,7 @@ from auth_service.domain.errors import FieldViolation, InvalidInput
 from auth_service.domain.keys import KeyRing, SigningKey, State
 from auth_service.domain.pages import PageTokens, page_size
 from auth_service.domain.policy import Caller, OperatorCalling, PersonCalling, ServiceCalling
-from auth_service.rpc.call import Context, known_caller
+from auth_service.rpc.call import Context, known_caller, origin
 from auth_service.usecases.signing import SigningKeys
 
 log = structlog.get_logger()
@@ -50,6 +50,7 @@ class KeyServicer(keys_pb2_grpc.KeyServiceServicer):
         self, request: keys_pb2.RotateSigningKeyRequest, context: Context
     ) -> keys_pb2.RotateSigningKeyResponse:
         ring = await self._keys.rotate(
+            origin=origin(),
             ring_version=request.ring_version if request.HasField("ring_version") else None,
             require_published_ahead=request.require_published_ahead,
         )
@@ -67,7 +68,9 @@ class KeyServicer(keys_pb2_grpc.KeyServiceServicer):
         if not 0 < len(request.kid) <= LONGEST_KID:
             raise InvalidInput(FieldViolation("kid", "expected the kid of a signing key"))
         ring = await self._keys.revoke(
-            request.kid, ring_version=request.ring_version if request.HasField("ring_version") else None
+            request.kid,
+            origin=origin(),
+            ring_version=request.ring_version if request.HasField("ring_version") else None,
         )
         log.warning("keys.revoked", by=_named(known_caller()), kid=request.kid, version=ring.version)
         return keys_pb2.RevokeSigningKeyResponse(

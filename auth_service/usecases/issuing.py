@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from auth_service.domain import policy, tokens
+from auth_service.domain.api_keys import ApiKey
 from auth_service.domain.people import Person
 from auth_service.domain.policy import RolePolicy
 from auth_service.domain.refresh_tokens import RefreshTokens
@@ -31,8 +32,16 @@ class TokenPair:
     session_id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceToken:
+    """An access token for a service, and how long it is good for."""
+
+    access_token: str = field(repr=False)
+    expires_in: timedelta
+
+
 class Issuer:
-    """Writes token pairs. Signatures that take more than half a millisecond are made in `workers`."""
+    """Writes tokens. Signatures that take more than half a millisecond are made in `workers`."""
 
     def __init__(
         self,
@@ -68,6 +77,14 @@ class Issuer:
             refresh_expires_in=session.expires_at - now,
             session_id=session.id,
         )
+
+    async def service_token(self, key: ApiKey, *, account_name: str) -> ServiceToken:
+        """A token that says what `key` may do, and lives no longer than it. Raises SigningUnavailable."""
+        signer = self._keys.signer()
+        now = self._clock.now()
+        lifetime = signer.lifetime if key.expires_at is None else min(signer.lifetime, key.expires_at - now)
+        claims = tokens.service_claims(key, account_name=account_name, now=now, lifetime=lifetime, policy=self._policy)
+        return ServiceToken(await self._signed(claims, signer), expires_in=lifetime)
 
     async def _signed(self, claims: dict[str, Any], signer: Signer) -> str:
         def minted() -> str:

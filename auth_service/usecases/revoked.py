@@ -1,6 +1,7 @@
 """The ended sessions whose access tokens may still be about, in memory: a look-up, not a query, for each token."""
 
 from datetime import UTC, datetime
+from uuid import UUID
 
 from auth_client import VerifiedToken
 
@@ -34,6 +35,10 @@ class RevokedSessions:
         if not self.is_loaded:
             raise DatabaseUnavailable
         return token.session_id in self._expires
+
+    def names(self, session_id: UUID) -> bool:
+        """Whether what tokens name as their session, which may be an API key, is known to have ended."""
+        return str(session_id) in self._expires
 
     async def poll(self) -> None:
         """Learn what other replicas ended, and forget what has expired. Raises DatabaseUnavailable."""

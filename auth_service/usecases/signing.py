@@ -17,10 +17,11 @@ from auth_client import KeySet, KeysUnavailable
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from auth_service.domain import keys as rules
+from auth_service.domain.audit import SYSTEM, AuditEvent, EventType, Origin, happened
 from auth_service.domain.errors import KeyState, RingChanged, SigningUnavailable
 from auth_service.domain.keys import KeyPolicy, KeyRing, SigningKey
 from auth_service.domain.sealing import KeyEncryptionKeys, SealBroken
-from auth_service.storage import signing_keys
+from auth_service.storage import audit, signing_keys
 from auth_service.storage.database import Connection, Database, DatabaseClock
 
 log = structlog.get_logger()
@@ -142,10 +143,13 @@ class SigningKeys:
             if self._ring.is_empty:
                 await self._begin()
             if rules.should_rotate(self._ring, now=self._clock.now(), policy=self._policy):
-                await self._swap(self._rotated(fresh=await self._fresh()))
+                new = self._rotated(fresh=await self._fresh())
+                await self._swap(new, self._tells_of_rotation(new, origin=SYSTEM))
             await self._swap(rules.tidied(self._ring, now=self._clock.now(), policy=self._policy))
 
-    async def rotate(self, *, ring_version: int | None = None, require_published_ahead: bool = False) -> KeyRing:
+    async def rotate(
+        self, *, origin: Origin, ring_version: int | None = None, require_published_ahead: bool = False
+    ) -> KeyRing:
         """Let the standby sign from now on. Raises RingChanged, KeyState, DatabaseUnavailable."""
         async with self._changing:
             await self._read_expecting(ring_version)
@@ -155,16 +159,19 @@ class SigningKeys:
                 raise KeyState(
                     f"the standby key was published too recently; every verifier holds it at {ready_at:%FT%TZ}"
                 )
-            await self._swap_or_raise(self._rotated(fresh=await self._fresh()))
+            new = self._rotated(fresh=await self._fresh())
+            await self._swap_or_raise(new, self._tells_of_rotation(new, origin=origin))
             return self._ring
 
-    async def revoke(self, kid: str, *, ring_version: int | None = None) -> KeyRing:
+    async def revoke(self, kid: str, *, origin: Origin, ring_version: int | None = None) -> KeyRing:
         """Refuse everything that `kid` signed, from now on. Raises NotFound, RingChanged, DatabaseUnavailable."""
         async with self._changing:
             await self._read_expecting(ring_version)
             self._ring.get(kid)
             fresh = await self._fresh()
-            await self._swap_or_raise(rules.without(self._ring, kid, fresh=fresh, now=self._clock.now()))
+            now = self._clock.now()
+            event = happened(EventType.SIGNING_KEY_REVOKED, origin=origin, now=now, kid=kid)
+            await self._swap_or_raise(rules.without(self._ring, kid, fresh=fresh, now=now), event)
             return self._ring
 
     async def rewrap(self) -> int:
@@ -204,18 +211,33 @@ class SigningKeys:
         # The moment of the demotion, not of the decision: the others go on signing while the new key is made.
         return rules.rotated(self._ring, fresh=fresh, now=self._clock.now(), policy=self._policy)
 
-    async def _swap(self, new: KeyRing) -> None:
+    def _tells_of_rotation(self, new: KeyRing, *, origin: Origin) -> AuditEvent:
+        return happened(
+            EventType.SIGNING_KEY_ROTATED,
+            origin=origin,
+            now=self._clock.now(),
+            kid=new.active.kid,
+            demoted_kid=self._ring.active.kid,
+        )
+
+    async def _swap(self, new: KeyRing, event: AuditEvent | None = None) -> None:
         """Make `new` the ring, unless another replica was faster: then take the ring that it made."""
         try:
-            await self._swap_or_raise(new)
+            await self._swap_or_raise(new, event)
         except RingChanged:
             await self._read()
 
-    async def _swap_or_raise(self, new: KeyRing) -> None:
+    async def _swap_or_raise(self, new: KeyRing, event: AuditEvent | None = None) -> None:
         old = self._ring
         if new.version == old.version:
             return
-        await self._database.transaction(lambda connection: signing_keys.swap(connection, old=old, new=new))
+
+        async def step(connection: Connection) -> None:
+            await signing_keys.swap(connection, old=old, new=new)
+            if event is not None:
+                await audit.add(connection, event)
+
+        await self._database.transaction(step)
         log.info("keys.ring_changed", version=new.version, states=_states(new))
         await self._take(new)
 

@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from auth_service import app
 from auth_service.demo import Facility
+from auth_service.domain.audit import OPERATOR
 from auth_service.domain.sealing import KeyEncryptionKeys
 from auth_service.storage import schema
 from auth_service.storage.database import DatabaseClock
@@ -131,7 +132,7 @@ async def test_a_revocation_cut_short_never_leaves_the_revoked_key_signing(start
 
     workers.submit(busy)
     await eventually(is_busy.is_set)
-    revoking = asyncio.create_task(keys.revoke(bad))
+    revoking = asyncio.create_task(keys.revoke(bad, origin=OPERATOR))
     await eventually(lambda: workers._work_queue.qsize() == 1)
     revoking.cancel()
     await asyncio.gather(revoking, return_exceptions=True)

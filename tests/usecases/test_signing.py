@@ -12,6 +12,7 @@ from typing import TypeVar
 import pytest
 
 from auth_service.domain import keys as rules
+from auth_service.domain.audit import OPERATOR
 from auth_service.domain.errors import DatabaseUnavailable, KeyState, NotFound, RingChanged, SigningUnavailable
 from auth_service.domain.keys import KeyRing, State
 from auth_service.domain.sealing import KeyEncryptionKeys
@@ -63,7 +64,7 @@ async def test_before_there_is_a_ring_nothing_is_signed_published_or_changed(
     for attempt in (keys.signer, keys.published):
         with pytest.raises(SigningUnavailable):
             attempt()
-    for change in (keys.rotate(), keys.revoke("kid"), keys.rewrap()):
+    for change in (keys.rotate(origin=OPERATOR), keys.revoke("kid", origin=OPERATOR), keys.rewrap()):
         with pytest.raises(SigningUnavailable):
             await change
     assert not keys.has_lease
@@ -87,7 +88,9 @@ async def test_of_replicas_that_rotate_one_version_exactly_one_wins(database_url
         views = [signing_keys(database, workers) for database in databases]
         before = await assert_agreed(databases[0], *views)
 
-        outcomes = await asyncio.gather(*(view.rotate(ring_version=1) for view in views), return_exceptions=True)
+        outcomes = await asyncio.gather(
+            *(view.rotate(origin=OPERATOR, ring_version=1) for view in views), return_exceptions=True
+        )
 
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["KeyRing", "RingChanged", "RingChanged"]
         ring = await assert_agreed(databases[0], *views)
@@ -223,7 +226,7 @@ async def test_revoking_the_active_key_lets_the_standby_sign_and_asks_verifiers_
     views = [signing_keys(database, workers) for _ in range(2)]
     before = await assert_agreed(database, *views)
 
-    await views[0].revoke(before.active.kid, ring_version=1)
+    await views[0].revoke(before.active.kid, ring_version=1, origin=OPERATOR)
 
     after = await assert_agreed(database, *views)
     assert after.active.kid == before.standby.kid
@@ -234,7 +237,7 @@ async def test_revoking_the_active_key_lets_the_standby_sign_and_asks_verifiers_
         assert before.active.kid not in view.verifying.current()
         assert view.published().is_careful(revoked_at + CAREFUL_FOR - timedelta(seconds=1))
         assert not view.published().is_careful(revoked_at + CAREFUL_FOR)
-    assert (await views[0].revoke(before.active.kid)).version == after.version
+    assert (await views[0].revoke(before.active.kid, origin=OPERATOR)).version == after.version
 
 
 async def test_an_operator_who_looked_at_another_version_or_names_no_key_changes_nothing(
@@ -244,13 +247,13 @@ async def test_an_operator_who_looked_at_another_version_or_names_no_key_changes
     await keys.tick()
 
     with pytest.raises(RingChanged, match="at version 1, not at 9"):
-        await keys.rotate(ring_version=9)
+        await keys.rotate(origin=OPERATOR, ring_version=9)
     with pytest.raises(RingChanged):
-        await keys.revoke(keys.ring.active.kid, ring_version=9)
+        await keys.revoke(keys.ring.active.kid, ring_version=9, origin=OPERATOR)
     with pytest.raises(NotFound):
-        await keys.revoke("nobody")
+        await keys.revoke("nobody", origin=OPERATOR)
     with pytest.raises(KeyState, match="published too recently"):
-        await keys.rotate(require_published_ahead=True)
+        await keys.rotate(origin=OPERATOR, require_published_ahead=True)
 
     assert (await stored(database)).version == 1
 
@@ -267,7 +270,11 @@ async def test_a_change_whose_answer_is_lost_happened_wholly_or_not_at_all(
     await crashing._read()
 
     with pytest.raises(DatabaseUnavailable):
-        await (crashing.rotate() if change == "rotate" else crashing.revoke(before.active.kid))
+        await (
+            crashing.rotate(origin=OPERATOR)
+            if change == "rotate"
+            else crashing.revoke(before.active.kid, origin=OPERATOR)
+        )
 
     after = await assert_agreed(database, keys)
     assert after.version == (2 if when == "after" else 1)
@@ -286,7 +293,7 @@ async def test_a_caller_who_leaves_while_the_new_key_is_opened_leaves_no_replica
         hold = threading.Event()
         held = [workers.submit(hold.wait) for _ in range(2)]
 
-        rotating = asyncio.create_task(keys.rotate())
+        rotating = asyncio.create_task(keys.rotate(origin=OPERATOR))
         for _ in range(3):  # The commit shows before its answer arrives.
             while await database.autocommit(storage.version) != 2:  # noqa: ASYNC110 -- a commit rings no bell
                 await asyncio.sleep(0)
@@ -323,7 +330,7 @@ async def test_a_key_counts_as_demoted_when_it_was_and_not_when_its_successor_wa
     begun = clock_before._clock.now()
     demoted = clock_before.ring.active.kid
 
-    ring = await clock_before.rotate()
+    ring = await clock_before.rotate(origin=OPERATOR)
 
     demoted_at = ring.get(demoted).demoted_at
     assert demoted_at is not None

@@ -30,6 +30,7 @@ class _Claims(msgspec.Struct, frozen=True, gc=False):
     username: _Text = ""
     role: _Text = ""
     roles: tuple[str, ...] = ()
+    scope: Annotated[str, msgspec.Meta(max_length=1024)] = ""
     # 0 stands for "none": it is below what a payload may say.
     usernumber: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] = 0
 
@@ -77,6 +78,7 @@ def believe(payload: bytes, kid: str, rules: Rules, now: float) -> VerifiedToken
         claims.nbf,
         claims.exp,
         payload,
+        tuple(claims.scope.split()),
     )
     check_time(token, rules, now)
     return token
@@ -93,6 +95,6 @@ def check_time(token: VerifiedToken, rules: Rules, now: float) -> None:
 
 def _refuse_nul(claims: _Claims) -> None:
     """Databases and C libraries would cut a text at NUL, and so take it for another."""
-    texts = (claims.sub, claims.sid, claims.jti, claims.client_id, claims.username, *claims.roles)
+    texts = (claims.sub, claims.sid, claims.jti, claims.client_id, claims.username, claims.scope, *claims.roles)
     if any("\0" in text for text in texts):
         raise TokenInvalid("a claim contains NUL", reason="claim")

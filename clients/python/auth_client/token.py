@@ -29,6 +29,8 @@ class VerifiedToken(msgspec.Struct, frozen=True, gc=False):
     exp: float
     payload: bytes
     """The signed JSON, byte for byte."""
+    scopes: tuple[str, ...] = ()
+    """What a service may do. Empty in a person's token, which has `roles`."""
 
     @property
     def issued_at(self) -> datetime:
