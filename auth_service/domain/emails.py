@@ -7,7 +7,7 @@ import email_validator
 from email_validator import EmailNotValidError
 
 from auth_service.domain.errors import FieldViolation, InvalidInput
-from auth_service.domain.names import name_key
+from auth_service.domain.names import folded
 
 # Domains that no registry gives out may reach mail within a site. The library's documented way to allow them.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
@@ -40,4 +40,4 @@ def email_key(email: str) -> str:
     Case and width make no difference before the `@` either: mail systems where they do are rarer than people who type
     one address in two ways.
     """
-    return name_key(email)
+    return folded(email)

@@ -87,9 +87,9 @@ class Experiments(Protocol):
     async def close(self) -> None: ...
 
 
-def normalised_username(text: str) -> str:
+def normalised_username(text: str, *, field: str = "username") -> str:
     """NFC of `text`, which is compared as typed otherwise. Raises InvalidInput."""
-    return _name(text, field="username")
+    return _name(text, field=field)
 
 
 def valid_display_name(text: str) -> str:
