@@ -51,17 +51,23 @@ from auth_service.storage.database import Database, DatabaseClock
 from auth_service.storage.opening import open_database
 from auth_service.storage.private_file import UnsafeFile
 from auth_service.telemetry import Metrics, Tracing
+from auth_service.usecases.accounts import Accounts
 from auth_service.usecases.api_keys import ApiKeys
 from auth_service.usecases.attempts import Attempts
+from auth_service.usecases.audit_log import AuditLog
+from auth_service.usecases.ending import Ending
 from auth_service.usecases.experiments import ListExperiments
 from auth_service.usecases.issuing import Issuer
 from auth_service.usecases.levels import Levels
 from auth_service.usecases.revoked import RevokedSessions
+from auth_service.usecases.roles import Roles
 from auth_service.usecases.service_accounts import ServiceAccounts
 from auth_service.usecases.service_sign_in import ServiceSignIn
+from auth_service.usecases.session_lists import SessionLists
 from auth_service.usecases.sessions import Sessions
 from auth_service.usecases.sign_in import SignIn
 from auth_service.usecases.signing import SigningKeys
+from auth_service.usecases.standing import Standing
 from auth_service.usecases.verification import Verification
 from auth_service.web import probes, wellknown
 from auth_service.web import tls as web_tls
@@ -73,6 +79,8 @@ NAME = "auth-service"
 VERIFIED_TOKENS_REMEMBERED = 10_000
 SWEEP_EVERY = timedelta(seconds=60)
 SIGNING_THREADS = 4
+RIGHTS_ASKED_EVERY = 10
+"""In polls: of whoever listens to a stream."""
 API_KEYS_READ_EVERY = 10
 """In polls; of at most 60 s, so well within `REMEMBERED_FOR`."""
 
@@ -94,6 +102,17 @@ class Core:
     sealing: KeyEncryptionKeys
     keys: SigningKeys
     workers: ThreadPoolExecutor
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """What administrators do, through the doors and on the command line."""
+
+    levels: Levels
+    accounts: Accounts
+    standing: Standing
+    roles: Roles
+    session_lists: SessionLists
 
 
 def version() -> str:
@@ -130,6 +149,28 @@ async def core(settings: Settings) -> AsyncIterator[Core]:
 
 
 @asynccontextmanager
+async def administering(settings: Settings) -> AsyncIterator[tuple[Core, Administration]]:
+    """For the command line: what administrators do, without doors."""
+    async with core(settings) as base:
+        # How long the servers' tokens live is written in the ring.
+        await base.keys.read()
+        hashing = password_hashing(settings)
+        try:
+            yield (
+                base,
+                administration(
+                    settings,
+                    base,
+                    revoked=RevokedSessions(base.database, clock=base.clock),
+                    page_tokens=PageTokens(base.sealing),
+                    hashing=hashing,
+                ),
+            )
+        finally:
+            await hashing.close()
+
+
+@asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Running]:
     """The whole service, answering from entry to exit. Raises OSError if an address is taken, UnsafeFile."""
     async with AsyncExitStack() as stack:
@@ -137,7 +178,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         metrics = Metrics()
         revoked = RevokedSessions(base.database, clock=base.clock)
         refresh_tokens, page_tokens = RefreshTokens(base.sealing), PageTokens(base.sealing)
-        providers = _providers(settings, base.database)
+        hashing = password_hashing(settings)
+        stack.push_async_callback(hashing.close)
+        providers = _providers(settings, base.database, hashing)
         experiments = _experiments(settings)
         for provider in providers.values():
             stack.push_async_callback(provider.close)
@@ -173,13 +216,12 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             ),
             api_keys=known_keys,
         )
-        role_policy = RolePolicy(frozenset(settings.staff_roles))
-        levels = Levels(base.database, policy=role_policy)
+        admin = administration(settings, base, revoked=revoked, page_tokens=page_tokens, hashing=hashing)
         issuer = Issuer(
             base.keys,
             refresh_tokens=refresh_tokens,
             token_policy=token_policy,
-            role_policy=role_policy,
+            role_policy=role_policy(settings),
             clock=base.clock,
             workers=base.workers,
         )
@@ -203,6 +245,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             recheck_after=settings.provider_recheck_after,
             clock=base.clock,
         )
+        audit_log = AuditLog(base.database, page_tokens=page_tokens, clock=base.clock)
         traces = _traces(settings, stack)
         grpc_server = rpc.build(
             auth=AuthServicer(
@@ -216,19 +259,22 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                     name=NAME, version=version(), build=settings.build, issuer=settings.token_issuer
                 ),
             ),
-            users=UserServicer(),
-            roles=RoleServicer(),
+            users=UserServicer(accounts=admin.accounts, standing=admin.standing, session_lists=admin.session_lists),
+            roles=RoleServicer(roles=admin.roles, accounts=admin.accounts, verification=verification),
             service_accounts=ServiceAccountServicer(
                 service_accounts=service_accounts(settings, base, revoked=revoked, page_tokens=page_tokens)
             ),
             keys=KeyServicer(keys=base.keys, page_tokens=page_tokens),
-            audit=AuditServicer(),
+            audit=AuditServicer(audit_log=audit_log),
             known_caller=verification.caller,
-            level_of=levels.of,
+            level_of=admin.levels.of,
             observe=metrics.observe,
             outermost=(tracing(traces.tracer),) if traces else (),
             longest_call=settings.request_deadline,
+            slowest_reader=settings.slowest_reader,
+            rights_asked_every=RIGHTS_ASKED_EVERY * settings.poll_every,
             reflects=settings.serves_reflection,
+            trusted_proxies=settings.trusted_proxies,
         )
         leaving = asyncio.Event()
         is_ready = _readiness(base, revoked, leaving)
@@ -263,6 +309,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 every(settings.poll_every, revoked.poll, woken_by=session_ended),
                 # Seldom: of a revoked key `revoked` tells, and an unknown key is worth a reading by itself.
                 every(API_KEYS_READ_EVERY * settings.poll_every, known_keys.poll, woken_by=api_key_changed),
+                every(settings.poll_every, audit_log.poll),
                 every(SWEEP_EVERY, sessions.sweep),
                 base.database.listen(lambda topic: topics[topic].set() if topic in topics else None),
             )
@@ -307,6 +354,30 @@ def password_hashing(settings: Settings) -> PasswordHashing:
     return PasswordHashing(memory_kib=settings.argon2_memory_kib, passes=settings.argon2_passes)
 
 
+def role_policy(settings: Settings) -> RolePolicy:
+    return RolePolicy(frozenset(settings.staff_roles), mapped=settings.role_map)
+
+
+def administration(
+    settings: Settings,
+    base: Core,
+    *,
+    revoked: RevokedSessions,
+    page_tokens: PageTokens,
+    hashing: PasswordHashing,
+) -> Administration:
+    levels = Levels(base.database, policy=role_policy(settings))
+    ending = Ending(revoked, longest_token=base.keys.longest_token)
+    rules = password_rules(settings)
+    return Administration(
+        levels=levels,
+        accounts=Accounts(base.database, levels=levels, hashing=hashing, password_rules=rules, page_tokens=page_tokens),
+        standing=Standing(base.database, levels=levels, ending=ending, hashing=hashing, password_rules=rules),
+        roles=Roles(base.database, levels=levels, page_tokens=page_tokens),
+        session_lists=SessionLists(base.database, page_tokens=page_tokens),
+    )
+
+
 def password_rules(settings: Settings) -> PasswordRules:
     return PasswordRules(
         shortest=settings.password_min_length,
@@ -330,13 +401,13 @@ DEMO_UOWS_API_KEY = "stand-in-uows-key"
 DEMO_ALLOCATIONS_API_KEY = "stand-in-allocations-key"
 
 
-def _providers(settings: Settings, database: Database) -> Mapping[str, IdentityProvider]:
+def _providers(settings: Settings, database: Database, hashing: PasswordHashing) -> Mapping[str, IdentityProvider]:
     """By name, in the order in which they are asked."""
     order = settings.providers or ("uows", "local")
     known: dict[str, IdentityProvider] = {}
     for name in order:
         if name == "local":
-            known[name] = LocalAccounts(database, password_hashing(settings))
+            known[name] = LocalAccounts(database, hashing)
         elif settings.uows_url or settings.runs_demo_facility:
             key = settings.uows_api_key.get_secret_value() if settings.uows_api_key else DEMO_UOWS_API_KEY
             url = settings.uows_url or f"http://{settings.facility_address}"

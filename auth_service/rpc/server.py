@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import grpc
@@ -18,6 +19,7 @@ from google.protobuf.internal import api_implementation
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
+from auth_service.domain.addresses import Network
 from auth_service.domain.policy import Right
 from auth_service.rpc.audit_servicer import AuditServicer
 from auth_service.rpc.auth_servicer import AuthServicer
@@ -29,6 +31,7 @@ from auth_service.rpc.interceptors.deadline import deadline
 from auth_service.rpc.interceptors.observation import Observe, observation
 from auth_service.rpc.interceptors.permission import KnownCaller, LevelOf, permission
 from auth_service.rpc.interceptors.request_id import request_id
+from auth_service.rpc.interceptors.streams import Streams
 from auth_service.rpc.keys_servicer import KeyServicer
 from auth_service.rpc.permissions import OUR_FILES, PERMISSIONS, check_complete
 from auth_service.rpc.reflection import add_reflection
@@ -58,9 +61,10 @@ OPTIONS: tuple[tuple[str, int], ...] = (
 class GrpcServer:
     """`bind`, `start`, `say` that it serves; at the end `say` that it does not, and `stop`."""
 
-    def __init__(self, server: grpc.aio.Server, health_servicer: Health) -> None:
+    def __init__(self, server: grpc.aio.Server, health_servicer: Health, streams: Streams) -> None:
         self._server = server
         self._health = health_servicer
+        self._streams = streams
 
     def bind(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
         """The port that it listens on. Raises RuntimeError if the address is taken."""
@@ -82,6 +86,7 @@ class GrpcServer:
     async def stop(self, grace: timedelta) -> None:
         """Take no more calls, and let those under way end within `grace`."""
         self._health.leave()
+        self._streams.leave()
         await self._server.stop(grace.total_seconds())
 
 
@@ -98,7 +103,10 @@ def build(
     observe: Observe,
     outermost: Sequence[Interceptor],
     longest_call: timedelta,
+    slowest_reader: timedelta,
+    rights_asked_every: timedelta,
     reflects: bool,
+    trusted_proxies: Sequence[Network] = (),
     permissions: Mapping[str, Right] = PERMISSIONS,
 ) -> GrpcServer:
     """A server that is not bound yet. Raises PermissionMissing if a method has no row in `permissions`."""
@@ -106,15 +114,15 @@ def build(
     # The pure Python one is far slower and has other limits: better not to start than to crawl.
     if api_implementation.Type() != "upb":
         raise RuntimeError(f"protobuf runs on {api_implementation.Type()!r}, expected upb")
-    interceptors: tuple[Interceptor, ...] = (
-        request_id,
-        *outermost,
-        observation(observe),
-        translated,
-        deadline(longest_call),
-        permission(permissions, known_caller=known_caller, level_of=level_of),
+    seen: tuple[Interceptor, ...] = (request_id(trusted_proxies), *outermost, observation(observe), translated)
+    permitted = partial(permission, permissions, known_caller=known_caller, level_of=level_of)
+    streams = Streams(patience=slowest_reader)
+    chain = Chain(
+        unary=(*seen, deadline(longest_call), permitted()),
+        streaming=(*seen, permitted(again_every=rights_asked_every)),
+        streams=streams,
     )
-    server = grpc.aio.server(interceptors=[Chain(interceptors)], options=OPTIONS)
+    server = grpc.aio.server(interceptors=[chain], options=OPTIONS)
     auth_pb2_grpc.add_AuthServiceServicer_to_server(auth, server)
     users_pb2_grpc.add_UserServiceServicer_to_server(users, server)
     roles_pb2_grpc.add_RoleServiceServicer_to_server(roles, server)
@@ -125,7 +133,7 @@ def build(
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     if reflects:
         add_reflection(server, (*service_names(), health.SERVICE_NAME))
-    return GrpcServer(server, health_servicer)
+    return GrpcServer(server, health_servicer, streams)
 
 
 def service_names() -> tuple[str, ...]:

@@ -9,8 +9,48 @@ from pathlib import Path
 
 from auth_service.settings.model import PREFIX, SECRETS, Profile, Settings
 
-WELL_KNOWN_SECRETS = frozenset({"shh", "secret", "changeme", "change-me", "password", "test", "dev", "admin", "apikey"})
 SHORTEST_SECRET = 16
+_WORDS_OF_EXAMPLES = (
+    *("shh", "secret", "change", "changeit", "me", "replace", "this", "password", "passwd", "pass", "phrase", "test"),
+    *("dev", "development", "prod", "production", "local", "default", "example", "sample", "demo", "dummy", "todo"),
+    *(
+        "placeholder",
+        "insecure",
+        "admin",
+        "root",
+        "user",
+        "auth",
+        "service",
+        "fia",
+        "api",
+        "key",
+        "token",
+        "my",
+        "your",
+    ),
+    *(
+        "the",
+        "a",
+        "an",
+        "not",
+        "so",
+        "very",
+        "super",
+        "top",
+        "foo",
+        "bar",
+        "baz",
+        "qwerty",
+        "letmein",
+        "welcome",
+        "xxx",
+    ),
+)
+_EXAMPLE = re.compile(f"(?:{'|'.join(_WORDS_OF_EXAMPLES)})*")
+_COUNTING = "01234567890" * 12
+_FEWEST_CHARACTERS = 6
+_SERVICE_NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}")
+"""As names of service accounts are, which the services in the settings become."""
 
 
 _LONGEST = {
@@ -79,6 +119,11 @@ def _contradictions(settings: Settings) -> list[str]:
             problems.append(f"{PREFIX}{name.upper()}: expected at most {longest}, got {value}")
     if settings.key_rotate_every < timedelta(seconds=1):
         problems.append(f"AUTH_KEY_ROTATE_EVERY: expected 1s or more, got {settings.key_rotate_every}")
+    if settings.failures_per_account < settings.failures_here + 2:
+        problems.append(
+            f"AUTH_FAILURES_PER_ACCOUNT: {settings.failures_per_account} is less than two more than AUTH_FAILURES_HERE"
+            f" ({settings.failures_here}): one stranger could use up what is left for the account's owner"
+        )
     if settings.providers == ():
         problems.append("AUTH_PROVIDERS: expected uows, local or both")
     if settings.issuer is not None and re.search(r"[?#]", settings.issuer):
@@ -105,10 +150,7 @@ def _contradictions(settings: Settings) -> list[str]:
     if settings.log_format not in ("auto", "json", "console"):
         problems.append(f"AUTH_LOG_FORMAT: expected auto, json or console, got {settings.log_format!r}")
     for service, secret in settings.api_keys.items():
-        if secret.get_secret_value().lower() in WELL_KNOWN_SECRETS:
-            problems.append(f"AUTH_API_KEYS: the key of {service!r} is a well-known one")
-        if "." in secret.get_secret_value():
-            problems.append(f"AUTH_API_KEYS: the key of {service!r} holds a dot, which only access tokens do")
+        problems += [f"AUTH_API_KEYS: {defect}" for defect in _defects(service, secret.get_secret_value())]
     if not re.match(r"(postgresql(\+asyncpg)?://[^/]+/.|sqlite(\+aiosqlite)?:///.)", settings.database):
         problems.append("AUTH_DATABASE_URL: expected postgresql://user:password@host:port/name or sqlite:///path")
     return problems
@@ -144,10 +186,28 @@ def _unsafe(settings: Settings) -> list[str]:
         url: str | None = getattr(settings, name)
         if url is not None and not url.startswith("https://"):
             problems.append(f"{PREFIX}{name.upper()}: expected https://, passwords and keys travel there")
-    for service, secret in settings.api_keys.items():
-        if len(secret.get_secret_value()) < SHORTEST_SECRET:
-            problems.append(f"AUTH_API_KEYS: the key of {service!r} is shorter than {SHORTEST_SECRET} characters")
     return problems
+
+
+def _defects(service: str, secret: str) -> list[str]:
+    """What is wrong with an API key that somebody chose."""
+    defects = []
+    if not _SERVICE_NAME.fullmatch(service):
+        defects.append(f"expected a letter and up to 63 of a-z 0-9 . _ - for a name, got {service!r}")
+    if is_well_known(secret):
+        defects.append(f"the key of {service!r} is a well-known one (openssl rand -hex 32 makes a good one)")
+    elif len(secret) < SHORTEST_SECRET:
+        defects.append(f"the key of {service!r} is shorter than {SHORTEST_SECRET} characters")
+    if "." in secret:
+        defects.append(f"the key of {service!r} holds a dot, which only access tokens do")
+    return defects
+
+
+def is_well_known(secret: str) -> bool:
+    """Whether `secret` is of the words that examples are made of, or a few characters again and again."""
+    letters = re.sub(r"[^a-z]", "", secret.lower())
+    is_counting = secret in _COUNTING or secret in _COUNTING[::-1]
+    return is_counting or len(set(secret)) < _FEWEST_CHARACTERS or bool(letters and _EXAMPLE.fullmatch(letters))
 
 
 _KUBERNETES = re.compile(r"AUTH_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP)(_\w+)?)?)")

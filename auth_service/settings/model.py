@@ -14,6 +14,8 @@ from auth_service.settings.values import (
     HttpUrl,
     NamedSecrets,
     Names,
+    Networks,
+    RoleMap,
     SealingKeys,
     key_encryption_key,
 )
@@ -39,6 +41,9 @@ class Settings(BaseModel):
     facility_address: HostPort = Field(Address("127.0.0.1", 8090), description="where the stand-in facility listens")
     demo_facility: Boolean | None = Field(None, description="whether `serve` starts the stand-in facility")
 
+    trusted_proxies: Networks = Field(
+        (), description="whose x-forwarded-for or forwarded is believed, such as 10.0.0.0/8; nobody's if not set"
+    )
     tls_certificate_file: Path | None = Field(None, description="PEM chain; reloaded when it changes")
     tls_key_file: Path | None = Field(None, description="PEM private key; reloaded when it changes")
     tls_client_ca_file: Path | None = Field(None, description="PEM; clients must then show a certificate of it (mTLS)")
@@ -77,6 +82,7 @@ class Settings(BaseModel):
         timedelta(minutes=5), description="refresh asks again for roles older than this"
     )
     staff_roles: Names = Field(("ISIS Instrument Scientist",), description="UOWS roles that make a person staff")
+    role_map: RoleMap = Field({}, description="roles that a UOWS role brings: <role there>=<role here>, …")
     uows_url: HttpUrl | None = Field(None, description="User Office Web Service")
     uows_api_key: SecretStr | None = Field(None, description="sent as `Authorization: Api-key …`")
     uows_timeout: Duration = Field(timedelta(seconds=4), description="deadline of one sign-in there")
@@ -84,17 +90,25 @@ class Settings(BaseModel):
     allocations_api_key: SecretStr | None = Field(None, description="sent as `<header>: token …`")
     allocations_header: str = Field("Authorisation", description="name of the header that carries the key")
     allocations_timeout: Duration = Field(timedelta(seconds=4), description="deadline of one question there")
-    api_keys: NamedSecrets = Field({}, description="name=secret of each service that may ask for experiments")
+    api_keys: NamedSecrets = Field({}, description="name=secret of services with the scope experiments:read")
 
     password_min_length: int = Field(
         15, ge=8, le=64, description="shortest password that may be chosen; below 15 only beside a second factor"
     )
+    failures_here: int = Field(
+        4, ge=1, description="wrong passwords on one account from one address before the next has to wait, and longer"
+    )
+    failures_per_account: int = Field(
+        6, ge=1, description="the same from all addresses; one that the owner has signed in from is let through"
+    )
+    failures_per_address: int = Field(30, ge=1, description="the same from one address, on all accounts together")
     argon2_memory_kib: int = Field(19456, ge=19456, description="memory of one password hash")
     argon2_passes: int = Field(5, ge=2, description="passes of one password hash")
 
     drain: Duration = Field(timedelta(milliseconds=500), description="NOT_SERVING before the door closes")
     grace: Duration = Field(timedelta(seconds=8), description="how long calls under way may take at the end")
     request_deadline: Duration = Field(timedelta(seconds=10), description="for calls that bring none")
+    slowest_reader: Duration = Field(timedelta(seconds=30), description="a stream's reader takes a message within this")
 
     log_level: str = Field("info", description="debug, info, warning or error")
     log_format: str = Field("auto", description="json, console, or auto: console on a terminal")

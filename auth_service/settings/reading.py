@@ -43,6 +43,7 @@ def load(environment: Mapping[str, str] | None = None, *, makes_home: bool = Tru
     given = dict(os.environ if environment is None else environment)
     problems: list[str] = []
     translated = _translated(given, problems)
+    has_key_of_fia = bool(translated.get("AUTH_API_KEYS")) and not given.get("AUTH_API_KEYS")
     _read_files(translated, problems)
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     values = {
@@ -60,6 +61,9 @@ def load(environment: Mapping[str, str] | None = None, *, makes_home: bool = Tru
         problems += [line for line in problems_of(settings) if line.partition(":")[0] not in named]
     else:
         problems += problems_of(settings)
+    if has_key_of_fia:
+        # By the name that it was given under.
+        problems = [re.sub("^AUTH_API_KEYS:", "FIA_AUTH_API_KEY:", line) for line in problems]
     if problems:
         raise SettingsRefused(sorted(set(problems)))
     return settings, warnings_about(settings, given)

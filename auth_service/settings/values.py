@@ -5,7 +5,7 @@ import binascii
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -39,6 +39,29 @@ def _listed(value: Any) -> Any:
     if isinstance(value, str):
         return tuple(item.strip() for item in value.split(",") if item.strip())
     return value
+
+
+def _role_map(value: Any) -> Any:
+    """`Their Role=ours,Their Other Role=ours`. Theirs may hold `=`; as in lists of names, no commas."""
+    if not isinstance(value, str):
+        return value
+    pairs = [item.rpartition("=") for item in _listed(value)]
+    if any(
+        not theirs.strip() or not re.fullmatch(r"[a-z][a-z0-9._:-]{0,63}", ours.strip()) for theirs, _, ours in pairs
+    ):
+        raise ValueError("expected <role there>=<role here>, and commas between several")
+    if len({theirs.strip() for theirs, _, _ in pairs}) < len(pairs):
+        raise ValueError("expected each role there once")
+    return {theirs.strip(): ours.strip() for theirs, _, ours in pairs}
+
+
+def _networks(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(ip_network(item) for item in _listed(value))
+    except ValueError:
+        raise ValueError("expected addresses or networks, such as 10.0.0.0/8 or ::1, commas between several") from None
 
 
 def _named_secrets(value: Any) -> Any:
@@ -119,6 +142,8 @@ def _key_encryption_keys(value: Any) -> Any:
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
+RoleMap = Annotated[dict[str, str], BeforeValidator(_role_map)]
 NamedSecrets = Annotated[dict[str, SecretStr], BeforeValidator(_named_secrets)]
 HostPort = Annotated[Address, BeforeValidator(_address)]
 SealingKeys = Annotated[SecretStr, BeforeValidator(_key_encryption_keys)]

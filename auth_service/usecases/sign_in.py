@@ -13,6 +13,7 @@ from auth_service.domain.sessions import Session, SessionPolicy
 from auth_service.storage import audit, people, sessions
 from auth_service.storage.database import Connection, Database, DatabaseClock
 from auth_service.usecases.admission import Admission
+from auth_service.usecases.attempts import Attempts
 from auth_service.usecases.issuing import Issuer, TokenPair
 
 log = structlog.get_logger()
@@ -28,21 +29,24 @@ class SignIn:
         providers: Sequence[IdentityProvider],
         issuer: Issuer,
         session_policy: SessionPolicy,
+        attempts: Attempts,
         clock: DatabaseClock,
     ) -> None:
         self._database = database
         self._providers = providers
         self._issuer = issuer
         self._session_policy = session_policy
+        self._attempts = attempts
         self._clock = clock
         self._admission = Admission()
 
     async def login(self, *, username: str, password: str, origin: Origin) -> TokenPair:
-        """A new session. Raises InvalidInput, BadCredentials, Unavailable, Overloaded."""
+        """A new session. Raises InvalidInput, BadCredentials, TooManyAttempts, Unavailable, Overloaded."""
         username = normalised_username(username)
         password = normalised_password(password)
         self._issuer.check_can_sign()
-        async with self._admission.entered():
+        attempt = await self._attempts.on_account(username, address=origin.address)
+        async with self._admission.entered(), attempt.counted(password):
             return await self._signed_in(username, password, origin)
 
     async def _signed_in(self, username: str, password: str, origin: Origin) -> TokenPair:

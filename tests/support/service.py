@@ -67,6 +67,10 @@ def environment(database_url: str, *, facility: Facility | None, data_dir: Path,
         "drain": "0s",
         "grace": "2s",
         "log_level": "debug",
+        # Tests make many mistakes; those that are about them set their own.
+        "failures_here": "10000",
+        "failures_per_account": "20000",
+        "failures_per_address": "100000",
     }
     if facility is not None:
         values |= {

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from auth_client import TokenVerifier
 
+from auth_service.domain.attempts import limits
 from auth_service.domain.audit import Origin
 from auth_service.domain.errors import BadCredentials, ProviderUnavailable
 from auth_service.domain.keys import KeyPolicy
@@ -20,6 +21,7 @@ from auth_service.domain.sessions import SessionPolicy
 from auth_service.domain.tokens import TokenPolicy
 from auth_service.storage.database import Database, DatabaseClock
 from auth_service.storage.opening import open_database
+from auth_service.usecases.attempts import Attempts
 from auth_service.usecases.issuing import Issuer
 from auth_service.usecases.revoked import RevokedSessions
 from auth_service.usecases.sessions import RECHECK_WITHIN, Sessions
@@ -170,7 +172,14 @@ async def replica(
             clock=clock,
             keys=keys,
             revoked=revoked,
-            sign_in=SignIn(database, providers=[facility], issuer=issuer, session_policy=session_policy, clock=clock),
+            sign_in=SignIn(
+                database,
+                providers=[facility],
+                issuer=issuer,
+                session_policy=session_policy,
+                attempts=Attempts(database, limits=limits(here=4, account=6, address=30), clock=clock),
+                clock=clock,
+            ),
             sessions=Sessions(
                 database,
                 refresh_tokens=refresh_tokens,

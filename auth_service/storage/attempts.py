@@ -1,0 +1,95 @@
+"""Failed attempts: what each account and each address still owes for them."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from auth_service.domain.attempts import Tally
+from auth_service.storage.database import Connection, Statement
+from auth_service.storage.schema import failed_attempts, person, session
+
+_insert = postgresql.insert(failed_attempts).values(
+    key=sa.bindparam("key"), account=sa.bindparam("account"), failures=0, paid_off_at=sa.bindparam("now")
+)
+# Written although nothing changes: that locks the row, and whoever comes next finds what this step makes of it.
+_lock = Statement(
+    _insert.on_conflict_do_update(
+        index_elements=[failed_attempts.c.key], set_={"failures": failed_attempts.c.failures}
+    ).returning(failed_attempts.c.failures, failed_attempts.c.paid_off_at)
+)
+_write = Statement(
+    sa.update(failed_attempts)
+    .where(failed_attempts.c.key == sa.bindparam("of_key"))
+    .values(failures=sa.bindparam("new_failures"), paid_off_at=sa.bindparam("new_paid_off_at"))
+)
+_find = Statement(
+    sa.select(failed_attempts.c.failures, failed_attempts.c.paid_off_at).where(
+        failed_attempts.c.key == sa.bindparam("key"), failed_attempts.c.paid_off_at > sa.bindparam("now")
+    )
+)
+_forget = Statement(sa.delete(failed_attempts).where(failed_attempts.c.account == sa.bindparam("account")))
+_sweep = Statement(
+    sa.delete(failed_attempts).where(
+        failed_attempts.c.key.in_(
+            sa.select(failed_attempts.c.key)
+            .where(failed_attempts.c.paid_off_at < sa.bindparam("before"))
+            .limit(sa.bindparam("most"))
+        )
+    )
+)
+_of_that_name = person.alias()
+_owner_of_address = Statement(
+    sa.select(person.c.username)
+    .where(
+        person.c.email_key == sa.bindparam("email_key"),
+        ~sa.exists().where(_of_that_name.c.username_key == sa.bindparam("username_key")),
+    )
+    .order_by(person.c.username_key, person.c.id)
+    .limit(1)
+)
+_addresses = Statement(
+    sa.select(session.c.address)
+    .distinct()
+    .join(person, person.c.id == session.c.person_id)
+    .where(person.c.username_key == sa.bindparam("username_key"), session.c.address.is_not(None))
+)
+
+
+async def add(
+    connection: Connection, key: bytes, *, account: bytes | None, now: datetime, after: Callable[[Tally], Tally]
+) -> Tally:
+    """The tally of `key`, with what `after` makes of it written down. `account` is whose it is, for `forget`."""
+    row = await connection.row(_lock, key=key, account=account, now=now)
+    assert row is not None
+    tally = after(Tally(row["failures"], row["paid_off_at"]))
+    await connection.run(_write, of_key=key, new_failures=tally.failures, new_paid_off_at=tally.paid_off_at)
+    return tally
+
+
+async def find(connection: Connection, key: bytes, *, now: datetime) -> Tally | None:
+    """What `key` owes; None if nothing."""
+    row = await connection.row(_find, key=key, now=now)
+    return Tally(row["failures"], row["paid_off_at"]) if row is not None else None
+
+
+async def forget(connection: Connection, account: bytes) -> int:
+    """Nothing failed on the account, from anywhere; how many tallies there were."""
+    return await connection.run(_forget, account=account)
+
+
+async def owner_of_address(connection: Connection, *, username_key: str, email_key: str) -> str | None:
+    """The user name of whoever has this mail address; None if there is nobody, or the address is somebody's name."""
+    row = await connection.row(_owner_of_address, username_key=username_key, email_key=email_key)
+    return row["username"] if row is not None else None
+
+
+async def addresses_of(connection: Connection, username_key: str) -> Sequence[str]:
+    """From where people of this name have signed in, as far back as sessions are kept."""
+    return [row["address"] for row in await connection.rows(_addresses, username_key=username_key)]
+
+
+async def sweep(connection: Connection, *, before: datetime, most: int) -> int:
+    """Delete up to `most` that were paid off before `before`; how many."""
+    return await connection.run(_sweep, before=before, most=most)

@@ -1,0 +1,252 @@
+"""Passwords and other secrets that somebody tries: counted, so that guessing is slow (docs/decisions/0011).
+
+Where nothing failed lately an attempt costs no statement. A failure is written down before it is answered, and of
+several attempts on one account one at a time is made: only its outcome tells whether there may be another.
+"""
+
+import asyncio
+import hmac
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Generic, TypeVar
+
+import structlog
+
+from auth_service.domain import attempts as rules
+from auth_service.domain.addresses import network_of
+from auth_service.domain.attempts import Limit, Limits, Tally
+from auth_service.domain.emails import email_key, valid_email
+from auth_service.domain.errors import InvalidInput, TooManyAttempts, Unauthenticated, Unavailable
+from auth_service.domain.names import name_key
+from auth_service.storage import attempts
+from auth_service.storage.database import Connection, Database, DatabaseClock
+
+K = TypeVar("K")
+V = TypeVar("V")
+log = structlog.get_logger()
+
+REMEMBERED = 100_000
+"""Tallies in a replica's memory. Of an older one it learns again when the next attempt fails."""
+
+BELIEVED_FOR = timedelta(seconds=1)
+"""How long memory alone refuses: another replica, or an operator, may have forgiven."""
+
+SHORTEST_WAIT = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """What an attempt counts for. `account` is whose the counter is; None for an address's."""
+
+    key: bytes
+    limit: Limit
+    account: bytes | None = None
+
+
+class Attempts:
+    """`async with (await attempts.on_account(name, address=…)).counted(password):` around finding out."""
+
+    def __init__(self, database: Database, *, limits: Limits, clock: DatabaseClock) -> None:
+        self._database = database
+        self._limits = limits
+        self._clock = clock
+        self._tallies = _Recent[bytes, Tally | None]()
+        self._homes = _Recent[bytes, bool]()
+        self._owners = _Recent[str, str]()
+        self.under_way: dict[bytes, UnderWay] = {}
+
+    async def on_account(self, username: str, *, address: str) -> "Attempt":
+        """An attempt on the account of this name or mail address, known or not.
+
+        Raises TooManyAttempts, DatabaseUnavailable.
+        """
+        name = self._owners.get(username) or username
+        account, network = rules.account_key(name), network_of(address)
+        return await self._allowed(Attempt(self, self._counters(account, network), network, name, account))
+
+    async def from_address(self, address: str) -> "Attempt":
+        """As `on_account`, for what names no account, such as a mailed token."""
+        network = network_of(address)
+        return await self._allowed(Attempt(self, (Counter(rules.address_key(network), self._limits.address),), network))
+
+    async def forget(self, connection: Connection, username: str) -> None:
+        """Within a step: nothing failed on the account. Replicas that refuse it hear of it within BELIEVED_FOR."""
+        await attempts.forget(connection, rules.account_key(username))
+
+    async def sweep(self, connection: Connection, *, most: int) -> int:
+        """Within a step: delete up to `most` tallies that are paid off; how many."""
+        return await attempts.sweep(connection, before=self._clock.now(), most=most)
+
+    async def check(self, attempt: "Attempt") -> None:
+        """Raises TooManyAttempts, DatabaseUnavailable."""
+        now = self._clock.now()
+        refusing = self._refusing(attempt.counters, now)
+        if not refusing:
+            return
+        if stale := [each for each in refusing if not self._tallies.is_fresh(each.key, now)]:
+            await self._database.autocommit(lambda connection: self._read(connection, stale, now))
+            refusing = self._refusing(attempt.counters, now)
+        if any(each.key == attempt.account for each in refusing) and await self._is_home(attempt, now):
+            # The owner has signed in from here before, and is not kept out by what strangers do elsewhere.
+            refusing = {each: at for each, at in refusing.items() if each.key != attempt.account}
+        if refusing:
+            wait = max(refusing.values()) - now
+            log.info("attempts.refused", address=attempt.network, seconds=round(wait.total_seconds()))
+            raise TooManyAttempts(retry_after=max(wait, SHORTEST_WAIT))
+
+    async def failed(self, attempt: "Attempt") -> None:
+        """Write down that it was wrong. Raises DatabaseUnavailable."""
+        now = self._clock.now()
+
+        async def step(connection: Connection) -> tuple[str, list[tuple[bytes, Tally]]]:
+            name, counters = attempt.name, attempt.counters
+            if attempt.account is not None and (owner := await _owner(connection, name)) is not None:
+                name, counters = owner, self._counters(rules.account_key(owner), attempt.network)
+            return name, [
+                (each.key, await attempts.add(connection, each.key, account=each.account, now=now, after=after))
+                for each in counters
+                for after in [partial(each.limit.after_failure, now=now)]
+            ]
+
+        name, tallies = await self._database.transaction(step)
+        for key, tally in tallies:
+            self._tallies.put(key, tally)
+        if name != attempt.name:
+            self._owners.put(attempt.name, name)
+
+    async def _allowed(self, attempt: "Attempt") -> "Attempt":
+        await self.check(attempt)
+        return attempt
+
+    def _counters(self, account: bytes, network: str) -> tuple[Counter, ...]:
+        return (
+            Counter(rules.here_key(account, network), self._limits.here, account),
+            Counter(account, self._limits.account, account),
+            Counter(rules.address_key(network), self._limits.address),
+        )
+
+    def _refusing(self, counters: Iterable[Counter], now: datetime) -> dict[Counter, datetime]:
+        """The counters that refuse an attempt at `now`, and until when."""
+        found = {}
+        for each in counters:
+            tally = self._tallies.get(each.key)
+            if tally is not None and (at := each.limit.next_at(tally)) > now:
+                found[each] = at
+        return found
+
+    async def _read(self, connection: Connection, counters: Iterable[Counter], now: datetime) -> None:
+        for each in counters:
+            self._tallies.put(each.key, await attempts.find(connection, each.key, now=now), read_at=now)
+
+    async def _is_home(self, attempt: "Attempt", now: datetime) -> bool:
+        here = attempt.counters[0].key
+        if not self._homes.is_fresh(here, now):
+            key = name_key(attempt.name)
+            addresses = await self._database.autocommit(lambda connection: attempts.addresses_of(connection, key))
+            self._homes.put(here, attempt.network in map(network_of, addresses), read_at=now)
+        return bool(self._homes.get(here))
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """An attempt whose outcome others wait for: whether the secret was right, why nobody knows, or None."""
+
+    secret: str = field(repr=False)
+    outcome: "asyncio.Future[bool | Unavailable | None]"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One that may be made, as far as is known so far. `counted` is for making it."""
+
+    attempts: Attempts = field(repr=False)
+    counters: tuple[Counter, ...]
+    network: str
+    name: str = field(default="", repr=False)
+    account: bytes | None = None
+
+    @asynccontextmanager
+    async def counted(self, secret: str = "") -> AsyncIterator[None]:
+        """Around finding out whether `secret` is right: Unauthenticated says that it is not.
+
+        Raises TooManyAttempts, DatabaseUnavailable, and what is raised inside.
+        """
+        # Once more: others may have failed while this one waited for its turn.
+        await self.attempts.check(self)
+        if self.account is None or await self._was_shown_right(secret, self.account):
+            async with self._counted():
+                yield
+            return
+        here = UnderWay(secret, asyncio.get_running_loop().create_future())
+        self.attempts.under_way[self.account] = here
+        outcome: bool | Unavailable | None = None
+        try:
+            async with self._counted():
+                yield
+            outcome = True
+        except Unauthenticated:
+            outcome = False
+            raise
+        except Unavailable as error:
+            outcome = error
+            raise
+        finally:
+            del self.attempts.under_way[self.account]
+            here.outcome.set_result(outcome)
+
+    @asynccontextmanager
+    async def _counted(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except Unauthenticated:
+            await self.attempts.failed(self)
+            raise
+
+    async def _was_shown_right(self, secret: str, account: bytes) -> bool:
+        """Waits for its turn; True without one if the same secret was right while we waited.
+
+        Raises TooManyAttempts; and, where the same secret could not be judged a moment ago, Unavailable.
+        """
+        while (under_way := self.attempts.under_way.get(account)) is not None:
+            outcome = await asyncio.shield(under_way.outcome)
+            if hmac.compare_digest(under_way.secret.encode(), secret.encode()):
+                if isinstance(outcome, Unavailable):
+                    raise outcome.with_traceback(None)
+                if outcome:
+                    return True
+            await self.attempts.check(self)
+        return False
+
+
+class _Recent(Generic[K, V]):
+    """The values that were put last, at most REMEMBERED of them, and when each was read from the database."""
+
+    def __init__(self) -> None:
+        self._values: OrderedDict[K, tuple[V, datetime | None]] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        found = self._values.get(key)
+        return found[0] if found is not None else None
+
+    def put(self, key: K, value: V, *, read_at: datetime | None = None) -> None:
+        self._values[key] = (value, read_at)
+        self._values.move_to_end(key)
+        if len(self._values) > REMEMBERED:
+            self._values.popitem(last=False)
+
+    def is_fresh(self, key: K, now: datetime) -> bool:
+        found = self._values.get(key)
+        return found is not None and found[1] is not None and now - found[1] < BELIEVED_FOR
+
+
+async def _owner(connection: Connection, name: str) -> str | None:
+    """The user name of the person whose mail address `name` is."""
+    try:
+        address = valid_email(name)
+    except InvalidInput:
+        return None
+    return await attempts.owner_of_address(connection, username_key=name_key(name), email_key=email_key(address))

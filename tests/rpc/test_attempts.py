@@ -1,0 +1,184 @@
+"""Guessing passwords: how often, from where, and whom it keeps out."""
+
+import asyncio
+from collections import Counter
+
+import grpc
+import pytest
+from auth_api.v1 import auth_pb2
+
+from auth_service.demo import Facility
+from tests.rpc.conftest import Start
+from tests.support.service import Logs, Refusal, Service, refusal
+
+DEFAULTS = {"failures_here": "4", "failures_per_account": "6", "failures_per_address": "30"}
+PROXY = "127.0.0.1"
+OWNER, RIGHT = "user1001", "user1001-password"
+WRONG, LATER = "BAD_CREDENTIALS", "TOO_MANY_ATTEMPTS"
+
+
+async def limited(start: Start, **changes: str) -> Service:
+    """A service as it is where nobody sets limits."""
+    return await start(waits=True, **DEFAULTS, **changes)
+
+
+async def said(service: Service, username: str, password: str, *, address: str | None = None) -> Refusal | None:
+    """How the sign-in was refused; None if it was not."""
+    metadata = (("x-forwarded-for", address),) if address else None
+    try:
+        await service.auth.Login(auth_pb2.LoginRequest(username=username, password=password), metadata=metadata)
+    except grpc.aio.AioRpcError as error:
+        return Refusal.of(error)
+    return None
+
+
+async def guesses(service: Service, names: list[str], *, address: str | None = None) -> Counter[str]:
+    """One wrong password for each of `names`, one after another: how many came to what."""
+    refusals = [await said(service, name, f"wrong {number}", address=address) for number, name in enumerate(names)]
+    return Counter(each.reason if each else "OK" for each in refusals)
+
+
+@pytest.mark.row("S47", "E2")
+async def test_an_account_bears_a_few_guesses_and_then_none_for_a_while(start: Start, facility: Facility) -> None:
+    service = await limited(start)
+    asked = facility.hits["/v1/sessions"]
+
+    assert await guesses(service, [OWNER] * 40) == {WRONG: 4, LATER: 36}
+    assert facility.hits["/v1/sessions"] - asked == 4
+    assert (await said(service, OWNER, RIGHT)) is not None
+
+
+@pytest.mark.row("S48")
+async def test_a_refusal_says_when_to_come_again(start: Start) -> None:
+    service = await limited(start)
+    await guesses(service, [OWNER] * 4)
+
+    refused = await refusal(service.login(OWNER))
+
+    assert refused.verdict == ("RESOURCE_EXHAUSTED", LATER)
+    assert 55 <= refused.details["RetryInfo"].retry_delay.ToTimedelta().total_seconds() <= 60
+
+
+@pytest.mark.row("S49")
+async def test_a_name_that_nobody_has_is_refused_like_any_other(start: Start) -> None:
+    service = await limited(start)
+    await service.login(OWNER)
+
+    known = [await said(service, OWNER, f"wrong {number}") for number in range(8)]
+    unknown = [await said(service, "nobody-of-this-name", f"wrong {number}") for number in range(8)]
+
+    assert [(each and (each.verdict, each.message)) for each in known] == [
+        (each and (each.verdict, each.message)) for each in unknown
+    ]
+
+
+@pytest.mark.row("S47", "S50")
+async def test_guesses_at_the_same_time_are_counted_as_if_one_by_one(start: Start, facility: Facility) -> None:
+    service = await limited(start)
+    asked = facility.hits["/v1/sessions"]
+
+    refusals = await asyncio.gather(*(said(service, OWNER, f"wrong {number % 7}") for number in range(100)))
+
+    assert Counter(each.reason for each in refusals if each) == {WRONG: 4, LATER: 96}
+    assert facility.hits["/v1/sessions"] - asked == 4
+
+
+@pytest.mark.row("S50")
+async def test_other_spellings_buy_no_guesses(start: Start) -> None:
+    service = await limited(start)
+    spellings = [OWNER.upper(), f"{OWNER}\u200b", "ｕｓｅｒ1001", f"{OWNER} ", "uſer1001", f"\u2060{OWNER}"]
+
+    assert await guesses(service, [OWNER, *spellings, OWNER, *spellings]) == {WRONG: 4, LATER: 10}
+
+
+@pytest.mark.row("S50")
+async def test_an_address_that_a_stranger_claims_buys_no_guesses(start: Start) -> None:
+    service = await limited(start)
+
+    told = [await said(service, OWNER, f"wrong {number}", address=f"192.0.2.{number}") for number in range(20)]
+
+    assert Counter(each.reason for each in told if each) == {WRONG: 4, LATER: 16}
+
+
+@pytest.mark.row("S50")
+async def test_addresses_of_one_customer_are_one(start: Start) -> None:
+    service = await limited(start, trusted_proxies=PROXY)
+
+    told = [await said(service, OWNER, f"wrong {number}", address=f"2001:db8::{number}") for number in range(20)]
+
+    assert Counter(each.reason for each in told if each) == {WRONG: 4, LATER: 16}
+
+
+@pytest.mark.row("S51")
+async def test_after_two_hundred_wrong_tries_of_a_stranger_the_owner_is_in(start: Start) -> None:
+    service = await limited(start, trusted_proxies=PROXY)
+
+    assert await guesses(service, [OWNER] * 200, address="192.0.2.66") == {WRONG: 4, LATER: 196}
+
+    assert await said(service, OWNER, RIGHT, address="198.51.100.7") is None
+
+
+@pytest.mark.row("S47", "S51")
+async def test_guessing_from_everywhere_keeps_out_strangers_but_not_the_owner_at_home(start: Start) -> None:
+    service = await limited(start, trusted_proxies=PROXY)
+    assert await said(service, OWNER, RIGHT, address="198.51.100.7") is None
+
+    told = [await said(service, OWNER, f"wrong {number}", address=f"192.0.2.{number}") for number in range(40)]
+
+    assert Counter(each.reason for each in told if each) == {WRONG: 6, LATER: 34}
+    assert (refused := await said(service, OWNER, RIGHT, address="203.0.113.1")) is not None
+    assert refused.reason == LATER
+    assert await said(service, OWNER, RIGHT, address="198.51.100.7") is None
+
+
+@pytest.mark.row("E2")
+async def test_trying_one_password_on_everybody_is_slow_as_well(start: Start) -> None:
+    service = await limited(start, trusted_proxies=PROXY)
+
+    told = await guesses(service, [f"somebody{number}" for number in range(60)], address="192.0.2.66")
+
+    assert told == {WRONG: 30, LATER: 30}
+    assert await said(service, OWNER, RIGHT, address="198.51.100.7") is None
+
+
+@pytest.mark.row("E2")
+async def test_replicas_count_together(start: Start, facility: Facility) -> None:
+    replicas = [await limited(start) for _ in range(3)]
+    asked = facility.hits["/v1/sessions"]
+
+    told = await asyncio.gather(
+        *(said(replicas[number % 3], OWNER, f"wrong {number}") for number in range(90)),
+    )
+
+    # Each may have had one under way that it had not told the others of.
+    assert Counter(each.reason for each in told if each)[WRONG] <= 4 + 2
+    assert facility.hits["/v1/sessions"] - asked <= 4 + 2
+    for replica in replicas:
+        assert (await refusal(replica.login(OWNER))).reason == LATER
+
+
+async def test_the_right_password_many_times_at_once_waits_for_nobody_s_guesses(start: Start) -> None:
+    service = await limited(start)
+
+    pairs = await asyncio.gather(*(service.login(OWNER) for _ in range(60)))
+
+    assert len({pair.session_id for pair in pairs}) == 60
+
+
+async def test_what_nobody_could_judge_is_no_failure(start: Start, facility: Facility) -> None:
+    service = await limited(start)
+    facility.fault = {"/v1/sessions": "status 500"}
+    refused = [await said(service, OWNER, f"wrong {number}") for number in range(4)]
+    facility.fault = {}
+
+    assert [each and each.code for each in refused] == [grpc.StatusCode.UNAVAILABLE] * 4
+    assert await guesses(service, [OWNER] * 3) == {WRONG: 3}
+
+
+async def test_the_service_knows_a_caller_s_address_from_its_proxy(start: Start, logs: Logs) -> None:
+    service = await limited(start, trusted_proxies=PROXY)
+    logs.clear()
+
+    await guesses(service, [OWNER] * 5, address="2001:db8:1:2::3, 127.0.0.1")
+
+    assert [line["address"] for line in logs.named("attempts.refused")] == ["2001:db8:1:2::/64"]
