@@ -34,6 +34,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
+from uuid import UUID
 
 
 class AuthError(Exception):
@@ -65,12 +66,13 @@ class Unauthenticated(AuthError):
 
 
 class BadCredentials(Unauthenticated):
-    """The same words whether the name is unknown or the password wrong."""
+    """The same words whether the name is unknown or the password wrong. `person_id` is for the audit log only."""
 
     reason = "BAD_CREDENTIALS"
 
-    def __init__(self) -> None:
+    def __init__(self, person_id: UUID | None = None) -> None:
         super().__init__("username or password is wrong")
+        self.person_id = person_id
 
 
 class CredentialsMissing(Unauthenticated):
@@ -214,15 +216,17 @@ class TooManyKeys(WrongState):
 class PasswordChangeRequired(WrongState):
     reason = "PASSWORD_CHANGE_REQUIRED"
 
-    def __init__(self) -> None:
+    def __init__(self, person_id: UUID) -> None:
         super().__init__("the password has to be changed: sign in with `new_password` as well")
+        self.person_id = person_id
 
 
 class EmailNotVerified(WrongState):
     reason = "EMAIL_NOT_VERIFIED"
 
-    def __init__(self) -> None:
+    def __init__(self, person_id: UUID) -> None:
         super().__init__("the e-mail address has to be verified first: see RequestEmailVerification")
+        self.person_id = person_id
 
 
 class RegistrationClosed(WrongState):

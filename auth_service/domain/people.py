@@ -20,6 +20,7 @@ class Identity:
 
     `subject` names the person within the provider for ever (UOWS: the user number; local: the account's UUID).
     `provider_roles` are the role names that the provider itself told (UOWS: from `/v1/role/{N}`).
+    `password_changed_at` is when the password that was shown was set; None where that is the provider's own business.
     """
 
     provider: str
@@ -28,6 +29,7 @@ class Identity:
     display_name: str
     user_number: int | None
     provider_roles: frozenset[str] = frozenset()
+    password_changed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class LocalAccounts:
             await self._hashing.verify_nobody(password)
             raise BadCredentials
         if not await self._matches(account, password):
-            raise BadCredentials
+            raise BadCredentials(account.person_id)
         await self._keep_up(account, password)
         return Identity(
             provider=PROVIDER,
@@ -42,6 +42,7 @@ class LocalAccounts:
             username=account.username,
             display_name=account.display_name,
             user_number=account.user_number,
+            password_changed_at=account.password_changed_at,
         )
 
     async def create(

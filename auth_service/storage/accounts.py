@@ -19,13 +19,20 @@ COLUMNS = (
     person.c.created_at,
     person.c.last_login_at,
     local_account.c.must_change_password,
+    local_account.c.password_changed_at,
 )
 """What a statement must select from `FROM` for `account_of` to read an account."""
 FROM = person.outerjoin(local_account)
 
-_one = sa.select(*COLUMNS).select_from(FROM).where(person.c.id == sa.bindparam("person_id"))
-_find = Statement(_one)
-_hold = Statement(_one.with_for_update(of=person, key_share=True))
+_find = Statement(sa.select(*COLUMNS).select_from(FROM).where(person.c.id == sa.bindparam("person_id")))
+_hold = Statement(
+    sa.select(person.c.id).where(person.c.id == sa.bindparam("person_id")).with_for_update(key_share=True)
+)
+_arrived = Statement(
+    sa.update(person)
+    .where(person.c.id == sa.bindparam("person_id"))
+    .values(last_login_at=sa.bindparam("now"), provider_checked_at=sa.bindparam("now"))
+)
 _change = Statement(
     sa.update(person)
     .where(person.c.id == sa.bindparam("person_id"))
@@ -62,9 +69,16 @@ async def find(connection: Connection, person_id: UUID) -> Account | None:
 
 
 async def hold(connection: Connection, person_id: UUID) -> Account | None:
-    """As `find`; until the transaction ends nobody else changes the account."""
-    row = await connection.row(_hold, person_id=person_id)
-    return account_of(row) if row is not None else None
+    """As `find`; until the transaction ends nobody else changes the account or its password."""
+    # Two statements: one that has to wait for the lock would show the password as it was before.
+    await connection.row(_hold, person_id=person_id)
+    return await find(connection, person_id)
+
+
+async def arrived(connection: Connection, person_id: UUID, *, now: datetime) -> Account | None:
+    """As `hold`, and keep that its person has signed in."""
+    await connection.run(_arrived, person_id=person_id, now=now)
+    return await find(connection, person_id)
 
 
 async def named(connection: Connection, username: str) -> Account | None:
@@ -76,6 +90,8 @@ async def named(connection: Connection, username: str) -> Account | None:
 async def change(connection: Connection, account: Account) -> None:
     """Write what `account` now says of names, address and number. Raises AlreadyExists."""
     person = account.person
+    if account.is_local:
+        await local_accounts.check_not_mistaken(connection, account.id, username=person.username, email=account.email)
     with local_accounts.name_or_address_taken(person.username):
         await connection.run(
             _change,
@@ -110,4 +126,5 @@ def account_of(row: Row) -> Account:
         created_at=row["created_at"],
         last_login_at=row["last_login_at"],
         must_change_password=bool(row["must_change_password"]),
+        password_changed_at=row["password_changed_at"],
     )

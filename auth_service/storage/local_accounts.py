@@ -17,12 +17,39 @@ from auth_service.storage.schema import local_account, person
 
 PROVIDER = "local"
 
+# An address counts only once it was shown to be the person's, or whoever claims another's address would be asked for
+# when the other signs in. Then it goes before a user name that is spelt like it, which anybody may have chosen.
+_has_address = sa.and_(
+    person.c.email_key == sa.bindparam("address_key", type_=sa.Text), person.c.email_verified_at.is_not(None)
+)
 _find = Statement(
     sa.select(
-        person.c.id, person.c.username, person.c.display_name, person.c.user_number, local_account.c.password_hash
+        person.c.id,
+        person.c.username,
+        person.c.display_name,
+        person.c.user_number,
+        local_account.c.password_hash,
+        local_account.c.password_changed_at,
     )
     .join_from(local_account, person)
-    .where(person.c.provider == PROVIDER, person.c.username_key == sa.bindparam("username_key"))
+    .where(
+        person.c.provider == PROVIDER,
+        sa.or_(person.c.username_key == sa.bindparam("username_key", type_=sa.Text), _has_address),
+    )
+    .order_by(sa.case((_has_address, 0), else_=1))
+    .limit(1)
+)
+_mistaken_for = Statement(
+    sa.select((person.c.email_key == sa.bindparam("username_as_address", type_=sa.Text)).label("is_of_username"))
+    .where(
+        person.c.provider == PROVIDER,
+        person.c.id != sa.bindparam("of"),
+        sa.or_(
+            person.c.email_key == sa.bindparam("username_as_address", type_=sa.Text),
+            person.c.username_key == sa.bindparam("address_as_username", type_=sa.Text),
+        ),
+    )
+    .limit(1)
 )
 _add_person = Statement(
     sa.insert(person).values(
@@ -74,15 +101,22 @@ class LocalAccount:
     username: str
     display_name: str
     user_number: int | None
+    password_changed_at: datetime
     password_hash: str = field(repr=False)
 
 
-async def find(connection: Connection, username: str) -> LocalAccount | None:
-    row = await connection.row(_find, username_key=name_key(username))
+async def find(connection: Connection, name: str) -> LocalAccount | None:
+    """The account with this user name, or with this verified address."""
+    row = await connection.row(_find, username_key=name_key(name), address_key=email_key(name))
     if row is None:
         return None
     return LocalAccount(
-        row["id"], row["username"], row["display_name"], row["user_number"], password_hash=row["password_hash"]
+        row["id"],
+        row["username"],
+        row["display_name"],
+        row["user_number"],
+        row["password_changed_at"],
+        password_hash=row["password_hash"],
     )
 
 
@@ -110,11 +144,22 @@ async def add(
         "email_verified_at": email_verified_at,
         "user_number": user_number,
     }
+    await check_not_mistaken(connection, person_id, username=username, email=email)
     with name_or_address_taken(username):
         await connection.run(_add_person, id=person_id, now=now, **who)
     if password_hash is not None:
         await set_password(connection, person_id, password_hash, now=now, must_change=must_change_password)
     return person_id
+
+
+async def check_not_mistaken(connection: Connection, person_id: UUID, *, username: str, email: str | None) -> None:
+    """Holds that the name is nobody else's address, and the address nobody else's name. Raises AlreadyExists."""
+    as_username = name_key(email) if email is not None else None
+    found = await connection.row(
+        _mistaken_for, of=person_id, username_as_address=email_key(username), address_as_username=as_username
+    )
+    if found is not None:
+        raise _taken_username(username) if found["is_of_username"] else _taken_address()
 
 
 async def set_password(
@@ -136,8 +181,16 @@ def name_or_address_taken(username: str) -> Iterator[None]:
         yield
     except UniqueViolated as error:
         if "email_key" in str(error):
-            raise AlreadyExists(FieldViolation("email", "is another account's already")) from error
-        raise AlreadyExists(FieldViolation("username", f"{username!r} is taken")) from error
+            raise _taken_address() from error
+        raise _taken_username(username) from error
+
+
+def _taken_username(username: str) -> AlreadyExists:
+    return AlreadyExists(FieldViolation("username", f"{username!r} is taken"))
+
+
+def _taken_address() -> AlreadyExists:
+    return AlreadyExists(FieldViolation("email", "is another account's already"))
 
 
 async def replace_hash(connection: Connection, person_id: UUID, *, old: str, new: str) -> None:

@@ -152,7 +152,7 @@ async def test_a_local_account_is_found_by_its_name_alone(database: Database) ->
 
     found = await database.autocommit(lambda connection: local_accounts.find(connection, "ada"))
 
-    assert found == local_accounts.LocalAccount(person_id, "ada", "Ada", None, password_hash="$argon2id$1")
+    assert found == local_accounts.LocalAccount(person_id, "ada", "Ada", None, NOON, password_hash="$argon2id$1")
     assert await database.autocommit(lambda connection: local_accounts.find(connection, "ＡDA")) == found
     assert await database.autocommit(lambda connection: local_accounts.find(connection, "adaa")) is None
 
