@@ -22,13 +22,13 @@ _NO_CHARACTERS = frozenset({"Cn", "Co"})
 _EAST_ASIAN = frozenset({"CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO"})
 
 RESERVED = frozenset(
-    (
+    (  # noqa: SIM905 -- a list would be a screen of quotes
         "abuse account accounts admin administrator admins all anonymous api auth authentication bot daemon"
         " everybody everyone guest help helpdesk hostmaster identity info login logout mail mailer-daemon me"
         " moderator no-reply nobody noreply null official operator owner password postmaster register registration"
         " root security self service signin signup staff sudo superuser support sysadmin system team undefined"
         " user users webmaster"
-    ).split(" ")  # noqa: SIM905 -- a list would be a screen of quotes
+    ).split(" ")
 )
 """Names that make others believe that their bearer speaks for the service (RFC 2142, and what systems call theirs)."""
 
