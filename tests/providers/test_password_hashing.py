@@ -1,13 +1,16 @@
 """Argon2id off the loop. Small parameters where only the queue matters."""
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import argon2
+import bcrypt
 import pytest
 
-from auth_service.domain.errors import Overloaded
+from auth_service.domain.errors import InvalidInput, Overloaded
+from auth_service.domain.imported_hashes import valid_imported_hash
 from auth_service.providers.password_hashing import PasswordHashing, UnreadableHash, default_at_once
 
 
@@ -92,6 +95,113 @@ async def test_an_unknown_name_costs_what_a_wrong_password_costs_whatever_it_was
     for encoded in (old, new):
         assert 0.6 < await cpu_seconds(check, encoded) / nobody < 1.6
     await former.close()
+
+
+def werkzeugs(method: str, password: str, *, salt: str = "aB3dE6gH") -> str:
+    """As `werkzeug.security.generate_password_hash` writes it."""
+    kind, *rest = method.split(":")
+    if kind == "scrypt":
+        n, r, p = (int(each) for each in rest)
+        made = hashlib.scrypt(password.encode(), salt=salt.encode(), n=n, r=r, p=p, maxmem=132 * n * r * p)
+    else:
+        made = hashlib.pbkdf2_hmac(rest[0], password.encode(), salt.encode(), int(rest[1]))
+    return f"{method}${salt}${made.hex()}"
+
+
+def bcrypts(password: str, *, cost: int = 4, prefix: bytes = b"2b") -> str:
+    made = bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()
+    return made.replace("$2b$", f"${prefix.decode()}$")
+
+
+IMPORTED: dict[str, Callable[[str], str]] = {
+    "bcrypt-2a": lambda password: bcrypts(password, prefix=b"2a"),
+    "bcrypt-2b": bcrypts,
+    "bcrypt-2y": lambda password: bcrypts(password, prefix=b"2y"),
+    "pbkdf2-sha256": lambda password: werkzeugs("pbkdf2:sha256:1000", password),
+    "pbkdf2-sha512": lambda password: werkzeugs("pbkdf2:sha512:1000", password),
+    "scrypt": lambda password: werkzeugs("scrypt:1024:8:1", password),
+    "argon2i": argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1, type=argon2.Type.I).hash,
+}
+
+
+@pytest.mark.row("B11")
+@pytest.mark.parametrize("kind", IMPORTED)
+async def test_a_hash_from_elsewhere_is_of_its_password_alone_and_asks_for_a_new_one(
+    hashing: PasswordHashing, kind: str
+) -> None:
+    encoded = IMPORTED[kind]("Grüße aus Köln")
+
+    assert valid_imported_hash(encoded) == encoded
+    assert await hashing.verify(encoded, "Grüße aus Köln")
+    for wrong in ("grüße aus köln", "Grüße aus Köl", "Grüße aus Köln ", ""):
+        assert not await hashing.verify(encoded, wrong)
+    assert hashing.needs_rehash(encoded)
+
+
+@pytest.mark.row("B11")
+@pytest.mark.parametrize(
+    ("encoded", "password"),
+    [
+        # Of the test vectors that come with crypt_blowfish.
+        ("$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "U*U"),
+        ("$2a$05$CCCCCCCCCCCCCCCCCCCCC.VGOzA784oUp/Z0DY336zx7pLYAy0lwK", "U*U*"),
+    ],
+)
+async def test_known_hashes_of_others_are_understood(hashing: PasswordHashing, encoded: str, password: str) -> None:
+    assert await hashing.verify(encoded, password)
+
+
+@pytest.mark.row("S57")
+async def test_what_bcrypt_would_not_look_at_is_not_let_in(hashing: PasswordHashing) -> None:
+    encoded = bcrypts("x" * 72)
+
+    assert await hashing.verify(encoded, "x" * 72)
+    assert not await hashing.verify(encoded, "x" * 73)
+    assert not await hashing.verify(encoded, "x" * 72 + "anything")
+
+
+@pytest.mark.row("C13", "S52")
+@pytest.mark.parametrize("method", ["pbkdf2:sha256:40000", "pbkdf2:sha512:200000"])
+async def test_a_name_with_a_cheaper_or_dearer_hash_from_elsewhere_is_not_told_by_the_time(method: str) -> None:
+    hashing = PasswordHashing(memory_kib=19456, passes=5, at_once=1)
+    imported, ours = werkzeugs(method, "correct horse"), await hashing.hash("correct horse")
+
+    async def check(encoded: str) -> None:
+        assert not await hashing.verify(encoded, "wrong")
+
+    await check(imported)
+    nobody = await cpu_seconds(hashing.verify_nobody, "wrong")
+
+    for encoded in (imported, ours):
+        assert 0.6 < await cpu_seconds(check, encoded) / nobody < 1.6
+    await hashing.close()
+
+
+A_BCRYPT = "$2b$12$" + "a" * 21 + "u" + "b" * 31
+
+
+@pytest.mark.row("B11")
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        "", "plain text", "\0", "$2b$12$abcdefghijklmnopqrstuv", A_BCRYPT[:-1], A_BCRYPT + "b", A_BCRYPT + "\n",
+        A_BCRYPT.replace("2b", "2x"), A_BCRYPT.replace("$12$", "$03$"), A_BCRYPT.replace("$12$", "$31$"),
+        "pbkdf2:sha256$salt$" + "0" * 64, "pbkdf2:md5:1000$salt$" + "0" * 32, "pbkdf2:sha256:0$salt$" + "0" * 64,
+        "pbkdf2:sha256:1000000000$salt$" + "0" * 64, "pbkdf2:sha256:9000000$salt$" + "0" * 64,
+        "pbkdf2:sha256:1000$salt$" + "0" * 63, "pbkdf2:sha256:1000$$" + "0" * 64,
+        "pbkdf2:sha512:1000$salt$" + "g" * 128,
+        "scrypt:1000:8:1$salt$" + "0" * 128, "scrypt:1048576:8:1$salt$" + "0" * 128,
+        "scrypt:32768:8:99$salt$" + "0" * 128,
+        "$argon2id$v=19$m=64,t=1,p=1$x$", "$argon2id$v=19$m=4194304,t=3,p=1$" + "a" * 22 + "$" + "b" * 43,
+        "$argon2id$v=19$m=65536,t=999,p=1$" + "a" * 22 + "$" + "b" * 43, "x" * 1_000_000,
+    ],
+    ids=lambda text: ascii(text)[:40],
+)  # fmt: skip
+def test_an_import_that_is_malformed_or_too_dear_is_refused_and_not_quoted(malformed: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^password_hash: expected") as refused:
+        valid_imported_hash(malformed)
+
+    assert not malformed or malformed not in str(refused.value)
 
 
 async def test_other_parameters_ask_for_a_new_hash(hashing: PasswordHashing) -> None:
