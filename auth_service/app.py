@@ -27,6 +27,7 @@ from auth_service.domain.keys import KeyPolicy
 from auth_service.domain.pages import PageTokens
 from auth_service.domain.people import Experiments, IdentityProvider
 from auth_service.domain.policy import RolePolicy
+from auth_service.domain.rates import Rate, rate
 from auth_service.domain.refresh_tokens import RefreshTokens
 from auth_service.domain.sealing import KeyEncryptionKeys
 from auth_service.domain.sessions import SessionPolicy
@@ -55,10 +56,13 @@ from auth_service.usecases.accounts import Accounts
 from auth_service.usecases.api_keys import ApiKeys
 from auth_service.usecases.attempts import Attempts
 from auth_service.usecases.audit_log import AuditLog
+from auth_service.usecases.bootstrap import Bootstrap
 from auth_service.usecases.ending import Ending
 from auth_service.usecases.experiments import ListExperiments
 from auth_service.usecases.issuing import Issuer
 from auth_service.usecases.levels import Levels
+from auth_service.usecases.password_change import PasswordChange
+from auth_service.usecases.rate_limits import RateLimits
 from auth_service.usecases.revoked import RevokedSessions
 from auth_service.usecases.roles import Roles
 from auth_service.usecases.service_accounts import ServiceAccounts
@@ -67,6 +71,7 @@ from auth_service.usecases.session_lists import SessionLists
 from auth_service.usecases.sessions import Sessions
 from auth_service.usecases.sign_in import SignIn
 from auth_service.usecases.signing import SigningKeys
+from auth_service.usecases.staff import StaffList
 from auth_service.usecases.standing import Standing
 from auth_service.usecases.verification import Verification
 from auth_service.web import probes, wellknown
@@ -78,6 +83,7 @@ log = structlog.get_logger()
 NAME = "auth-service"
 VERIFIED_TOKENS_REMEMBERED = 10_000
 SWEEP_EVERY = timedelta(seconds=60)
+COUNTS_SHARED_EVERY = timedelta(milliseconds=200)
 SIGNING_THREADS = 4
 RIGHTS_ASKED_EVERY = 10
 """In polls: of whoever listens to a stream."""
@@ -109,10 +115,14 @@ class Administration:
     """What administrators do, through the doors and on the command line."""
 
     levels: Levels
+    ending: Ending
+    password_rules: PasswordRules
     accounts: Accounts
     standing: Standing
     roles: Roles
     session_lists: SessionLists
+    staff: StaffList
+    bootstrap: Bootstrap
 
 
 def version() -> str:
@@ -149,22 +159,19 @@ async def core(settings: Settings) -> AsyncIterator[Core]:
 
 
 @asynccontextmanager
-async def administering(settings: Settings) -> AsyncIterator[tuple[Core, Administration]]:
+async def administering(settings: Settings) -> AsyncIterator[Administration]:
     """For the command line: what administrators do, without doors."""
     async with core(settings) as base:
         # How long the servers' tokens live is written in the ring.
         await base.keys.read()
         hashing = password_hashing(settings)
         try:
-            yield (
+            yield administration(
+                settings,
                 base,
-                administration(
-                    settings,
-                    base,
-                    revoked=RevokedSessions(base.database, clock=base.clock),
-                    page_tokens=PageTokens(base.sealing),
-                    hashing=hashing,
-                ),
+                revoked=RevokedSessions(base.database, clock=base.clock),
+                page_tokens=PageTokens(base.sealing),
+                hashing=hashing,
             )
         finally:
             await hashing.close()
@@ -225,6 +232,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             clock=base.clock,
             workers=base.workers,
         )
+        rate_limits = RateLimits(base.database, rates=_rates(settings), clock=base.clock)
         attempts = Attempts(base.database, limits=attempt_limits(settings), clock=base.clock)
         sign_in = SignIn(
             base.database,
@@ -232,16 +240,18 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             issuer=issuer,
             session_policy=session_policy,
             attempts=attempts,
+            password_change=PasswordChange(hashing=hashing, password_rules=admin.password_rules, ending=admin.ending),
+            ending=admin.ending,
             clock=base.clock,
+            requires_verified_email=settings.require_verified_email,
         )
         sessions = Sessions(
             base.database,
             refresh_tokens=refresh_tokens,
             issuer=issuer,
-            revoked=revoked,
+            ending=admin.ending,
             providers=providers,
             policy=session_policy,
-            longest_token=base.keys.longest_token,
             recheck_after=settings.provider_recheck_after,
             clock=base.clock,
         )
@@ -275,6 +285,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             rights_asked_every=RIGHTS_ASKED_EVERY * settings.poll_every,
             reflects=settings.serves_reflection,
             trusted_proxies=settings.trusted_proxies,
+            rate_limits=rate_limits,
         )
         leaving = asyncio.Event()
         is_ready = _readiness(base, revoked, leaving)
@@ -310,7 +321,10 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 # Seldom: of a revoked key `revoked` tells, and an unknown key is worth a reading by itself.
                 every(API_KEYS_READ_EVERY * settings.poll_every, known_keys.poll, woken_by=api_key_changed),
                 every(settings.poll_every, audit_log.poll),
+                every(COUNTS_SHARED_EVERY, rate_limits.share),
                 every(SWEEP_EVERY, sessions.sweep),
+                every(SWEEP_EVERY, attempts.sweep),
+                every(SWEEP_EVERY, rate_limits.sweep),
                 base.database.listen(lambda topic: topics[topic].set() if topic in topics else None),
             )
         )
@@ -344,6 +358,10 @@ def key_policy(settings: Settings) -> KeyPolicy:
     )
 
 
+def _rates(settings: Settings) -> list[Rate]:
+    return [rate(what, calls=calls, per=per) for what, (calls, per) in settings.rate_limits.items()]
+
+
 def attempt_limits(settings: Settings) -> Limits:
     return limits(
         here=settings.failures_here, account=settings.failures_per_account, address=settings.failures_per_address
@@ -369,12 +387,17 @@ def administration(
     levels = Levels(base.database, policy=role_policy(settings))
     ending = Ending(revoked, longest_token=base.keys.longest_token)
     rules = password_rules(settings)
+    accounts = Accounts(base.database, levels=levels, hashing=hashing, password_rules=rules, page_tokens=page_tokens)
     return Administration(
         levels=levels,
-        accounts=Accounts(base.database, levels=levels, hashing=hashing, password_rules=rules, page_tokens=page_tokens),
+        ending=ending,
+        password_rules=rules,
+        accounts=accounts,
         standing=Standing(base.database, levels=levels, ending=ending, hashing=hashing, password_rules=rules),
         roles=Roles(base.database, levels=levels, page_tokens=page_tokens),
         session_lists=SessionLists(base.database, page_tokens=page_tokens),
+        staff=StaffList(base.database),
+        bootstrap=Bootstrap(base.database, levels=levels, accounts=accounts),
     )
 
 

@@ -75,6 +75,17 @@ def print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
 
 
+def print_fields(fields: Mapping[str, object], *, as_json: bool) -> None:
+    """One thing, a line for each of its fields."""
+    if as_json:
+        print(json.dumps(fields, indent=2, default=str))
+        return
+    width = max(len(name) for name in fields)
+    for name, value in fields.items():
+        told = ", ".join(map(str, value)) if isinstance(value, list) else value
+        print(f"{name:<{width}}  {'-' if told in (None, '') else told}")
+
+
 def moment(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M:%SZ}" if at else "-"
 

@@ -1,19 +1,38 @@
-"""`auth-service users …`: accounts of our own."""
+"""`auth-service users …`: people, and the accounts of our own."""
 
+import json
+import sys
 from collections.abc import Sequence
+from typing import Literal
 
 from cyclopts import App
 
-from auth_service import app
-from auth_service.cli.terminal import password, run, settings_in_force
-from auth_service.providers.local_accounts import LocalAccounts
-from auth_service.usecases.accounts import Accounts
+from auth_service.app import Administration
+from auth_service.cli.administering import administer, confirmed, described, row_of
+from auth_service.cli.options import Json, Yes
+from auth_service.cli.terminal import fail, password, print_fields, print_rows
+from auth_service.domain.accounts import AccountFilter, AccountState, NewAccount, Shown
+from auth_service.domain.audit import OPERATOR
+from auth_service.domain.pages import LARGEST_PAGE_SIZE
 
-users = App(name="users", help="Accounts of our own.")
+users = App(name="users", help="People. USER is a user name or an id.")
 
 
 @users.command
-def create(username: str, *, display_name: str = "", role: Sequence[str] = (), password_stdin: bool = False) -> None:
+def create(
+    username: str,
+    *,
+    display_name: str = "",
+    email: str = "",
+    email_verified: bool = False,
+    user_number: int | None = None,
+    role: Sequence[str] = (),
+    password_stdin: bool = False,
+    password_hash_stdin: bool = False,
+    no_password: bool = False,
+    must_change_password: bool = False,
+    as_json: Json = False,
+) -> None:
     """Create an account of our own. Asks for the password.
 
     Parameters
@@ -22,28 +41,179 @@ def create(username: str, *, display_name: str = "", role: Sequence[str] = (), p
         What the person signs in with.
     display_name
         What others see; the user name if it is not given.
+    email
+        The person's mail address.
+    email_verified
+        The address is known to be the person's.
+    user_number
+        The facility's number of the person.
     role
         A role to grant, such as admin. May be given several times.
     password_stdin
         Read the password from the first line of standard input.
+    password_hash_stdin
+        Read the password's hash, from another system, from the first line of standard input.
+    no_password
+        Nobody signs in with a password until one is set or reset.
+    must_change_password
+        The password has to be changed at the first sign-in.
     """
-    settings = settings_in_force()
+    if password_stdin + password_hash_stdin + no_password > 1:
+        fail("expected one of --password-stdin, --password-hash-stdin and --no-password")
+    has_no_password = no_password or password_hash_stdin
+    new = NewAccount(
+        username,
+        display_name=display_name,
+        email=email,
+        email_verified=email_verified,
+        user_number=user_number,
+        roles=frozenset(role),
+        password=None if has_no_password else lambda: password(from_stdin=password_stdin),
+        password_hash=sys.stdin.readline().strip() if password_hash_stdin else "",
+        must_change_password=must_change_password,
+    )
 
-    async def step() -> None:
-        async with app.core(settings) as core:
-            hashing = app.password_hashing(settings)
-            accounts = Accounts(
-                core.database, LocalAccounts(core.database, hashing), password_rules=app.password_rules(settings)
-            )
-            try:
-                person_id = await accounts.create(
-                    username=username,
-                    display_name=display_name or username,
-                    password=lambda: password(from_stdin=password_stdin),
-                    roles=frozenset(role),
-                )
-            finally:
-                await hashing.close()
-            print(f"created {username} ({person_id})")
+    async def step(use: Administration) -> None:
+        shown = await use.accounts.create(new, origin=OPERATOR)
+        _say(shown, f"created {shown.account.person.username} ({shown.account.id})", as_json=as_json)
 
-    run(settings, step)
+    administer(step)
+
+
+@users.command(name="list")
+def list_users(
+    *,
+    username_prefix: str = "",
+    email_prefix: str = "",
+    role: str = "",
+    state: Literal["active", "disabled", "deleted"] | None = None,
+    limit: int = 100,
+    as_json: Json = False,
+) -> None:
+    """Print accounts, oldest first; those of a prefix by name or address, those of a role by when it was granted.
+
+    Parameters
+    ----------
+    username_prefix
+        Only those whose user name begins so.
+    email_prefix
+        Only those whose address begins so.
+    role
+        Only those who were granted this role.
+    state
+        Only those in this state; those that are not deleted if it is not given.
+    limit
+        How many to print at most.
+    """
+    filters = AccountFilter(username_prefix, email_prefix, role, AccountState(state) if state else None)
+
+    async def step(use: Administration) -> None:
+        found: list[Shown] = []
+        page_token = ""
+        while len(found) < limit:
+            size = min(limit - len(found), LARGEST_PAGE_SIZE)
+            page = await use.accounts.page(filters, size=size, page_token=page_token)
+            found += page.accounts
+            page_token = page.next_page_token
+            if not page_token:
+                break
+        print_rows([described(each) if as_json else row_of(each) for each in found], as_json=as_json)
+        if page_token:
+            print(f"there are more than {limit}: see --limit", file=sys.stderr)
+
+    administer(step)
+
+
+@users.command
+def show(user: str, *, as_json: Json = False) -> None:
+    """Print everything about one account."""
+
+    async def step(use: Administration) -> None:
+        account = await use.accounts.addressed(user)
+        print_fields(described(await use.accounts.get(account.id)), as_json=as_json)
+
+    administer(step)
+
+
+@users.command
+def set_password(user: str, *, password_stdin: bool = False, must_change_password: bool = False) -> None:
+    """Set a person's password and end their sessions. Asks for the password.
+
+    Parameters
+    ----------
+    user
+        A user name or an id.
+    password_stdin
+        Read the password from the first line of standard input.
+    must_change_password
+        The password has to be changed at the next sign-in.
+    """
+
+    async def step(use: Administration) -> None:
+        account = await use.accounts.addressed(user)
+        ended = await use.standing.set_password(
+            account.id, password(from_stdin=password_stdin), must_change=must_change_password, origin=OPERATOR
+        )
+        print(f"{account.person.username} has a new password; sessions ended: {ended}")
+
+    administer(step)
+
+
+@users.command
+def disable(user: str, *, reason: str = "", as_json: Json = False) -> None:
+    """Let a person sign in no more, and end their sessions.
+
+    Parameters
+    ----------
+    user
+        A user name or an id.
+    reason
+        Why, for the audit log.
+    """
+
+    async def step(use: Administration) -> None:
+        account = await use.accounts.addressed(user)
+        shown = await use.standing.disable(account.id, reason=reason, origin=OPERATOR)
+        _say(shown, f"{account.person.username} is disabled", as_json=as_json)
+
+    administer(step)
+
+
+@users.command
+def enable(user: str, *, as_json: Json = False) -> None:
+    """Let a disabled or locked-out person sign in again."""
+
+    async def step(use: Administration) -> None:
+        account = await use.accounts.addressed(user)
+        shown = await use.standing.enable(account.id, origin=OPERATOR)
+        _say(shown, f"{account.person.username} may sign in", as_json=as_json)
+
+    administer(step)
+
+
+@users.command
+def delete(user: str, *, yes: Yes = False, as_json: Json = False) -> None:
+    """Delete an account for good. Its name and address stay reserved until it is purged."""
+
+    async def step(use: Administration) -> None:
+        account = await confirmed(use, user, "Delete {who}? Nobody can undo it.", yes=yes)
+        shown = await use.standing.delete(account.id, origin=OPERATOR)
+        _say(shown, f"{account.person.username} is deleted", as_json=as_json)
+
+    administer(step)
+
+
+@users.command
+def purge(user: str, *, yes: Yes = False) -> None:
+    """Erase a deleted account: of the person, only the id in the audit log is left."""
+
+    async def step(use: Administration) -> None:
+        account = await confirmed(use, user, "Erase everything that is known of {who}?", yes=yes)
+        await use.standing.purge(account.id, origin=OPERATOR)
+        print(f"{account.id} is purged")
+
+    administer(step)
+
+
+def _say(shown: Shown, sentence: str, *, as_json: bool) -> None:
+    print(json.dumps(described(shown), indent=2) if as_json else sentence)

@@ -9,7 +9,8 @@ from uuid import UUID
 from auth_service.domain.emails import valid_email
 from auth_service.domain.errors import AccountState as WrongAccountState
 from auth_service.domain.errors import FieldViolation, InvalidInput
-from auth_service.domain.people import Person, normalised_username, valid_display_name, valid_user_number
+from auth_service.domain.names import new_username
+from auth_service.domain.people import Person, valid_display_name, valid_user_number
 from auth_service.domain.roles import valid_role
 
 LOCAL = "local"
@@ -81,7 +82,7 @@ class NewAccount:
 
 def valid_new_account(new: NewAccount) -> NewAccount:
     """`new` as it is kept, its display name filled in. Raises InvalidInput."""
-    username = normalised_username(new.username)
+    username = new_username(new.username)
     if new.password is not None and new.password_hash:
         raise InvalidInput(FieldViolation("password_hash", "expected a password or its hash, not both"))
     if new.must_change_password and new.password is None and not new.password_hash:
@@ -121,7 +122,7 @@ def valid_changes(changes: AccountChanges) -> AccountChanges:
     """`changes` as they are kept. Raises InvalidInput."""
     made = changes
     if "username" in changes.fields:
-        made = replace(made, username=normalised_username(changes.username))
+        made = replace(made, username=new_username(changes.username))
     if "display_name" in changes.fields:
         made = replace(made, display_name=valid_display_name(changes.display_name))
     if "email" in changes.fields and changes.email:

@@ -116,8 +116,10 @@ def check_strength(actor_level: int, *, above_or_at: int | None = None, above: i
 
     `what` says in the refusal what is too strong for the actor. Raises PermissionDenied.
     """
-    if (above is not None and actor_level >= above) or (above_or_at is not None and actor_level > above_or_at):
+    if above is not None and actor_level >= above:
         raise PermissionDenied(f"{what}: expected one below your own level, {actor_level}")
+    if above_or_at is not None and actor_level > above_or_at:
+        raise PermissionDenied(f"{what}: expected one not above your own level, {actor_level}")
 
 
 def _is_self(caller: PersonCalling, named: object) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 
 from auth_service.domain.audit import Origin
-from auth_service.domain.policy import Caller
+from auth_service.domain.policy import Caller, PersonCalling
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler = Callable[[Any, Context], Awaitable[Any]]
@@ -34,6 +34,12 @@ def origin() -> Origin:
     """Where the call comes from, for the audit log."""
     call = current.get()
     return Origin(call.caller, address=call.address, user_agent=call.user_agent, request_id=call.request_id)
+
+
+def current_session_id() -> str:
+    """Of the session that the call's access token is of; empty for a service."""
+    caller = current.get().caller
+    return caller.session_id if isinstance(caller, PersonCalling) else ""
 
 
 def known_caller() -> Caller:

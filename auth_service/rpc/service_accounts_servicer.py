@@ -7,8 +7,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from auth_service.domain.api_keys import ApiKey, ServiceAccount
 from auth_service.domain.errors import FieldViolation, InvalidInput
+from auth_service.domain.identifiers import uuid_in
 from auth_service.rpc.call import Context, origin
-from auth_service.rpc.users_messages import timestamp, uuid_in
+from auth_service.rpc.users_messages import timestamp
 from auth_service.usecases.service_accounts import ServiceAccounts
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from uuid import UUID
 
 from auth_api.v1 import users_pb2
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -40,6 +39,16 @@ def user_message(shown: Shown) -> users_pb2.User:
     )
 
 
+def state_in(state: int) -> AccountState | None:
+    """The state that a filter names; None for accounts that are not deleted. Raises InvalidInput."""
+    if state == users_pb2.USER_STATE_UNSPECIFIED:
+        return None
+    for ours, theirs in _STATES.items():
+        if theirs == state:
+            return ours
+    raise InvalidInput(FieldViolation("state", "expected one of the states of an account"))
+
+
 def session_message(session: Session, *, current: str = "") -> users_pb2.Session:
     """`current` is the id of the session that the call's access token is of."""
     return users_pb2.Session(
@@ -59,17 +68,6 @@ def timestamp(moment: datetime | None) -> Timestamp | None:
     made = Timestamp()
     made.FromDatetime(moment)
     return made
-
-
-def uuid_in(text: str, *, field: str) -> UUID:
-    """Raises InvalidInput for anything but the usual spelling of a UUID."""
-    try:
-        found = UUID(text)
-    except ValueError:
-        found = None
-    if found is None or str(found) != text.lower():
-        raise InvalidInput(FieldViolation(field, "expected a UUID"))
-    return found
 
 
 def paths_in(mask: FieldMask, *, allowed: Collection[str]) -> frozenset[str]:

@@ -55,9 +55,9 @@ _purge = Statement(sa.delete(person).where(person.c.id == sa.bindparam("person_i
 _named = Statement(
     sa.select(*COLUMNS)
     .select_from(FROM)
-    .where(person.c.username_key == sa.bindparam("username_key"), person.c.deleted_at.is_(None))
+    .where(person.c.username_key == sa.bindparam("username_key"))
     # A name is one person's among our own accounts; of a provider's, the one who bore it last.
-    .order_by(person.c.provider != LOCAL, person.c.last_login_at.desc())
+    .order_by(person.c.deleted_at.is_not(None), person.c.provider != LOCAL, person.c.last_login_at.desc())
     .limit(1)
 )
 
@@ -82,7 +82,7 @@ async def arrived(connection: Connection, person_id: UUID, *, now: datetime) -> 
 
 
 async def named(connection: Connection, username: str) -> Account | None:
-    """The account with this name, however it is spelt, unless it is deleted."""
+    """The account with this name, however it is spelt; a deleted one only where there is no other."""
     row = await connection.row(_named, username_key=name_key(username))
     return account_of(row) if row is not None else None
 

@@ -10,6 +10,7 @@ from auth_service.domain.policy import ADMIN
 from auth_service.storage.database import Connection, Statement
 from auth_service.storage.schema import local_account, person, person_role, role
 
+_NOBODY = UUID(int=0)
 # Those who take an administrator away come one after the other; grants of the role are not held up.
 _take_turns = Statement(sa.select(role.c.level).where(role.c.name == ADMIN).with_for_update(key_share=True))
 
@@ -44,8 +45,9 @@ async def take_turns(connection: Connection) -> None:
     await connection.row(_take_turns)
 
 
-async def is_there_another(connection: Connection, but: UUID, *, mapped: Iterable[str]) -> bool:
+async def is_there_one(connection: Connection, *, but: UUID | None, mapped: Iterable[str]) -> bool:
     """Whether anybody other than `but` may administer and sign in. `mapped` are provider roles that bring `admin`."""
+    but = but or _NOBODY
     if await connection.row(_granted, but=but) is not None:
         return True
     for name in mapped:

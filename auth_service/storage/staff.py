@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from auth_service.storage.database import Connection, Statement
-from auth_service.storage.schema import staff
+from auth_service.storage.schema import person, staff
 
 _add = Statement(
     postgresql.insert(staff)
@@ -13,6 +13,12 @@ _add = Statement(
     .inline()
 )
 _remove = Statement(sa.delete(staff).where(staff.c.user_number == sa.bindparam("user_number")))
+_remove_of_nobody = Statement(
+    sa.delete(staff).where(
+        staff.c.user_number == sa.bindparam("user_number"),
+        ~sa.exists().where(person.c.user_number == staff.c.user_number),
+    )
+)
 _all = Statement(sa.select(staff.c.user_number).order_by(staff.c.user_number))
 
 
@@ -24,6 +30,11 @@ async def add(connection: Connection, user_number: int) -> bool:
 async def remove(connection: Connection, user_number: int) -> bool:
     """Whether it was there before."""
     return await connection.run(_remove, user_number=user_number) == 1
+
+
+async def remove_of_nobody(connection: Connection, user_number: int) -> None:
+    """Take the number off the list unless somebody has it."""
+    await connection.run(_remove_of_nobody, user_number=user_number)
 
 
 async def listed(connection: Connection) -> tuple[int, ...]:

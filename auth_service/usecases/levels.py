@@ -1,8 +1,10 @@
 """How strong a person is now, whatever their token says."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from auth_service.domain.accounts import Account, Shown
+from auth_service.domain.audit import Origin
 from auth_service.domain.errors import AccessTokenRefused, LastAdministrator, NotFound
 from auth_service.domain.policy import (
     ABOVE_ALL,
@@ -50,21 +52,22 @@ class Levels:
             return None
         return level_of(roles_for(person, policy=self._policy), levels=await roles.levels(connection))
 
-    async def target(self, connection: Connection, caller: Caller | None, person_id: UUID) -> Account:
-        """The account that `caller` means to act on, and nobody else until the end of the transaction.
+    async def of_actor(self, connection: Connection, origin: Origin) -> int:
+        """As `of_caller`, for whoever does what is being done."""
+        assert origin.caller is not None, "the permission table lets nobody through without"
+        return await self.of_caller(connection, origin.caller)
+
+    async def target(self, connection: Connection, origin: Origin, person_id: UUID) -> Account:
+        """The account that somebody means to act on; nobody else changes it until the transaction ends.
 
         Raises NotFound, PermissionDenied for a person above the caller, AccessTokenRefused.
         """
         account = await accounts.hold(connection, person_id)
         if account is None:
             raise NotFound("user_id: there is no such account")
-        assert caller is not None, "the permission table lets nobody through without"
-        await self._check_not_above(connection, account, caller)
+        level = (await self.shown(connection, account)).level
+        check_strength(await self.of_actor(connection, origin), above_or_at=level, what="user_id")
         return account
-
-    async def _check_not_above(self, connection: Connection, account: Account, caller: Caller) -> None:
-        shown = await self.shown(connection, account)
-        check_strength(await self.of_caller(connection, caller), above_or_at=shown.level, what="user_id")
 
     async def check_not_last(self, connection: Connection, person_id: UUID) -> None:
         """Holds that somebody may still administer if this person no longer does, until the end of the transaction.
@@ -75,11 +78,21 @@ class Levels:
         person = await people.find(connection, person_id)
         if person is None or not person.may_sign_in or ADMIN not in roles_for(person, policy=self._policy):
             return
-        mapped = [name for name, role in self._policy.mapped.items() if role == ADMIN]
-        if not await administrators.is_there_another(connection, person_id, mapped=mapped):
+        if not await self.has_administrator(connection, but=person_id):
             raise LastAdministrator
 
     async def shown(self, connection: Connection, account: Account) -> Shown:
         """`account` with its roles and level of now, within a step."""
-        held = roles_for(account.person, policy=self._policy)
-        return Shown(account, roles=held, level=level_of(held, levels=await roles.levels(connection)))
+        (shown,) = await self.all_shown(connection, [account])
+        return shown
+
+    async def all_shown(self, connection: Connection, accounts: Iterable[Account]) -> tuple[Shown, ...]:
+        """As `shown`, of each."""
+        levels = await roles.levels(connection)
+        held = ((account, roles_for(account.person, policy=self._policy)) for account in accounts)
+        return tuple(Shown(account, roles=each, level=level_of(each, levels=levels)) for account, each in held)
+
+    async def has_administrator(self, connection: Connection, *, but: UUID | None = None) -> bool:
+        """Whether anybody, other than `but`, may administer and sign in."""
+        mapped = [name for name, role in self._policy.mapped.items() if role == ADMIN]
+        return await administrators.is_there_one(connection, but=but, mapped=mapped)

@@ -40,8 +40,12 @@ class Verification:
             raise CredentialsInvalid("authorization: expected `Bearer <access token or API key>`")
         # An API key has no dots, a JWT has two; the verifier judges everything that might be one.
         if credential.count(".") == 2:
-            return _bearer(self.verify(credential))
+            return self.bearer(credential)
         return await self._api_keys.caller(credential)
+
+    def bearer(self, token: str) -> PersonCalling | ServiceCalling:
+        """Whose good access token this is. Raises AccessTokenRefused, SigningUnavailable."""
+        return _bearer(self.verify(token))
 
 
 def _bearer(token: VerifiedToken) -> PersonCalling | ServiceCalling:

@@ -1,0 +1,60 @@
+"""What the commands about people share: the use cases, and how an account is shown."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from auth_service import app
+from auth_service.app import Administration
+from auth_service.cli.terminal import confirm, moment, run, settings_in_force
+from auth_service.domain.accounts import Account, Shown
+
+
+def administer(step: Callable[[Administration], Awaitable[None]]) -> None:
+    """Run `step` on the database of the settings in force; a refusal ends the command."""
+    settings = settings_in_force()
+
+    async def awaited() -> None:
+        async with app.administering(settings) as admin:
+            await step(admin)
+
+    run(settings, awaited)
+
+
+async def confirmed(admin: Administration, who: str, question: str, *, yes: bool) -> Account:
+    """The account that `who` names, once `question`, which says {who} of it, is answered with yes."""
+    account = await admin.accounts.addressed(who)
+    confirm(question.format(who=f"{account.person.username} ({account.person.provider}, {account.id})"), yes=yes)
+    return account
+
+
+def row_of(shown: Shown) -> Mapping[str, object]:
+    """An account in a line of a table."""
+    account = shown.account
+    return {
+        "id": str(account.id),
+        "username": account.person.username,
+        "provider": account.person.provider,
+        "email": account.email or "-",
+        "roles": ", ".join(shown.roles),
+        "state": account.state.value,
+        "last login": moment(account.last_login_at),
+    }
+
+
+def described(shown: Shown) -> Mapping[str, object]:
+    """Everything that is shown of an account."""
+    account, person = shown.account, shown.account.person
+    return {
+        "id": str(account.id),
+        "username": person.username,
+        "provider": person.provider,
+        "display name": person.display_name,
+        "email": account.email,
+        "email verified": account.email_verified_at is not None,
+        "user number": person.user_number,
+        "roles": list(shown.roles),
+        "level": shown.level,
+        "state": account.state.value,
+        "created": moment(account.created_at),
+        "last login": moment(account.last_login_at),
+        "must change password": account.must_change_password,
+    }

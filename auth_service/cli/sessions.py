@@ -1,0 +1,60 @@
+"""`auth-service sessions …`: who is signed in, and until when."""
+
+from cyclopts import App
+
+from auth_service.app import Administration
+from auth_service.cli.administering import administer, confirmed
+from auth_service.cli.options import Json, Yes
+from auth_service.cli.terminal import moment, print_rows
+from auth_service.domain.audit import OPERATOR
+from auth_service.domain.identifiers import uuid_in
+from auth_service.domain.pages import LARGEST_PAGE_SIZE
+
+sessions = App(name="sessions", help="People's sessions. USER is a user name or an id.")
+
+
+@sessions.command(name="list")
+def list_sessions(user: str, *, as_json: Json = False) -> None:
+    """Print a person's live sessions, newest first; of more than a thousand, those."""
+
+    async def step(use: Administration) -> None:
+        account = await use.accounts.addressed(user)
+        page = await use.session_lists.page(account.id, size=LARGEST_PAGE_SIZE, page_token="")
+        print_rows(
+            [
+                {
+                    "id": str(each.id),
+                    "started": moment(each.started_at),
+                    "last used": moment(each.rotated_at),
+                    "expires": moment(each.expires_at),
+                    "address": each.address or "-",
+                    "program": each.user_agent or "-",
+                }
+                for each in page.sessions
+            ],
+            as_json=as_json,
+        )
+
+    administer(step)
+
+
+@sessions.command
+def end(user: str, *, session: str = "", yes: Yes = False) -> None:
+    """End every session of a person, or one.
+
+    Parameters
+    ----------
+    user
+        A user name or an id.
+    session
+        Only this one, as `sessions list` prints it.
+    """
+
+    async def step(use: Administration) -> None:
+        which = f"session {session}" if session else "every session"
+        account = await confirmed(use, user, f"End {which} of {{who}}?", yes=yes)
+        only = uuid_in(session, field="session") if session else None
+        ended = await use.standing.end_sessions(account.id, only=only, origin=OPERATOR)
+        print(f"sessions ended: {ended}")
+
+    administer(step)
