@@ -51,7 +51,12 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
         self._server_info = server_info
 
     async def Login(self, request: auth_pb2.LoginRequest, context: Context) -> auth_pb2.LoginResponse:
-        pair = await self._sign_in.login(username=request.username, password=request.password, origin=origin())
+        pair = await self._sign_in.login(
+            username=request.username,
+            password=request.password,
+            new_password=request.new_password,
+            origin=origin(),
+        )
         return auth_pb2.LoginResponse(**_fields(pair))
 
     async def LoginService(
@@ -82,11 +87,11 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
         )
 
     async def Refresh(self, request: auth_pb2.RefreshRequest, context: Context) -> auth_pb2.RefreshResponse:
-        pair = await self._sessions.refresh(request.refresh_token)
+        pair = await self._sessions.refresh(request.refresh_token, origin=origin())
         return auth_pb2.RefreshResponse(**_fields(pair))
 
     async def Logout(self, request: auth_pb2.LogoutRequest, context: Context) -> auth_pb2.LogoutResponse:
-        await self._sessions.logout(request.refresh_token)
+        await self._sessions.logout(request.refresh_token, origin=origin())
         return auth_pb2.LogoutResponse()
 
     async def ListExperiments(

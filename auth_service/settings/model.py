@@ -15,6 +15,7 @@ from auth_service.settings.values import (
     NamedSecrets,
     Names,
     Networks,
+    Rates,
     RoleMap,
     SealingKeys,
     key_encryption_key,
@@ -92,6 +93,12 @@ class Settings(BaseModel):
     allocations_timeout: Duration = Field(timedelta(seconds=4), description="deadline of one question there")
     api_keys: NamedSecrets = Field({}, description="name=secret of services with the scope experiments:read")
 
+    registration: Boolean | None = Field(
+        None, description="whether people make their own accounts; on in the embedded profile only"
+    )
+    require_verified_email: Boolean = Field(
+        False, description="sign-in waits until a person's e-mail address is verified; who registers needs one"
+    )
     password_min_length: int = Field(
         15, ge=8, le=64, description="shortest password that may be chosen; below 15 only beside a second factor"
     )
@@ -102,6 +109,18 @@ class Settings(BaseModel):
         6, ge=1, description="the same from all addresses; one that the owner has signed in from is let through"
     )
     failures_per_address: int = Field(30, ge=1, description="the same from one address, on all accounts together")
+    rate_limits: Rates = Field(
+        {
+            "*": (2000, timedelta(seconds=1)),
+            **dict.fromkeys(
+                ("Register", "RequestPasswordReset", "RequestEmailVerification"), (600, timedelta(minutes=1))
+            ),
+        },
+        description=(
+            "calls of a method, or * of all but Verify, GetJwks and GetServerInfo, from one address; all: of everybody;"
+            " such as Login=600/m,all:*=5000/s, or none"
+        ),
+    )
     argon2_memory_kib: int = Field(19456, ge=19456, description="memory of one password hash")
     argon2_passes: int = Field(5, ge=2, description="passes of one password hash")
 
@@ -127,6 +146,12 @@ class Settings(BaseModel):
     @property
     def serves_reflection(self) -> bool:
         return self.is_embedded if self.reflection is None else self.reflection
+
+    @property
+    def lets_people_register(self) -> bool:
+        """Unless it is said, in the embedded profile; never where nobody could sign in afterwards."""
+        asked = self.is_embedded if self.registration is None else self.registration
+        return asked and "local" in (self.providers or ("local",))
 
     @property
     def token_audience(self) -> str | None:

@@ -53,6 +53,7 @@ _end = Statement(
     sa.update(session)
     .where(session.c.id == sa.bindparam("session_id"), session.c.ended_at.is_(None))
     .values(ended_at=sa.bindparam("now"), end_reason=sa.bindparam("reason"))
+    .returning(session.c.person_id)
 )
 _end_all = Statement(
     sa.update(session)
@@ -132,9 +133,10 @@ async def rotate(connection: Connection, successor: Session) -> bool:
     return changed == 1
 
 
-async def end(connection: Connection, session_id: UUID, *, reason: EndReason, now: datetime) -> bool:
-    """Whether this call ended it; False where it had ended, or never was."""
-    return await connection.run(_end, session_id=session_id, reason=reason, now=now) == 1
+async def end(connection: Connection, session_id: UUID, *, reason: EndReason, now: datetime) -> UUID | None:
+    """Whose session this call ended; None where it had ended, or never was."""
+    row = await connection.row(_end, session_id=session_id, reason=reason, now=now)
+    return row["person_id"] if row is not None else None
 
 
 async def end_all(

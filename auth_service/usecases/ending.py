@@ -32,23 +32,38 @@ class Ending:
     ) -> tuple[Revocation, ...]:
         """End every live session of the person: `only` that one if it is given, all but `keep` otherwise."""
         ended = await sessions.end_all(connection, person_id, reason=reason, now=now, only=only, keep=keep)
-        # A refresh that won its race a moment ago may still be signing; its token lives a little longer.
-        expires_at = now + self._longest_token()
-        made = tuple(Revocation(session_id, revoked_at=now, expires_at=expires_at) for session_id in ended)
+        made = tuple(self.revocation(session_id, now=now) for session_id in ended)
         for each in made:
-            await revocations.add(connection, each)
-            await audit.add(
-                connection,
-                happened(
-                    EventType.SESSION_ENDED,
-                    origin=origin,
-                    now=now,
-                    on=person_id,
-                    reason=reason,
-                    session_id=str(each.session_id),
-                ),
-            )
+            await self.written(connection, each, person_id, reason=reason, origin=origin)
         return made
+
+    def revocation(self, session_id: UUID, *, now: datetime) -> Revocation:
+        """What makes the session's access tokens refused for as long as there may be any."""
+        # A refresh that won its race a moment ago may still be signing; its token lives a little longer.
+        return Revocation(session_id, revoked_at=now, expires_at=now + self._longest_token())
+
+    async def written(
+        self,
+        connection: Connection,
+        ended: Revocation,
+        person_id: UUID,
+        *,
+        reason: EndReason,
+        origin: Origin,
+        by: UUID | None = None,
+    ) -> None:
+        """Within the step that ended a session of the person: tell everybody, and the audit log."""
+        await revocations.add(connection, ended)
+        event = happened(
+            EventType.SESSION_ENDED,
+            origin=origin,
+            now=ended.revoked_at,
+            on=person_id,
+            by=by,
+            reason=reason,
+            session_id=str(ended.session_id),
+        )
+        await audit.add(connection, event)
 
     def take_effect(self, ended: Iterable[Revocation]) -> None:
         """Refuse their access tokens here from now on; the other replicas read along."""

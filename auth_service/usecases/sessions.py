@@ -1,7 +1,7 @@
 """A session goes on, or ends."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 
 from auth_service.domain import sessions as rules
+from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.domain.errors import (
     Overloaded,
     ProviderUnavailable,
@@ -21,13 +22,16 @@ from auth_service.domain.errors import (
 from auth_service.domain.people import IdentityProvider, Person
 from auth_service.domain.refresh_tokens import RefreshTokens, SpentGeneration
 from auth_service.domain.sessions import EndReason, Session, SessionPolicy
-from auth_service.storage import people, revocations, sessions
+from auth_service.storage import audit, people, revocations, sessions
 from auth_service.storage.database import Connection, Database, DatabaseClock
-from auth_service.storage.revocations import Revocation
+from auth_service.usecases.ending import Ending
 from auth_service.usecases.issuing import Issuer, TokenPair
-from auth_service.usecases.revoked import RevokedSessions
+from auth_service.usecases.sweeping import swept
 
 log = structlog.get_logger()
+
+ANYBODY = Origin()
+"""Who calls is not known, and does not matter: the refresh token decides."""
 
 _MOST_LOST_RACES = 5
 """Losing one shows that somebody won, and then the next reading decides; more than a few means something is wrong."""
@@ -37,10 +41,6 @@ LONGEST_ABSENCE = timedelta(minutes=5)
 
 SWEPT_AFTER = timedelta(days=1)
 """How long a dead session stays readable, so that its late bearers hear why."""
-SWEPT_AT_ONCE = 500
-MOST_BATCHES = 100
-"""In one turn: of each kind 50,000, more than sign-ins make in the minute until the next."""
-BETWEEN_BATCHES = timedelta(milliseconds=10)
 
 RECHECK_WITHIN = timedelta(seconds=1)
 """A provider that hangs must not use up the time that clients give a refresh (decision 4)."""
@@ -67,10 +67,9 @@ class Sessions:
         *,
         refresh_tokens: RefreshTokens,
         issuer: Issuer,
-        revoked: RevokedSessions,
+        ending: Ending,
         providers: Mapping[str, IdentityProvider],
         policy: SessionPolicy,
-        longest_token: Callable[[], timedelta],
         recheck_after: timedelta,
         clock: DatabaseClock,
         recheck_within: timedelta = RECHECK_WITHIN,
@@ -78,15 +77,14 @@ class Sessions:
         self._database = database
         self._refresh_tokens = refresh_tokens
         self._issuer = issuer
-        self._revoked = revoked
+        self._ending = ending
         self._providers = providers
         self._policy = policy
-        self._longest_token = longest_token
         self._recheck_after = recheck_after
         self._recheck_within = recheck_within
         self._clock = clock
 
-    async def refresh(self, refresh_token: str) -> TokenPair:
+    async def refresh(self, refresh_token: str, *, origin: Origin = ANYBODY) -> TokenPair:
         """Spend `refresh_token` and issue its successor (RFC 9700 section 4.14.2).
 
         Raises one of RefreshTokenRefused, Unavailable, Overloaded. A reused token ends its session before it raises.
@@ -99,7 +97,7 @@ class Sessions:
                 raise RefreshTokenExpired
             session, person, is_rotated = reading.session, reading.person, reading.is_rotated
             if not person.may_sign_in:
-                await self._end(session.id, reason="person")
+                await self._end(session.id, reason="person", origin=origin)
                 raise RefreshTokenRevoked
             match reading.verdict:
                 case rules.Rotate(successor):
@@ -117,7 +115,7 @@ class Sessions:
                     return await self._issuer.pair(person, unused)
                 case rules.Reused():
                     # Ended and committed before raising: an error inside the step would roll the ending back.
-                    await self._end(session.id, reason="reuse")
+                    await self._end(session.id, reason="reuse", origin=origin)
                     log.warning("refresh.reused", session=str(session.id), generation=spent.generation)
                     raise RefreshTokenReused
                 case rules.Ahead():
@@ -129,7 +127,7 @@ class Sessions:
                     raise RefreshTokenRevoked
         raise Overloaded("refresh_token: too many calls are spending it at once")
 
-    async def logout(self, refresh_token: str) -> None:
+    async def logout(self, refresh_token: str, *, origin: Origin = ANYBODY) -> None:
         """End the session. A token that is not ours, or of a session that is over, is fine (RFC 7009 section 2.2).
 
         Raises RefreshTokenMissing, DatabaseUnavailable.
@@ -138,48 +136,41 @@ class Sessions:
             spent = self._refresh_tokens.read(refresh_token)
         except RefreshTokenInvalid:
             return
-        await self._end(spent.session_id, reason="logout")
+        await self._end(spent.session_id, reason="logout", origin=origin)
 
     async def sweep(self) -> int:
-        """Delete sessions and revocations that nobody can ask for any more; how many.
-
-        In batches, so that other steps come in between. What is left after the last of them waits for the next turn.
-        """
+        """Delete sessions and revocations that nobody can ask for any more; how many."""
         now = self._clock.now()
-        swept = 0
-
-        async def step(connection: Connection) -> tuple[int, int]:
-            return (
-                await sessions.sweep(connection, before=now - SWEPT_AFTER, most=SWEPT_AT_ONCE),
-                await revocations.sweep(connection, before=now, most=SWEPT_AT_ONCE),
-            )
-
-        for _ in range(MOST_BATCHES):
-            batch = await self._database.autocommit(step)
-            swept += sum(batch)
-            if max(batch) < SWEPT_AT_ONCE:
-                break
-            await asyncio.sleep(BETWEEN_BATCHES.total_seconds())
-        return swept
+        return await swept(
+            self._database,
+            lambda connection, most: sessions.sweep(connection, before=now - SWEPT_AFTER, most=most),
+            lambda connection, most: revocations.sweep(connection, before=now, most=most),
+        )
 
     async def _rotate(self, successor: Session) -> bool:
         return await self._database.autocommit(lambda connection: sessions.rotate(connection, successor))
 
-    async def _end(self, session_id: UUID, *, reason: EndReason) -> None:
+    async def _end(self, session_id: UUID, *, reason: EndReason, origin: Origin) -> None:
         now = self._clock.now()
-        # A refresh that won its race a moment ago may still be signing; its token lives a little longer.
-        expires_at = now + self._longest_token()
-        revocation = Revocation(session_id, revoked_at=now, expires_at=expires_at)
+        revocation = self._ending.revocation(session_id, now=now)
 
         async def step(connection: Connection) -> bool:
-            has_ended = await sessions.end(connection, session_id, reason=reason, now=now)
-            if has_ended:
-                await revocations.add(connection, revocation)
-            return has_ended
+            person_id = await sessions.end(connection, session_id, reason=reason, now=now)
+            if person_id is None:
+                return False
+            if reason == "reuse":
+                alarm = happened(
+                    EventType.SESSION_REUSED, origin=origin, now=now, on=person_id, session_id=str(session_id)
+                )
+                await audit.add(connection, alarm)
+            # Who holds the refresh token logs out; anybody may hold one that was spent.
+            by = person_id if reason == "logout" else None
+            await self._ending.written(connection, revocation, person_id, reason=reason, origin=origin, by=by)
+            return True
 
         has_ended = await self._database.transaction(step)
         # Also if it had ended before: the caller who ended it may have gone away before this replica learnt of it.
-        self._revoked.add(revocation)
+        self._ending.take_effect([revocation])
         if has_ended:
             log.info("session.ended", session=str(session_id), reason=reason)
 

@@ -1,20 +1,36 @@
 """A person signs in: a provider vouches for them, and a session begins."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
 
 import structlog
 
 from auth_service.domain import sessions as rules
+from auth_service.domain.accounts import LOCAL
 from auth_service.domain.audit import EventType, Origin, happened
-from auth_service.domain.errors import BadCredentials, ProviderUnavailable
+from auth_service.domain.errors import (
+    AccountState,
+    AuthError,
+    BadCredentials,
+    EmailNotVerified,
+    PasswordChangeRequired,
+    ProviderUnavailable,
+)
 from auth_service.domain.passwords import normalised_password
 from auth_service.domain.people import Identity, IdentityProvider, Person, normalised_username
+from auth_service.domain.policy import PersonCalling
 from auth_service.domain.sessions import Session, SessionPolicy
-from auth_service.storage import audit, people, sessions
+from auth_service.storage import accounts, audit, people, sessions
 from auth_service.storage.database import Connection, Database, DatabaseClock
+from auth_service.storage.revocations import Revocation
 from auth_service.usecases.admission import Admission
 from auth_service.usecases.attempts import Attempts
+from auth_service.usecases.ending import Ending
 from auth_service.usecases.issuing import Issuer, TokenPair
+from auth_service.usecases.password_change import PasswordChange
+from auth_service.usecases.telling import tell
 
 log = structlog.get_logger()
 
@@ -30,33 +46,46 @@ class SignIn:
         issuer: Issuer,
         session_policy: SessionPolicy,
         attempts: Attempts,
+        password_change: PasswordChange,
+        ending: Ending,
         clock: DatabaseClock,
+        requires_verified_email: bool = False,
     ) -> None:
         self._database = database
         self._providers = providers
         self._issuer = issuer
         self._session_policy = session_policy
         self._attempts = attempts
+        self._password_change = password_change
+        self._ending = ending
         self._clock = clock
+        self._requires_verified_email = requires_verified_email
         self._admission = Admission()
 
-    async def login(self, *, username: str, password: str, origin: Origin) -> TokenPair:
-        """A new session. Raises InvalidInput, BadCredentials, TooManyAttempts, Unavailable, Overloaded."""
+    async def login(self, *, username: str, password: str, origin: Origin, new_password: str = "") -> TokenPair:
+        """A new session. `username` may be a verified address; `new_password` replaces the password, if it is right.
+
+        Raises InvalidInput, BadCredentials, TooManyAttempts, PasswordChangeRequired, EmailNotVerified, AccountState,
+        Unavailable, Overloaded.
+        """
         username = normalised_username(username)
         password = normalised_password(password)
         self._issuer.check_can_sign()
         attempt = await self._attempts.on_account(username, address=origin.address)
-        async with self._admission.entered(), attempt.counted(password):
-            return await self._signed_in(username, password, origin)
+        try:
+            async with self._admission.entered(), attempt.counted(password):
+                return await self._signed_in(username, password, new_password, origin)
+        except (BadCredentials, PasswordChangeRequired, EmailNotVerified) as refused:
+            await self._tell(refused, refused.person_id, username, origin)
+            raise
 
-    async def _signed_in(self, username: str, password: str, origin: Origin) -> TokenPair:
+    async def _signed_in(self, username: str, password: str, new_password: str, origin: Origin) -> TokenPair:
         identity = await self._identity(username, password)
+        new_hash = await self._hashed(identity, present=password, new=new_password) if new_password else ""
         now = self._clock.now()
 
-        async def step(connection: Connection) -> tuple[Person, Session]:
-            person = await people.remember(connection, identity, now=now)
-            if not person.may_sign_in:
-                raise BadCredentials
+        async def step(connection: Connection) -> tuple[Person, Session, tuple[Revocation, ...]]:
+            person = await self._arrived(connection, identity, now=now, changes_password=bool(new_hash))
             session = rules.start(
                 person.id,
                 now=now,
@@ -64,34 +93,89 @@ class SignIn:
                 address=origin.address,
                 user_agent=origin.user_agent,
             )
+            theirs = replace(origin, caller=_calling(person, session))
+            ended: tuple[Revocation, ...] = ()
+            if new_hash:
+                ended = await self._password_change.in_step(
+                    connection, person.id, new_hash, keep=session.id, origin=theirs, now=now
+                )
             await sessions.add(connection, session)
             await audit.add(
                 connection,
                 happened(
                     EventType.SESSION_STARTED,
-                    origin=origin,
+                    origin=theirs,
                     now=now,
-                    by=person.id,
                     on=person.id,
                     session_id=str(session.id),
                     provider=person.provider,
                 ),
             )
-            return person, session
+            return person, session, ended
 
-        person, session = await self._database.transaction(step)
+        person, session, ended = await self._database.transaction(step)
+        self._ending.take_effect(ended)
         log.info("login", person=str(person.id), session=str(session.id), provider=person.provider)
         return await self._issuer.pair(person, session)
 
+    async def _arrived(
+        self, connection: Connection, identity: Identity, *, now: datetime, changes_password: bool
+    ) -> Person:
+        """Who signs in. Raises BadCredentials, EmailNotVerified, PasswordChangeRequired."""
+        if identity.provider != LOCAL:
+            person = await people.remember(connection, identity, now=now)
+            if not person.may_sign_in:
+                raise BadCredentials(person.id)
+            return person
+        # What we know of our own people may have changed since their password was checked: the password, too.
+        account = await accounts.arrived(connection, UUID(identity.subject), now=now)
+        if account is None:
+            raise BadCredentials
+        if not account.person.may_sign_in or account.password_changed_at != identity.password_changed_at:
+            raise BadCredentials(account.id)
+        # Whoever has no address was made by an administrator, who knows them.
+        if self._requires_verified_email and account.email is not None and account.email_verified_at is None:
+            raise EmailNotVerified(account.id)
+        if account.must_change_password and not changes_password:
+            raise PasswordChangeRequired(account.id)
+        return account.person
+
+    async def _hashed(self, identity: Identity, *, present: str, new: str) -> str:
+        if identity.provider != LOCAL:
+            raise AccountState(f"new_password: expected none, {identity.provider} keeps the passwords of its people")
+        person_id = UUID(identity.subject)
+        account = await self._database.autocommit(lambda connection: accounts.find(connection, person_id))
+        if account is None:
+            raise BadCredentials
+        return await self._password_change.hashed(account, present=present, new=new)
+
     async def _identity(self, username: str, password: str) -> Identity:
         unavailable: ProviderUnavailable | None = None
+        known: UUID | None = None
         for provider in self._providers:
             try:
                 return await provider.authenticate(username=username, password=password)
-            except BadCredentials:
-                continue
+            except BadCredentials as error:
+                known = known or error.person_id
             except ProviderUnavailable as error:
                 unavailable = error
         log.info("login.refused", username_start=username[:3], provider_unavailable=unavailable is not None)
         # Somebody who could not be asked might have known the password: that is not "wrong".
-        raise unavailable or BadCredentials()
+        raise unavailable or BadCredentials(known)
+
+    async def _tell(self, refused: AuthError, person_id: UUID | None, username: str, origin: Origin) -> None:
+        event = happened(
+            EventType.SESSION_REFUSED,
+            origin=origin,
+            now=self._clock.now(),
+            on=person_id,
+            outcome="refused",
+            reason=refused.reason,
+        )
+        await tell(
+            self._database, event if person_id is not None else replace(event, details={"username_start": username[:3]})
+        )
+
+
+def _calling(person: Person, session: Session) -> PersonCalling:
+    return PersonCalling(person.id, str(session.id), person.user_number, roles=frozenset())

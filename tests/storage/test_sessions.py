@@ -80,11 +80,11 @@ async def test_rivals_without_a_transaction_of_their_own_have_one_winner_too(dat
 async def test_an_ended_session_is_neither_rotated_nor_ended_again(database: Database) -> None:
     session, _ = await signed_in(database)
 
-    async def end(connection: Connection) -> bool:
+    async def end(connection: Connection) -> UUID | None:
         return await sessions.end(connection, session.id, reason="logout", now=NOON)
 
-    assert await database.autocommit(end)
-    assert not await database.autocommit(end)
+    assert await database.autocommit(end) == session.person_id
+    assert await database.autocommit(end) is None
     assert not await database.autocommit(lambda connection: sessions.rotate(connection, successor_of(session)))
     found = await database.autocommit(lambda connection: sessions.find(connection, session.id))
     assert found is not None

@@ -19,10 +19,14 @@ from auth_service.domain.refresh_tokens import RefreshTokens
 from auth_service.domain.sealing import KeyEncryptionKeys
 from auth_service.domain.sessions import SessionPolicy
 from auth_service.domain.tokens import TokenPolicy
+from auth_service.providers.password_hashing import PasswordHashing
+from auth_service.providers.password_strength import PasswordRules
 from auth_service.storage.database import Database, DatabaseClock
 from auth_service.storage.opening import open_database
 from auth_service.usecases.attempts import Attempts
+from auth_service.usecases.ending import Ending
 from auth_service.usecases.issuing import Issuer
+from auth_service.usecases.password_change import PasswordChange
 from auth_service.usecases.revoked import RevokedSessions
 from auth_service.usecases.sessions import RECHECK_WITHIN, Sessions
 from auth_service.usecases.sign_in import SignIn
@@ -158,6 +162,7 @@ async def replica(
         await keys.tick()
         revoked = RevokedSessions(database, clock=clock)
         await revoked.poll()
+        ending = Ending(revoked, longest_token=lambda: timedelta(minutes=12))
         issuer = Issuer(
             keys,
             refresh_tokens=refresh_tokens,
@@ -178,16 +183,19 @@ async def replica(
                 issuer=issuer,
                 session_policy=session_policy,
                 attempts=Attempts(database, limits=limits(here=4, account=6, address=30), clock=clock),
+                password_change=PasswordChange(
+                    hashing=PasswordHashing(), password_rules=PasswordRules(shortest=15), ending=ending
+                ),
+                ending=ending,
                 clock=clock,
             ),
             sessions=Sessions(
                 database,
                 refresh_tokens=refresh_tokens,
                 issuer=issuer,
-                revoked=revoked,
+                ending=ending,
                 providers={facility.name: facility},
                 policy=session_policy,
-                longest_token=lambda: timedelta(minutes=12),
                 recheck_after=recheck_after,
                 recheck_within=recheck_within,
                 clock=clock,

@@ -28,7 +28,7 @@ from auth_service.storage import revocations, sessions, staff
 from auth_service.storage.database import Connection, Statement
 from auth_service.storage.revocations import Revocation
 from auth_service.storage.schema import person, session
-from auth_service.usecases import sessions as usecase
+from auth_service.usecases import sweeping
 from auth_service.usecases.issuing import TokenPair
 from auth_service.usecases.sessions import ROLES_HOLD_FOR, SWEPT_AFTER
 from tests.domain.rings import NOON
@@ -243,8 +243,8 @@ async def test_a_session_nobody_uses_ends_and_one_in_use_ends_at_its_absolute_li
 async def test_sweeping_goes_on_while_batches_are_full_and_ends_in_time(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(usecase, "SWEPT_AT_ONCE", 2)
-    monkeypatch.setattr(usecase, "MOST_BATCHES", 3)
+    monkeypatch.setattr(sweeping, "SWEPT_AT_ONCE", 2)
+    monkeypatch.setattr(sweeping, "MOST_BATCHES", 3)
     async with replica(database_url) as at:
         for _ in range(9):
             await at.login()
