@@ -1,13 +1,12 @@
 """Settings: every name, every refusal, and no secret where one could read it."""
 
 import base64
-import inspect
 import stat
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from auth_client.aio import AuthClient
+from auth_client.calls import POLICIES
 
 from auth_service.settings import Address, Profile, Settings, SettingsRefused, described, load
 
@@ -58,7 +57,7 @@ def test_nothing_has_to_be_set(tmp_path: Path) -> None:
 
 def test_we_say_that_somebody_else_is_away_before_our_own_client_gives_up(tmp_path: Path) -> None:
     settings = embedded(tmp_path)
-    patience = inspect.signature(AuthClient).parameters["deadline"].default
+    patience = min(POLICIES[method].deadline for method in ("Login", "ListExperiments"))
 
     assert max(settings.uows_timeout, settings.allocations_timeout) <= patience - timedelta(seconds=1)
 
@@ -104,9 +103,35 @@ def test_the_database_of_row_a19_is_one_address(tmp_path: Path) -> None:
 
 
 def test_the_api_key_of_row_a19_is_the_service_fia(tmp_path: Path) -> None:
-    settings = embedded(tmp_path, FIA_AUTH_API_KEY="the-key-of-fia")
+    settings = embedded(tmp_path, FIA_AUTH_API_KEY="the-key-of-fia-api")
 
-    assert {name: key.get_secret_value() for name, key in settings.api_keys.items()} == {"fia": "the-key-of-fia"}
+    assert {name: key.get_secret_value() for name, key in settings.api_keys.items()} == {"fia": "the-key-of-fia-api"}
+
+
+@pytest.mark.row("S60")
+@pytest.mark.parametrize("variable", ["AUTH_API_KEYS", "FIA_AUTH_API_KEY"])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        *("shh", "changeme", "change-me-change-me", "SECRET", "password", "Password123", "test", "api-key", "API_KEY"),
+        *("my-secret-api-key", "your_api_key", "fia-auth-api-key", "replace-this-secret", "xxxxxxxxxxxxxxxx"),
+        *("1234567890123456", "0000000000000000", "9876543210987654", "abababababababab", "short"),
+    ],
+)
+def test_a_key_that_everybody_knows_is_refused_by_the_name_of_its_variable(variable: str, secret: str) -> None:
+    value = f"fia={secret}" if variable == "AUTH_API_KEYS" else secret
+
+    (problem,) = problems({"AUTH_KEY_ENCRYPTION_KEYS": KEY, "AUTH_DATABASE_URL": "postgresql://x/y", variable: value})
+
+    assert problem.startswith(f"{variable}: the key of 'fia' is ")
+    assert secret not in problem.removeprefix(f"{variable}: the key of 'fia' is ")
+
+
+@pytest.mark.parametrize(
+    "secret", ["portal-api-key-of-beamline-7", "an api key for drills only", "0f" * 8 + "a3c9", "5072916843275106"]
+)
+def test_any_other_key_is_taken(tmp_path: Path, secret: str) -> None:
+    assert embedded(tmp_path, FIA_AUTH_API_KEY=secret).api_keys["fia"].get_secret_value() == secret
 
 
 @pytest.mark.parametrize(
@@ -114,7 +139,7 @@ def test_the_api_key_of_row_a19_is_the_service_fia(tmp_path: Path) -> None:
     [
         ({"AUTH_UOWS_URL": "http://ours"}, {"UOWS_URL": "http://theirs"}),
         ({"AUTH_UOWS_API_KEY": "ours"}, {"UOWS_API_KEY_FILE": "/nowhere"}),
-        ({"AUTH_API_KEYS": "a=ours"}, {"FIA_AUTH_API_KEY": "theirs"}),
+        ({"AUTH_API_KEYS": "a=0123456789abcdef"}, {"FIA_AUTH_API_KEY": "theirs"}),
         ({"AUTH_ACCESS_TOKEN_LIFETIME": "5m"}, {"ACCESS_TOKEN_LIFETIME_MINUTES": "6"}),
         ({"AUTH_DATABASE_URL": "postgresql://ours/x"}, {"DB_IP": "theirs"}),
     ],
@@ -130,10 +155,10 @@ SECRETS = [
     ("AUTH_DATABASE_URL", "postgresql://auth:database-password@db/auth"),
     ("AUTH_UOWS_API_KEY", "uows-api-key"),
     ("AUTH_ALLOCATIONS_API_KEY", "allocations-api-key"),
-    ("AUTH_API_KEYS", "portal=portal-api-key,other=other-api-key"),
+    ("AUTH_API_KEYS", "portal=portal-api-key-1,other=other-api-key-of-it"),
     ("UOWS_API_KEY", "uows-api-key"),
     ("ALLOCATIONS_API_KEY", "allocations-api-key"),
-    ("FIA_AUTH_API_KEY", "fia-api-key"),
+    ("FIA_AUTH_API_KEY", "fia-api-key-of-somebody"),
 ]
 
 
@@ -206,9 +231,11 @@ def test_a_key_file_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
         ("AUTH_API_KEYS", "no-name"),
         ("AUTH_API_KEYS", "=secret-without-a-name"),
         ("AUTH_API_KEYS", "name="),
-        ("AUTH_API_KEYS", "a=secret-of-one,a=secret-of-another"),
-        ("AUTH_API_KEYS", "a=changeme"),
-        ("AUTH_API_KEYS", "a=looks.like.token"),
+        ("AUTH_API_KEYS", "a=secret-of-one-service,a=secret-of-another-one"),
+        ("AUTH_API_KEYS", "portal=fifteen-letters"),
+        ("AUTH_API_KEYS", "Portal=portal-api-key-1"),
+        ("AUTH_API_KEYS", "a portal=portal-api-key-1"),
+        ("AUTH_API_KEYS", "a=looks.like.token-to-us"),
         ("AUTH_DATABASE_URL", "mysql://db/x"),
         ("AUTH_DATABASE_URL", "postgresql://db"),
         ("AUTH_DATABASE_CONNECTIONS", "0"),
@@ -224,6 +251,13 @@ def test_a_key_file_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
         ("AUTH_UOWS_TIMEOUT", "0s"),
         ("AUTH_ARGON2_MEMORY_KIB", "1024"),
         ("AUTH_ARGON2_PASSES", "1"),
+        *(("AUTH_TRUSTED_PROXIES", value) for value in ("proxy", "10.0.0.1/8", "10.0.0.0/33", "*")),
+        *(
+            ("AUTH_RATE_LIMITS", value)
+            for value in ("Login", "Login=5", "Login=5/h", "Login=0/m", "=5/m", "Login=-1/s")
+        ),
+        ("AUTH_RATE_LIMITS", "Login=5/m,Login=6/m"),
+        ("AUTH_FAILURES_HERE", "0"),
         ("AUTH_LOG_LEVEL", "verbose"),
         ("AUTH_LOG_FORMAT", "xml"),
         ("AUTH_TLS_CERTIFICATE_FILE", "/nowhere/tls.crt"),
@@ -247,6 +281,7 @@ def test_a_value_that_cannot_be_is_refused_by_its_name(tmp_path: Path, variable:
         ({"AUTH_UOWS_URL": "http://uows"}, "AUTH_UOWS_API_KEY"),
         ({"AUTH_ALLOCATIONS_URL": "http://alloc"}, "AUTH_ALLOCATIONS_API_KEY"),
         ({"AUTH_PROVIDERS": "uows", "AUTH_DEMO_FACILITY": "false"}, "AUTH_UOWS_URL"),
+        ({"AUTH_FAILURES_HERE": "5"}, "AUTH_FAILURES_PER_ACCOUNT"),
         ({"AUTH_TLS_KEY_FILE": "/dev/null"}, "AUTH_TLS_KEY_FILE"),
         ({"AUTH_TLS_CLIENT_CA_FILE": "/dev/null"}, "AUTH_TLS_CERTIFICATE_FILE"),
         ({"ACCESS_TOKEN_LIFETIME_MINUTES": "ten"}, "ACCESS_TOKEN_LIFETIME_MINUTES"),
@@ -276,7 +311,6 @@ def test_settings_that_contradict_each_other_are_refused(
             {"AUTH_ALLOCATIONS_URL": "http://a.example", "AUTH_ALLOCATIONS_API_KEY": "k"},
             "AUTH_ALLOCATIONS_URL",
         ),
-        ({"AUTH_API_KEYS": "portal=fifteen-letters"}, "AUTH_API_KEYS"),
     ],
 )
 def test_production_refuses_what_is_unsafe(changes: dict[str, str], named: str) -> None:
@@ -317,7 +351,7 @@ def test_what_is_in_force_is_shown_with_its_secrets_masked(tmp_path: Path) -> No
         AUTH_UOWS_URL="https://uows.example",
         AUTH_UOWS_API_KEY="uows-api-key",
         AUTH_ALLOCATIONS_API_KEY="allocations-api-key",
-        AUTH_API_KEYS="portal=portal-api-key",
+        AUTH_API_KEYS="portal=portal-api-key-1",
         AUTH_DATABASE_URL="postgresql://auth:database-password@db/auth?password=another-password",
     )
 

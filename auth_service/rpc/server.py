@@ -30,6 +30,7 @@ from auth_service.rpc.interceptors.chain import Chain
 from auth_service.rpc.interceptors.deadline import deadline
 from auth_service.rpc.interceptors.observation import Observe, observation
 from auth_service.rpc.interceptors.permission import KnownCaller, LevelOf, permission
+from auth_service.rpc.interceptors.rate_limit import rate_limit
 from auth_service.rpc.interceptors.request_id import request_id
 from auth_service.rpc.interceptors.streams import Streams
 from auth_service.rpc.keys_servicer import KeyServicer
@@ -38,6 +39,7 @@ from auth_service.rpc.reflection import add_reflection
 from auth_service.rpc.roles_servicer import RoleServicer
 from auth_service.rpc.service_accounts_servicer import ServiceAccountServicer
 from auth_service.rpc.users_servicer import UserServicer
+from auth_service.usecases.rate_limits import RateLimits
 
 _MINUTE_MS = 60_000
 OPTIONS: tuple[tuple[str, int], ...] = (
@@ -107,14 +109,19 @@ def build(
     rights_asked_every: timedelta,
     reflects: bool,
     trusted_proxies: Sequence[Network] = (),
+    rate_limits: RateLimits | None = None,
     permissions: Mapping[str, Right] = PERMISSIONS,
 ) -> GrpcServer:
-    """A server that is not bound yet. Raises PermissionMissing if a method has no row in `permissions`."""
+    """A server that is not bound yet.
+
+    Raises PermissionMissing if a method has no row in `permissions`, UnknownMethod if a limit is for none.
+    """
     check_complete(served_methods(), permissions)
     # The pure Python one is far slower and has other limits: better not to start than to crawl.
     if api_implementation.Type() != "upb":
         raise RuntimeError(f"protobuf runs on {api_implementation.Type()!r}, expected upb")
-    seen: tuple[Interceptor, ...] = (request_id(trusted_proxies), *outermost, observation(observe), translated)
+    limited = (rate_limit(rate_limits, served_methods()),) if rate_limits is not None else ()
+    seen = (request_id(trusted_proxies), *outermost, observation(observe), translated, *limited)
     permitted = partial(permission, permissions, known_caller=known_caller, level_of=level_of)
     streams = Streams(patience=slowest_reader)
     chain = Chain(

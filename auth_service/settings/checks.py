@@ -47,7 +47,7 @@ _WORDS_OF_EXAMPLES = (
     ),
 )
 _EXAMPLE = re.compile(f"(?:{'|'.join(_WORDS_OF_EXAMPLES)})*")
-_COUNTING = "01234567890" * 12
+_COUNTING = "0123456789" * 12
 _FEWEST_CHARACTERS = 6
 _SERVICE_NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 """As names of service accounts are, which the services in the settings become."""

@@ -64,6 +64,21 @@ def _networks(value: Any) -> Any:
         raise ValueError("expected addresses or networks, such as 10.0.0.0/8 or ::1, commas between several") from None
 
 
+_RATE = re.compile(r"((?:all:)?(?:\*|[A-Za-z]+(?:/[A-Za-z]+)?))=(\d{1,9})/(s|m)")
+
+
+def _rates(value: Any) -> Any:
+    """`Login=600/m,all:*=2000/s`, or `none`."""
+    if not isinstance(value, str):
+        return value
+    items = () if value.strip() == "none" else _listed(value)
+    matches = [_RATE.fullmatch(item) for item in items]
+    rates = {match[1]: (int(match[2]), timedelta(seconds=_UNITS[match[3]])) for match in matches if match}
+    if len(rates) < len(items) or any(calls == 0 for calls, _ in rates.values()):
+        raise ValueError("expected none, or such as Login=600/m,all:Login=200/s,*=2000/s, each name once")
+    return rates
+
+
 def _named_secrets(value: Any) -> Any:
     """`name=secret,name=secret`."""
     if not isinstance(value, str):
@@ -144,6 +159,7 @@ Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 RoleMap = Annotated[dict[str, str], BeforeValidator(_role_map)]
+Rates = Annotated[dict[str, tuple[int, timedelta]], BeforeValidator(_rates)]
 NamedSecrets = Annotated[dict[str, SecretStr], BeforeValidator(_named_secrets)]
 HostPort = Annotated[Address, BeforeValidator(_address)]
 SealingKeys = Annotated[SecretStr, BeforeValidator(_key_encryption_keys)]

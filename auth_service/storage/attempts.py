@@ -6,8 +6,11 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from auth_service.domain.attempts import Tally
+from auth_service.domain.attempts import Tally, account_key
+from auth_service.domain.emails import email_key
+from auth_service.domain.names import name_key
 from auth_service.storage.database import Connection, Statement
+from auth_service.storage.local_accounts import PROVIDER
 from auth_service.storage.schema import failed_attempts, person, session
 
 _insert = postgresql.insert(failed_attempts).values(
@@ -39,15 +42,12 @@ _sweep = Statement(
         )
     )
 )
-_of_that_name = person.alias()
 _owner_of_address = Statement(
-    sa.select(person.c.username)
-    .where(
+    sa.select(person.c.username).where(
+        person.c.provider == PROVIDER,
         person.c.email_key == sa.bindparam("email_key"),
-        ~sa.exists().where(_of_that_name.c.username_key == sa.bindparam("username_key")),
+        person.c.email_verified_at.is_not(None),
     )
-    .order_by(person.c.username_key, person.c.id)
-    .limit(1)
 )
 _addresses = Statement(
     sa.select(session.c.address)
@@ -74,20 +74,23 @@ async def find(connection: Connection, key: bytes, *, now: datetime) -> Tally | 
     return Tally(row["failures"], row["paid_off_at"]) if row is not None else None
 
 
-async def forget(connection: Connection, account: bytes) -> int:
-    """Nothing failed on the account, from anywhere; how many tallies there were."""
-    return await connection.run(_forget, account=account)
+async def forget(connection: Connection, username: str) -> int:
+    """Nothing failed on the account, from anywhere; how many tallies there were.
+
+    A replica that refuses it from memory hears of it within a second.
+    """
+    return await connection.run(_forget, account=account_key(username))
 
 
-async def owner_of_address(connection: Connection, *, username_key: str, email_key: str) -> str | None:
-    """The user name of whoever has this mail address; None if there is nobody, or the address is somebody's name."""
-    row = await connection.row(_owner_of_address, username_key=username_key, email_key=email_key)
+async def owner_of_address(connection: Connection, address: str) -> str | None:
+    """The user name of whoever signs in with this mail address; None if there is nobody."""
+    row = await connection.row(_owner_of_address, email_key=email_key(address))
     return row["username"] if row is not None else None
 
 
-async def addresses_of(connection: Connection, username_key: str) -> Sequence[str]:
+async def addresses_of(connection: Connection, username: str) -> Sequence[str]:
     """From where people of this name have signed in, as far back as sessions are kept."""
-    return [row["address"] for row in await connection.rows(_addresses, username_key=username_key)]
+    return [row["address"] for row in await connection.rows(_addresses, username_key=name_key(username))]
 
 
 async def sweep(connection: Connection, *, before: datetime, most: int) -> int:

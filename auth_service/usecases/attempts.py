@@ -19,11 +19,10 @@ import structlog
 from auth_service.domain import attempts as rules
 from auth_service.domain.addresses import network_of
 from auth_service.domain.attempts import Limit, Limits, Tally
-from auth_service.domain.emails import email_key, valid_email
-from auth_service.domain.errors import InvalidInput, TooManyAttempts, Unauthenticated, Unavailable
-from auth_service.domain.names import name_key
+from auth_service.domain.errors import TooManyAttempts, Unauthenticated, Unavailable
 from auth_service.storage import attempts
 from auth_service.storage.database import Connection, Database, DatabaseClock
+from auth_service.usecases.sweeping import swept
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -56,7 +55,7 @@ class Attempts:
         self._clock = clock
         self._tallies = _Recent[bytes, Tally | None]()
         self._homes = _Recent[bytes, bool]()
-        self._owners = _Recent[str, str]()
+        self._owners = _Recent[bytes, str]()
         self.under_way: dict[bytes, UnderWay] = {}
 
     async def on_account(self, username: str, *, address: str) -> "Attempt":
@@ -64,8 +63,9 @@ class Attempts:
 
         Raises TooManyAttempts, DatabaseUnavailable.
         """
-        name = self._owners.get(username) or username
-        account, network = rules.account_key(name), network_of(address)
+        account, name, network = rules.account_key(username), username, network_of(address)
+        if (owner := self._owners.get(account)) is not None:
+            account, name = rules.account_key(owner), owner
         return await self._allowed(Attempt(self, self._counters(account, network), network, name, account))
 
     async def from_address(self, address: str) -> "Attempt":
@@ -73,13 +73,10 @@ class Attempts:
         network = network_of(address)
         return await self._allowed(Attempt(self, (Counter(rules.address_key(network), self._limits.address),), network))
 
-    async def forget(self, connection: Connection, username: str) -> None:
-        """Within a step: nothing failed on the account. Replicas that refuse it hear of it within BELIEVED_FOR."""
-        await attempts.forget(connection, rules.account_key(username))
-
-    async def sweep(self, connection: Connection, *, most: int) -> int:
-        """Within a step: delete up to `most` tallies that are paid off; how many."""
-        return await attempts.sweep(connection, before=self._clock.now(), most=most)
+    async def sweep(self) -> int:
+        """Delete tallies that are paid off; how many."""
+        now = self._clock.now()
+        return await swept(self._database, lambda connection, most: attempts.sweep(connection, before=now, most=most))
 
     async def check(self, attempt: "Attempt") -> None:
         """Raises TooManyAttempts, DatabaseUnavailable."""
@@ -104,7 +101,7 @@ class Attempts:
 
         async def step(connection: Connection) -> tuple[str, list[tuple[bytes, Tally]]]:
             name, counters = attempt.name, attempt.counters
-            if attempt.account is not None and (owner := await _owner(connection, name)) is not None:
+            if attempt.account is not None and (owner := await attempts.owner_of_address(connection, name)) is not None:
                 name, counters = owner, self._counters(rules.account_key(owner), attempt.network)
             return name, [
                 (each.key, await attempts.add(connection, each.key, account=each.account, now=now, after=after))
@@ -115,8 +112,8 @@ class Attempts:
         name, tallies = await self._database.transaction(step)
         for key, tally in tallies:
             self._tallies.put(key, tally)
-        if name != attempt.name:
-            self._owners.put(attempt.name, name)
+        if attempt.account is not None and name != attempt.name:
+            self._owners.put(attempt.account, name)
 
     async def _allowed(self, attempt: "Attempt") -> "Attempt":
         await self.check(attempt)
@@ -145,8 +142,9 @@ class Attempts:
     async def _is_home(self, attempt: "Attempt", now: datetime) -> bool:
         here = attempt.counters[0].key
         if not self._homes.is_fresh(here, now):
-            key = name_key(attempt.name)
-            addresses = await self._database.autocommit(lambda connection: attempts.addresses_of(connection, key))
+            addresses = await self._database.autocommit(
+                lambda connection: attempts.addresses_of(connection, attempt.name)
+            )
             self._homes.put(here, attempt.network in map(network_of, addresses), read_at=now)
         return bool(self._homes.get(here))
 
@@ -241,12 +239,3 @@ class _Recent(Generic[K, V]):
     def is_fresh(self, key: K, now: datetime) -> bool:
         found = self._values.get(key)
         return found is not None and found[1] is not None and now - found[1] < BELIEVED_FOR
-
-
-async def _owner(connection: Connection, name: str) -> str | None:
-    """The user name of the person whose mail address `name` is."""
-    try:
-        address = valid_email(name)
-    except InvalidInput:
-        return None
-    return await attempts.owner_of_address(connection, username_key=name_key(name), email_key=email_key(address))
