@@ -266,7 +266,7 @@ def test_migrate_twice_is_fine(on_both: Command) -> None:
 
 
 def test_config_shows_what_is_in_force_and_no_secret(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    secrets = {"AUTH_UOWS_API_KEY": "uows-api-key", "AUTH_API_KEYS": "portal=portal-api-key"}
+    secrets = {"AUTH_UOWS_API_KEY": "uows-api-key", "AUTH_API_KEYS": "portal=portal-api-key-1"}
     for name, value in secrets.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AUTH_DATABASE_URL", "postgresql://auth:database-password@db/auth")

@@ -89,13 +89,9 @@ def digest_of(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
-def is_account_name(name: str) -> bool:
-    return _ACCOUNT_NAME.fullmatch(name) is not None
-
-
 def valid_account_name(name: str) -> str:
     """`name` itself. Raises InvalidInput."""
-    if not is_account_name(name):
+    if not _ACCOUNT_NAME.fullmatch(name):
         raise InvalidInput(FieldViolation("name", "expected a letter and up to 63 of a-z 0-9 . _ -"))
     return name
 

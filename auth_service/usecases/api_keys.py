@@ -1,8 +1,8 @@
 """Who holds this API key: decided in memory, so that calls by services need no database.
 
 Every unrevoked key is read again and again, and at once when one changes. A revoked key is refused as soon as this
-replica hears of it, which is the way of ended sessions: `revocations`. A key that is not in memory may be new, so it is
-worth a reading, but only one in `COOL_DOWN` however many strange keys come.
+replica hears of it, which is the way of ended sessions: `revocations`. A key that is not in memory may be new, so it
+waits for another reading, of which there is one in `COOL_DOWN` at most however many strange keys come.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from auth_service.usecases.revoked import RevokedSessions
 
 log = structlog.get_logger()
 
-COOL_DOWN = timedelta(seconds=1)
+COOL_DOWN = timedelta(milliseconds=200)
 BELIEVED_FOR = timedelta(hours=1)
 """How long keys are taken as last read while the database is away. Keys in the settings need no database."""
 REMEMBERED_FOR = timedelta(minutes=15)
@@ -72,9 +72,8 @@ class ApiKeys:
         self._uses: dict[UUID, datetime] = {}
         self._has_taken_over = False
         self._read_at: float | None = None
-        self._is_away = False
-        self._looked_at = float("-inf")
-        self._reading = asyncio.Lock()
+        self._tried_at, self._is_away = float("-inf"), False
+        self._reading, self._looking = asyncio.Lock(), asyncio.Lock()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -102,7 +101,7 @@ class ApiKeys:
     async def poll(self) -> None:
         """Read the keys anew; at first, give those in the settings to their accounts. Raises DatabaseUnavailable."""
         async with self._reading:
-            asked_at = self._monotonic()
+            self._tried_at = tried_at = self._monotonic()
             try:
                 with suppress(*_NOT_NOW):  # Not there, or read-only: the reading decides.
                     if not self._has_taken_over:
@@ -113,13 +112,14 @@ class ApiKeys:
                 self._is_away = True
                 raise
             self._held = {held.key.digest[:_FOUND_BY]: held for held in unrevoked}
-            self._read_at, self._is_away = asked_at, False
+            self._read_at, self._is_away = tried_at, False
 
     async def _known(self, secret: str) -> HeldKey | None:
         """The good key that `secret` is; None for no key of ours, or one that only the settings know."""
         digest = digest_of(secret)
         held = self._found(digest)
-        if held is None and is_of_our_form(secret) and await self._look_again():
+        if held is None and is_of_our_form(secret):
+            await self._look_again()
             held = self._found(digest)
         if held is None or self._revoked.names(held.key.id) or self._has_expired(held.key):
             return None
@@ -146,15 +146,15 @@ class ApiKeys:
     def _is_long_unread(self) -> bool:
         return self._read_at is not None and self._monotonic() - self._read_at >= BELIEVED_FOR.total_seconds()
 
-    async def _look_again(self) -> bool:
-        """Whether the keys were read just now. Raises DatabaseUnavailable where that would have told."""
-        if self._monotonic() - self._looked_at >= COOL_DOWN.total_seconds():
-            self._looked_at = self._monotonic()
-            await self.poll()
-            return True
-        if self._is_away:
-            raise DatabaseUnavailable
-        return False
+    async def _look_again(self) -> None:
+        """Returns when the keys were read anew, once for all who wait. Raises DatabaseUnavailable."""
+        asked_at = self._monotonic()
+        async with self._looking:
+            if self._tried_at < asked_at:
+                await asyncio.sleep(self._tried_at + COOL_DOWN.total_seconds() - asked_at)
+                await self.poll()
+            elif self._is_away:
+                raise DatabaseUnavailable
 
     def _note_use(self, key: ApiKey) -> None:
         with suppress(DatabaseUnavailable):
