@@ -130,7 +130,7 @@ class AuditEvent(_message.Message):
     actor_id: _builtins.str
     """The person's or service account's id. Empty for the others."""
     subject_id: _builtins.str
-    """On whom: a person's id. Empty where it was on nobody."""
+    """On whom: the id of a person, or of a service account. Empty where it was on nobody."""
     address: _builtins.str
     """From where: the network address, as far as proxies that are trusted tell it. Empty for the command line."""
     request_id: _builtins.str
@@ -287,7 +287,7 @@ class WatchAuditEventsResponse(_message.Message):
     EVENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def event(self) -> Global___AuditEvent:
-        """Absent in a sign of life, which comes when nothing else came for 30 seconds."""
+        """Absent in a sign of life, which comes first, and when nothing else came for 30 seconds."""
 
     def __init__(
         self,

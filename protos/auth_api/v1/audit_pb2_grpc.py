@@ -61,8 +61,11 @@ class AuditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchAuditEvents(self, request, context):
-        """Sends events as they happen, in their order, at first those after `after_event_id` if it is set.
-        A stream that reads too slowly ends with RESOURCE_EXHAUSTED; call again with the last event that arrived.
+        """Sends events as they happen, in their order, at first those after `after_event_id` if it is set: within a second, or
+        later while a transaction in the database is left open.
+        A stream ends with OK after some minutes or when the server stops, with RESOURCE_EXHAUSTED when it is read too
+        slowly, and with UNAUTHENTICATED or PERMISSION_DENIED when its caller may no longer listen. Whoever calls again with
+        the last event that arrived misses none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,8 +38,11 @@ class AuditServiceStub:
     ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListAuditEventsRequest, _audit_pb2.ListAuditEventsResponse]
     """Lists events, newest first."""
     WatchAuditEvents: _grpc.UnaryStreamMultiCallable[_audit_pb2.WatchAuditEventsRequest, _audit_pb2.WatchAuditEventsResponse]
-    """Sends events as they happen, in their order, at first those after `after_event_id` if it is set.
-    A stream that reads too slowly ends with RESOURCE_EXHAUSTED; call again with the last event that arrived.
+    """Sends events as they happen, in their order, at first those after `after_event_id` if it is set: within a second, or
+    later while a transaction in the database is left open.
+    A stream ends with OK after some minutes or when the server stops, with RESOURCE_EXHAUSTED when it is read too
+    slowly, and with UNAUTHENTICATED or PERMISSION_DENIED when its caller may no longer listen. Whoever calls again with
+    the last event that arrived misses none.
     """
 
 @_typing.type_check_only
@@ -52,8 +55,11 @@ class AuditServiceAsyncStub(AuditServiceStub):
     ListAuditEvents: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListAuditEventsRequest, _audit_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
     """Lists events, newest first."""
     WatchAuditEvents: _aio.UnaryStreamMultiCallable[_audit_pb2.WatchAuditEventsRequest, _audit_pb2.WatchAuditEventsResponse]  # type: ignore[assignment]
-    """Sends events as they happen, in their order, at first those after `after_event_id` if it is set.
-    A stream that reads too slowly ends with RESOURCE_EXHAUSTED; call again with the last event that arrived.
+    """Sends events as they happen, in their order, at first those after `after_event_id` if it is set: within a second, or
+    later while a transaction in the database is left open.
+    A stream ends with OK after some minutes or when the server stops, with RESOURCE_EXHAUSTED when it is read too
+    slowly, and with UNAUTHENTICATED or PERMISSION_DENIED when its caller may no longer listen. Whoever calls again with
+    the last event that arrived misses none.
     """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -75,8 +81,11 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.WatchAuditEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_audit_pb2.WatchAuditEventsResponse], _abc.AsyncIterator[_audit_pb2.WatchAuditEventsResponse]]:
-        """Sends events as they happen, in their order, at first those after `after_event_id` if it is set.
-        A stream that reads too slowly ends with RESOURCE_EXHAUSTED; call again with the last event that arrived.
+        """Sends events as they happen, in their order, at first those after `after_event_id` if it is set: within a second, or
+        later while a transaction in the database is left open.
+        A stream ends with OK after some minutes or when the server stops, with RESOURCE_EXHAUSTED when it is read too
+        slowly, and with UNAUTHENTICATED or PERMISSION_DENIED when its caller may no longer listen. Whoever calls again with
+        the last event that arrived misses none.
         """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -101,7 +101,7 @@ class AuthServiceServicer:
 
     def LoginService(self, request, context):
         """Exchanges a service's API key for a short access token, for services that our verifiers shall know without asking us.
-        Public. Refusals: CREDENTIALS_INVALID.
+        Public. Refusals: CREDENTIALS_INVALID; DATABASE_UNAVAILABLE; SIGNING_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,7 +45,7 @@ class AuthServiceStub:
     """
     LoginService: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LoginServiceRequest, _auth_pb2.LoginServiceResponse]
     """Exchanges a service's API key for a short access token, for services that our verifiers shall know without asking us.
-    Public. Refusals: CREDENTIALS_INVALID.
+    Public. Refusals: CREDENTIALS_INVALID; DATABASE_UNAVAILABLE; SIGNING_UNAVAILABLE.
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.RefreshResponse]
     """Spends a refresh token and issues its successor with a new access token. Public.
@@ -84,7 +84,7 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """
     LoginService: _aio.UnaryUnaryMultiCallable[_auth_pb2.LoginServiceRequest, _auth_pb2.LoginServiceResponse]  # type: ignore[assignment]
     """Exchanges a service's API key for a short access token, for services that our verifiers shall know without asking us.
-    Public. Refusals: CREDENTIALS_INVALID.
+    Public. Refusals: CREDENTIALS_INVALID; DATABASE_UNAVAILABLE; SIGNING_UNAVAILABLE.
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.RefreshResponse]  # type: ignore[assignment]
     """Spends a refresh token and issues its successor with a new access token. Public.
@@ -138,7 +138,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.LoginServiceResponse, _abc.Awaitable[_auth_pb2.LoginServiceResponse]]:
         """Exchanges a service's API key for a short access token, for services that our verifiers shall know without asking us.
-        Public. Refusals: CREDENTIALS_INVALID.
+        Public. Refusals: CREDENTIALS_INVALID; DATABASE_UNAVAILABLE; SIGNING_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -75,9 +75,11 @@ class ApiKey(_message.Message):
     service_account_id: _builtins.str
     """Whose key."""
     prefix: _builtins.str
-    """How the key begins: enough to recognise it in a configuration."""
+    """How the key begins: enough to recognise it in a configuration. Empty for one of the settings that we did not make."""
     from_settings: _builtins.bool
-    """Whether it comes from the server's settings, and goes when it leaves them."""
+    """Whether it comes from the server's settings, and goes when it leaves them. A key that an administrator revokes is
+    the settings' no longer: it stays revoked.
+    """
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it may do, such as `experiments:read`."""

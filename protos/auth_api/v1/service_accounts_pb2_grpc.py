@@ -102,7 +102,8 @@ class ServiceAccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteServiceAccount(self, request, context):
-        """Deletes an account and revokes its keys. Refusals: NOT_FOUND.
+        """Deletes an account and revokes its keys. Refusals: NOT_FOUND; ACCOUNT_STATE while the server's settings hold a key of
+        it, for they would bring it back.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,7 +43,9 @@ class ServiceAccountServiceStub:
     ListServiceAccounts: _grpc.UnaryUnaryMultiCallable[_service_accounts_pb2.ListServiceAccountsRequest, _service_accounts_pb2.ListServiceAccountsResponse]
     """Every account, by name."""
     DeleteServiceAccount: _grpc.UnaryUnaryMultiCallable[_service_accounts_pb2.DeleteServiceAccountRequest, _service_accounts_pb2.DeleteServiceAccountResponse]
-    """Deletes an account and revokes its keys. Refusals: NOT_FOUND."""
+    """Deletes an account and revokes its keys. Refusals: NOT_FOUND; ACCOUNT_STATE while the server's settings hold a key of
+    it, for they would bring it back.
+    """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_service_accounts_pb2.CreateApiKeyRequest, _service_accounts_pb2.CreateApiKeyResponse]
     """Makes a key and shows its secret, this once. Refusals: NOT_FOUND; INVALID_FIELD; TOO_MANY_KEYS while two are good."""
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_service_accounts_pb2.ListApiKeysRequest, _service_accounts_pb2.ListApiKeysResponse]
@@ -66,7 +68,9 @@ class ServiceAccountServiceAsyncStub(ServiceAccountServiceStub):
     ListServiceAccounts: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.ListServiceAccountsRequest, _service_accounts_pb2.ListServiceAccountsResponse]  # type: ignore[assignment]
     """Every account, by name."""
     DeleteServiceAccount: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.DeleteServiceAccountRequest, _service_accounts_pb2.DeleteServiceAccountResponse]  # type: ignore[assignment]
-    """Deletes an account and revokes its keys. Refusals: NOT_FOUND."""
+    """Deletes an account and revokes its keys. Refusals: NOT_FOUND; ACCOUNT_STATE while the server's settings hold a key of
+    it, for they would bring it back.
+    """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.CreateApiKeyRequest, _service_accounts_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
     """Makes a key and shows its secret, this once. Refusals: NOT_FOUND; INVALID_FIELD; TOO_MANY_KEYS while two are good."""
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.ListApiKeysRequest, _service_accounts_pb2.ListApiKeysResponse]  # type: ignore[assignment]
@@ -110,7 +114,9 @@ class ServiceAccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _service_accounts_pb2.DeleteServiceAccountRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_service_accounts_pb2.DeleteServiceAccountResponse, _abc.Awaitable[_service_accounts_pb2.DeleteServiceAccountResponse]]:
-        """Deletes an account and revokes its keys. Refusals: NOT_FOUND."""
+        """Deletes an account and revokes its keys. Refusals: NOT_FOUND; ACCOUNT_STATE while the server's settings hold a key of
+        it, for they would bring it back.
+        """
 
     @_abc_1.abstractmethod
     def CreateApiKey(
