@@ -75,7 +75,7 @@ async def test_the_python_example_greets_the_person(service: ServiceProcess) -> 
     from auth_client.aio import AuthClient
 
     (example,) = blocks("python")
-    async with AuthClient(service.grpc_address) as client:
+    async with AuthClient(service.grpc_address, plaintext=True) as client:
         pair = await client.login("user1001", "user1001-password")
     script = here(example, service) + textwrap.dedent("""
         import sys

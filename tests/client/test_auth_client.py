@@ -1,19 +1,28 @@
-"""AuthClient against a servicer on loopback that answers as the contract says."""
+"""The AuthClient of each stack against a servicer on loopback that answers as the contract says."""
 
+import asyncio
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Any
 
 import grpc.aio
 import pytest
 from auth_api.v1 import auth_pb2, auth_pb2_grpc
-from auth_client.aio import AuthClient, AuthError, Experiment, TokenPair
+from auth_client import AuthError, Code, Experiment, ServiceToken, TokenPair, aio, grpclib, sync
+from auth_client.calls import POLICIES
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from tests.client.minting import NOW, jwk
+from tests.client.stacks import STACKS, Threaded, auth_client, awaited
+from tests.support.ports import free_port
 
 Context = grpc.aio.ServicerContext[object, object]
+AuthClient = Any  # Of one of the three stacks.
 
 
 class Facility(auth_pb2_grpc.AuthServiceServicer):
@@ -27,7 +36,12 @@ class Facility(auth_pb2_grpc.AuthServiceServicer):
     async def LoginService(
         self, request: auth_pb2.LoginServiceRequest, context: Context
     ) -> auth_pb2.LoginServiceResponse:
-        raise NotImplementedError
+        await self._arrive("LoginService", context)
+        return auth_pb2.LoginServiceResponse(
+            access_token=f"access of {request.api_key}",
+            token_type="Bearer",
+            expires_in=duration_pb2.Duration(seconds=600),
+        )
 
     async def _arrive(self, name: str, context: Context) -> None:
         self.calls[name] += 1
@@ -104,15 +118,15 @@ def refusal(
     return refuse
 
 
-@pytest.fixture
-async def facility() -> AsyncIterator[tuple[Facility, AuthClient]]:
+@pytest.fixture(params=STACKS)
+async def facility(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Facility, AuthClient]]:
     servicer = Facility()
     server = grpc.aio.server()
     auth_pb2_grpc.add_AuthServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    async with AuthClient(f"127.0.0.1:{port}") as client:
-        yield servicer, client
+    async with auth_client(request.param, f"127.0.0.1:{port}") as client:
+        yield servicer, awaited(request.param, client)
     await server.stop(None)
 
 
@@ -194,7 +208,7 @@ async def test_refusal_carries_reason_retry_and_fields(facility: tuple[Facility,
         await client.login("ada", "right")
 
     error = refused.value
-    assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+    assert (error.code, error.reason) == (Code.RESOURCE_EXHAUSTED, "OVERLOADED")
     assert error.message == "too much work is waiting"
     assert error.retry_after == timedelta(seconds=2.5)
     assert error.field_violations == {"username": "too long"}
@@ -222,15 +236,73 @@ async def test_reads_are_sent_again_when_the_server_was_away(facility: tuple[Fac
     assert servicer.calls["GetServerInfo"] == 3
 
 
-async def test_login_and_refresh_are_never_sent_again(facility: tuple[Facility, AuthClient]) -> None:
+async def test_login_is_never_sent_again(facility: tuple[Facility, AuthClient]) -> None:
     servicer, client = facility
     servicer.refusals += [refusal(grpc.StatusCode.UNAVAILABLE)] * 3
 
-    for call in (client.login("ada", "right"), client.refresh("rt1.first"), client.logout("rt1.first")):
-        with pytest.raises(AuthError):
-            await call
+    with pytest.raises(AuthError):
+        await client.login("ada", "right")
 
-    assert servicer.calls == {"Login": 1, "Refresh": 1, "Logout": 1}
+    assert servicer.calls == {"Login": 1}
+
+
+async def test_refresh_is_sent_again_because_the_first_may_have_been_spent(
+    facility: tuple[Facility, AuthClient],
+) -> None:
+    servicer, client = facility
+    servicer.refusals += [refusal(grpc.StatusCode.UNAVAILABLE)]
+
+    assert (await client.refresh("rt1.first")).refresh_token == "rt1.first.next"
+
+    assert servicer.calls == {"Refresh": 2}
+
+
+async def test_attempts_are_bounded(facility: tuple[Facility, AuthClient]) -> None:
+    servicer, client = facility
+    servicer.refusals += [refusal(grpc.StatusCode.UNAVAILABLE)] * 9
+
+    with pytest.raises(AuthError) as refused:
+        await client.verify("x")
+
+    assert (refused.value.code, servicer.calls["Verify"]) == (Code.UNAVAILABLE, POLICIES["Verify"].attempts)
+
+
+@pytest.mark.parametrize(("seconds", "attempts"), [(0.2, 2), (60, 1)])
+async def test_nobody_is_asked_again_before_the_time_that_the_service_named(
+    facility: tuple[Facility, AuthClient], seconds: float, attempts: int
+) -> None:
+    servicer, client = facility
+    delay = duration_pb2.Duration()
+    delay.FromTimedelta(timedelta(seconds=seconds))
+    away = refusal(grpc.StatusCode.UNAVAILABLE, "away", error_details_pb2.RetryInfo(retry_delay=delay))
+    servicer.refusals.append(away)
+    began = monotonic()
+
+    with suppress(AuthError):
+        await client.verify("x")
+
+    assert servicer.calls["Verify"] == attempts
+    assert attempts == 1 or monotonic() - began >= seconds
+
+
+@pytest.mark.parametrize("code", [code for code in grpc.StatusCode if code.name not in ("OK", "UNAVAILABLE")])
+async def test_other_refusals_are_final(facility: tuple[Facility, AuthClient], code: grpc.StatusCode) -> None:
+    servicer, client = facility
+    servicer.refusals.append(refusal(code))
+
+    with pytest.raises(AuthError) as refused:
+        await client.verify("x")
+
+    assert (refused.value.code.name, servicer.calls["Verify"]) == (code.name, 1)
+
+
+async def test_an_api_key_buys_a_token(facility: tuple[Facility, AuthClient]) -> None:
+    _, client = facility
+
+    token = await client.login_service("key")
+
+    assert token == ServiceToken("access of key", timedelta(minutes=10))
+    assert "key" not in repr(token)
 
 
 async def test_every_call_has_a_deadline(facility: tuple[Facility, AuthClient]) -> None:
@@ -253,10 +325,48 @@ async def test_every_call_has_a_deadline(facility: tuple[Facility, AuthClient]) 
     assert all(seconds is not None and seconds < 60 for seconds in left)
 
 
-async def test_server_that_is_not_there_is_an_auth_error() -> None:
-    async with AuthClient("127.0.0.1:1", deadline=timedelta(milliseconds=300)) as client:
+@pytest.mark.parametrize("stack", STACKS)
+async def test_server_that_is_not_there_is_an_auth_error(stack: str) -> None:
+    async with auth_client(stack, f"127.0.0.1:{free_port()}", deadline=timedelta(milliseconds=300)) as client:
         with pytest.raises(AuthError) as refused:
-            await client.login("ada", "right")
+            await awaited(stack, client).login("ada", "right")
 
-    assert refused.value.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+    assert refused.value.code in {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED}
     assert refused.value.reason == ""
+
+
+async def test_a_password_is_not_sent_in_plain_text_unless_asked() -> None:
+    received = bytearray()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.extend(await reader.read(4096))
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    patience = timedelta(milliseconds=300)
+    async with (
+        aio.AuthClient(address, deadline=patience) as one,
+        grpclib.AuthClient(address, deadline=patience) as another,
+    ):
+        with sync.AuthClient(address, deadline=patience) as third:
+            calls = (one.login("ada", "s3cret"), another.login("ada", "s3cret"), Threaded(third).login("ada", "s3cret"))
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    server.close()
+
+    assert [type(outcome) for outcome in outcomes] == [AuthError] * 3
+    assert received
+    assert b"s3cret" not in received
+
+
+def test_plain_text_and_certificates_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="either"):
+        sync.AuthClient("x:1", plaintext=True, credentials=grpc.ssl_channel_credentials())
+    with pytest.raises(ValueError, match="either"):
+        grpclib.AuthClient("x:1", plaintext=True, ssl_context=ssl.create_default_context())
+    with pytest.raises(ValueError, match="host:port"):
+        grpclib.AuthClient("nowhere")
+
+
+def test_every_method_has_a_policy() -> None:
+    assert set(POLICIES) == set(auth_pb2.DESCRIPTOR.services_by_name["AuthService"].methods_by_name)

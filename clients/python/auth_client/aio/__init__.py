@@ -1,0 +1,7 @@
+"""On grpc.aio: call the service, call others as somebody, guard a server. Needs `auth-client[grpc]`."""
+
+from .client import AuthClient
+from .guard import Guard
+from .session import Session
+
+__all__ = ["AuthClient", "Guard", "Session"]

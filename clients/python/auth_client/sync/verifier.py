@@ -1,0 +1,47 @@
+"""Verifying from threads, with keys that are kept fresh on an event loop of their own."""
+
+import asyncio
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from threading import Thread
+from typing import Any, Self
+
+from ..errors import KeysUnavailable, TokenInvalid
+from ..token import VerifiedToken
+from ..verifier import TokenVerifier
+
+
+class BlockingVerifier:
+    """`verifier` for threads; `keys` is its key source, such as HttpJwks, that this opens and closes.
+
+    Use it as a context manager. A token whose key is known costs no more than `verify_now`; otherwise the calling
+    thread waits for the key source, which bounds that.
+    """
+
+    def __init__(self, verifier: TokenVerifier, keys: AbstractAsyncContextManager[Any]) -> None:
+        self._verifier = verifier
+        self._keys = keys
+        self._loop = asyncio.new_event_loop()
+        self._stack = AsyncExitStack()
+        self._thread = Thread(target=self._loop.run_forever, name="auth-client-keys", daemon=True)
+
+    def verify(self, token: str) -> VerifiedToken:
+        """What `token` says. Raises TokenRefused, or KeysUnavailable if there is no verdict."""
+        try:
+            return self._verifier.verify_now(token)
+        except TokenInvalid as refused:
+            if refused.reason != "unknown_key":
+                raise
+        except KeysUnavailable:
+            pass
+        return asyncio.run_coroutine_threadsafe(self._verifier.verify(token), self._loop).result()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._stack.enter_async_context(self._keys), self._loop).result()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._stack.aclose(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
