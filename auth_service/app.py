@@ -61,8 +61,11 @@ from auth_service.usecases.ending import Ending
 from auth_service.usecases.experiments import ListExperiments
 from auth_service.usecases.issuing import Issuer
 from auth_service.usecases.levels import Levels
+from auth_service.usecases.own_account import OwnAccount
+from auth_service.usecases.password_again import PasswordAgain
 from auth_service.usecases.password_change import PasswordChange
 from auth_service.usecases.rate_limits import RateLimits
+from auth_service.usecases.registration import Registration
 from auth_service.usecases.revoked import RevokedSessions
 from auth_service.usecases.roles import Roles
 from auth_service.usecases.service_accounts import ServiceAccounts
@@ -234,13 +237,32 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         )
         rate_limits = RateLimits(base.database, rates=_rates(settings), clock=base.clock)
         attempts = Attempts(base.database, limits=attempt_limits(settings), clock=base.clock)
+        password_change = PasswordChange(hashing=hashing, password_rules=admin.password_rules, ending=admin.ending)
+        registration = Registration(
+            base.database,
+            levels=admin.levels,
+            hashing=hashing,
+            password_rules=admin.password_rules,
+            clock=base.clock,
+            is_open=settings.lets_people_register,
+            requires_email=settings.require_verified_email,
+        )
+        own_account = OwnAccount(
+            base.database,
+            levels=admin.levels,
+            ending=admin.ending,
+            password_again=PasswordAgain(base.database, providers=providers, attempts=attempts, clock=base.clock),
+            password_change=password_change,
+            clock=base.clock,
+            requires_email=settings.require_verified_email,
+        )
         sign_in = SignIn(
             base.database,
             providers=tuple(providers.values()),
             issuer=issuer,
             session_policy=session_policy,
             attempts=attempts,
-            password_change=PasswordChange(hashing=hashing, password_rules=admin.password_rules, ending=admin.ending),
+            password_change=password_change,
             ending=admin.ending,
             clock=base.clock,
             requires_verified_email=settings.require_verified_email,
@@ -269,7 +291,13 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                     name=NAME, version=version(), build=settings.build, issuer=settings.token_issuer
                 ),
             ),
-            users=UserServicer(accounts=admin.accounts, standing=admin.standing, session_lists=admin.session_lists),
+            users=UserServicer(
+                registration=registration,
+                own_account=own_account,
+                accounts=admin.accounts,
+                standing=admin.standing,
+                session_lists=admin.session_lists,
+            ),
             roles=RoleServicer(roles=admin.roles, accounts=admin.accounts, verification=verification),
             service_accounts=ServiceAccountServicer(
                 service_accounts=service_accounts(settings, base, revoked=revoked, page_tokens=page_tokens)
@@ -287,6 +315,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             trusted_proxies=settings.trusted_proxies,
             rate_limits=rate_limits,
         )
+        metrics.gauge("auth_audit_followers", "Streams that follow the audit log.", lambda: audit_log.followers)
         leaving = asyncio.Event()
         is_ready = _readiness(base, revoked, leaving)
         http_server = HttpServer(

@@ -6,6 +6,7 @@ from uuid import UUID
 from auth_service.domain.accounts import Account
 from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.domain.errors import AccountState, FieldViolation, InvalidInput
+from auth_service.domain.passwords import normalised_password
 from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.password_strength import PasswordRules
 from auth_service.storage import audit, local_accounts
@@ -30,7 +31,7 @@ class PasswordChange:
             )
         words = (account.person.username, account.person.display_name, account.email or "")
         chosen = await self._password_rules.check(new, field="new_password", words=words)
-        if chosen == present:
+        if chosen == normalised_password(present):
             raise InvalidInput(FieldViolation("new_password", "expected another password than the present one"))
         return await self._hashing.hash(chosen)
 

@@ -179,14 +179,16 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateMe(self, request, context):
-        """Changes the caller's own display name or e-mail address. Nobody changes their own roles or state.
+        """Changes the caller's own display name or e-mail address. Nobody changes their own roles or state. Refusals:
+        INVALID_FIELD; ALREADY_EXISTS; BAD_CREDENTIALS; ACCOUNT_STATE for what an upstream provider says of its own people.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ChangePassword(self, request, context):
-        """Changes the caller's password, and ends their other sessions. Refusals: BAD_CREDENTIALS for the present password.
+        """Changes the caller's password, and ends their other sessions. Refusals: BAD_CREDENTIALS for the present password;
+        INVALID_FIELD for a weak one; ACCOUNT_STATE where an upstream provider keeps the password.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -194,7 +196,7 @@ class UserServiceServicer:
 
     def DeleteMe(self, request, context):
         """Deletes the caller's own account: its sessions end, its name and address stay reserved.
-        Refusals: BAD_CREDENTIALS; LAST_ADMINISTRATOR.
+        An upstream provider is asked for its people's password. Refusals: BAD_CREDENTIALS; LAST_ADMINISTRATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

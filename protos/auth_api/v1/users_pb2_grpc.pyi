@@ -42,12 +42,16 @@ class UserServiceStub:
     GetMe: _grpc.UnaryUnaryMultiCallable[_users_pb2.GetMeRequest, _users_pb2.GetMeResponse]
     """The caller's own account."""
     UpdateMe: _grpc.UnaryUnaryMultiCallable[_users_pb2.UpdateMeRequest, _users_pb2.UpdateMeResponse]
-    """Changes the caller's own display name or e-mail address. Nobody changes their own roles or state."""
+    """Changes the caller's own display name or e-mail address. Nobody changes their own roles or state. Refusals:
+    INVALID_FIELD; ALREADY_EXISTS; BAD_CREDENTIALS; ACCOUNT_STATE for what an upstream provider says of its own people.
+    """
     ChangePassword: _grpc.UnaryUnaryMultiCallable[_users_pb2.ChangePasswordRequest, _users_pb2.ChangePasswordResponse]
-    """Changes the caller's password, and ends their other sessions. Refusals: BAD_CREDENTIALS for the present password."""
+    """Changes the caller's password, and ends their other sessions. Refusals: BAD_CREDENTIALS for the present password;
+    INVALID_FIELD for a weak one; ACCOUNT_STATE where an upstream provider keeps the password.
+    """
     DeleteMe: _grpc.UnaryUnaryMultiCallable[_users_pb2.DeleteMeRequest, _users_pb2.DeleteMeResponse]
     """Deletes the caller's own account: its sessions end, its name and address stay reserved.
-    Refusals: BAD_CREDENTIALS; LAST_ADMINISTRATOR.
+    An upstream provider is asked for its people's password. Refusals: BAD_CREDENTIALS; LAST_ADMINISTRATOR.
     """
     RequestPasswordReset: _grpc.UnaryUnaryMultiCallable[_users_pb2.RequestPasswordResetRequest, _users_pb2.RequestPasswordResetResponse]
     """Mails a single-use token that sets a new password. The answer is the same whether the address is known or not."""
@@ -114,12 +118,16 @@ class UserServiceAsyncStub(UserServiceStub):
     GetMe: _aio.UnaryUnaryMultiCallable[_users_pb2.GetMeRequest, _users_pb2.GetMeResponse]  # type: ignore[assignment]
     """The caller's own account."""
     UpdateMe: _aio.UnaryUnaryMultiCallable[_users_pb2.UpdateMeRequest, _users_pb2.UpdateMeResponse]  # type: ignore[assignment]
-    """Changes the caller's own display name or e-mail address. Nobody changes their own roles or state."""
+    """Changes the caller's own display name or e-mail address. Nobody changes their own roles or state. Refusals:
+    INVALID_FIELD; ALREADY_EXISTS; BAD_CREDENTIALS; ACCOUNT_STATE for what an upstream provider says of its own people.
+    """
     ChangePassword: _aio.UnaryUnaryMultiCallable[_users_pb2.ChangePasswordRequest, _users_pb2.ChangePasswordResponse]  # type: ignore[assignment]
-    """Changes the caller's password, and ends their other sessions. Refusals: BAD_CREDENTIALS for the present password."""
+    """Changes the caller's password, and ends their other sessions. Refusals: BAD_CREDENTIALS for the present password;
+    INVALID_FIELD for a weak one; ACCOUNT_STATE where an upstream provider keeps the password.
+    """
     DeleteMe: _aio.UnaryUnaryMultiCallable[_users_pb2.DeleteMeRequest, _users_pb2.DeleteMeResponse]  # type: ignore[assignment]
     """Deletes the caller's own account: its sessions end, its name and address stay reserved.
-    Refusals: BAD_CREDENTIALS; LAST_ADMINISTRATOR.
+    An upstream provider is asked for its people's password. Refusals: BAD_CREDENTIALS; LAST_ADMINISTRATOR.
     """
     RequestPasswordReset: _aio.UnaryUnaryMultiCallable[_users_pb2.RequestPasswordResetRequest, _users_pb2.RequestPasswordResetResponse]  # type: ignore[assignment]
     """Mails a single-use token that sets a new password. The answer is the same whether the address is known or not."""
@@ -201,7 +209,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.UpdateMeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.UpdateMeResponse, _abc.Awaitable[_users_pb2.UpdateMeResponse]]:
-        """Changes the caller's own display name or e-mail address. Nobody changes their own roles or state."""
+        """Changes the caller's own display name or e-mail address. Nobody changes their own roles or state. Refusals:
+        INVALID_FIELD; ALREADY_EXISTS; BAD_CREDENTIALS; ACCOUNT_STATE for what an upstream provider says of its own people.
+        """
 
     @_abc_1.abstractmethod
     def ChangePassword(
@@ -209,7 +219,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.ChangePasswordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.ChangePasswordResponse, _abc.Awaitable[_users_pb2.ChangePasswordResponse]]:
-        """Changes the caller's password, and ends their other sessions. Refusals: BAD_CREDENTIALS for the present password."""
+        """Changes the caller's password, and ends their other sessions. Refusals: BAD_CREDENTIALS for the present password;
+        INVALID_FIELD for a weak one; ACCOUNT_STATE where an upstream provider keeps the password.
+        """
 
     @_abc_1.abstractmethod
     def DeleteMe(
@@ -218,7 +230,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.DeleteMeResponse, _abc.Awaitable[_users_pb2.DeleteMeResponse]]:
         """Deletes the caller's own account: its sessions end, its name and address stay reserved.
-        Refusals: BAD_CREDENTIALS; LAST_ADMINISTRATOR.
+        An upstream provider is asked for its people's password. Refusals: BAD_CREDENTIALS; LAST_ADMINISTRATOR.
         """
 
     @_abc_1.abstractmethod
