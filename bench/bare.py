@@ -101,6 +101,8 @@ async def _serve(port: str, dsn: str, facility: str) -> None:
             observe=Metrics().observe,
             outermost=(),
             longest_call=timedelta(seconds=10),
+            slowest_reader=timedelta(seconds=30),
+            rights_asked_every=timedelta(seconds=5),
             reflects=False,
             **{name: servicer() for name, servicer in nobody_calls.items()},
         )

@@ -80,9 +80,13 @@ def translated(method: str, handler: Handler) -> Handler:
 async def _abort(context: Context, code: grpc.StatusCode, error: domain.AuthError) -> Never:
     request_id = current.get().request_id
     status = status_pb2.Status(code=code.value[0], message=str(error), details=_details(error, request_id))
-    await context.abort(
-        code, str(error), trailing_metadata=(("x-request-id", request_id), (DETAILS, status.SerializeToString()))
-    )
+    try:
+        await context.abort(
+            code, str(error), trailing_metadata=(("x-request-id", request_id), (DETAILS, status.SerializeToString()))
+        )
+    except grpc.aio.InternalError:
+        # The caller went away before it could be told, as the reader of a stream may who no longer reads.
+        raise asyncio.CancelledError from None
 
 
 def _details(error: domain.AuthError, request_id: str) -> list[any_pb2.Any]:

@@ -11,17 +11,25 @@ from google.protobuf.message import DecodeError
 
 from auth_service.rpc.call import Context, Handler, Interceptor
 from auth_service.rpc.errors import MalformedMessage
+from auth_service.rpc.interceptors.streams import Stream, Streams
 
 _MALFORMED = object()
 _MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[_MethodHandler | None]]"
 
+_OTHERS = "/grpc."
+
 
 class Chain(grpc.aio.ServerInterceptor):
-    """`interceptors` from the outermost in. Streaming methods are health's and reflection's, which rule themselves."""
+    """`unary` and `streaming` are interceptors from the outermost in, for methods that answer once and for streams.
 
-    def __init__(self, interceptors: Sequence[Interceptor]) -> None:
-        self._interceptors = interceptors
+    Others' streams, which are health's and reflection's, rule themselves.
+    """
+
+    def __init__(self, *, unary: Sequence[Interceptor], streaming: Sequence[Interceptor], streams: Streams) -> None:
+        self._unary = unary
+        self._streaming = streaming
+        self._streams = streams
         self._wrapped: dict[str, _MethodHandler] = {}
 
     async def intercept_service(
@@ -32,27 +40,40 @@ class Chain(grpc.aio.ServerInterceptor):
         if wrapped is not None:
             return wrapped
         handler = await continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None:
-            return handler
-        wrapped = self._wrapped[method] = self._around(method, handler)
+        if handler is None:
+            return None
+        wrapped = self._around(method, handler)
+        if wrapped is not handler:
+            self._wrapped[method] = wrapped
         return wrapped
 
     def _around(self, method: str, handler: _MethodHandler) -> _MethodHandler:
-        behaviour, deserialize = handler.unary_unary, handler.request_deserializer
-        assert behaviour is not None
-        assert deserialize is not None
-        answer = _readable(cast("Handler", behaviour))
-        for interceptor in reversed(self._interceptors):
-            answer = interceptor(method, answer)
-        return grpc.unary_unary_rpc_method_handler(
-            answer,
-            request_deserializer=_lenient(deserialize),
-            response_serializer=handler.response_serializer,
-        )
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(
+                _through(self._unary, method, cast("Handler", handler.unary_unary)),
+                request_deserializer=_lenient(handler.request_deserializer),
+                response_serializer=handler.response_serializer,
+            )
+        if handler.unary_stream is not None and not method.startswith(_OTHERS):
+            answer = self._streams.answering(cast("Stream", handler.unary_stream))
+            return grpc.unary_stream_rpc_method_handler(
+                _through(self._streaming, method, answer),
+                request_deserializer=_lenient(handler.request_deserializer),
+                response_serializer=handler.response_serializer,
+            )
+        return handler
 
 
-def _lenient(deserialize: Callable[[bytes], object]) -> Callable[[bytes], object]:
+def _through(interceptors: Sequence[Interceptor], method: str, handler: Handler) -> Handler:
+    answer = _readable(handler)
+    for interceptor in reversed(interceptors):
+        answer = interceptor(method, answer)
+    return answer
+
+
+def _lenient(deserialize: Callable[[bytes], object] | None) -> Callable[[bytes], object]:
     """gRPC answers an unreadable message with UNKNOWN and a traceback in the log; it is the caller's mistake."""
+    assert deserialize is not None
 
     def read(raw: bytes) -> object:
         try:

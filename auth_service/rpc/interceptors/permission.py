@@ -1,10 +1,13 @@
 """Lets through whom the permission table lets through. Deny by default: no row, no answer."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 
-from auth_service.domain.errors import PermissionDenied
+from auth_service.domain.errors import PermissionDenied, Unavailable
 from auth_service.domain.policy import Caller, PersonCalling, Right
 from auth_service.rpc.call import Context, Handler, Interceptor, current
+from auth_service.rpc.interceptors.streams import first_of
 
 KnownCaller = Callable[[tuple[str, ...]], Awaitable[Caller]]
 """Who sent these `authorization` values. Raises CredentialsMissing, CredentialsInvalid, AccessTokenRefused."""
@@ -12,8 +15,17 @@ LevelOf = Callable[[PersonCalling], Awaitable[int]]
 """The person's level now, from the database."""
 
 
-def permission(permissions: Mapping[str, Right], *, known_caller: KnownCaller, level_of: LevelOf) -> Interceptor:
-    """Finds out who calls, where the method's row asks, from one `authorization` value and nothing else."""
+def permission(
+    permissions: Mapping[str, Right],
+    *,
+    known_caller: KnownCaller,
+    level_of: LevelOf,
+    again_every: timedelta | None = None,
+) -> Interceptor:
+    """Finds out who calls, where the method's row asks, from one `authorization` value and nothing else.
+
+    For streams: asks `again_every` so often, and ends the stream of a caller who may no longer listen.
+    """
 
     def guarded(method: str, handler: Handler) -> Handler:
         right = permissions[method]
@@ -21,15 +33,32 @@ def permission(permissions: Mapping[str, Right], *, known_caller: KnownCaller, l
             return handler
 
         async def answer(request: object, context: Context) -> object:
-            metadata = context.invocation_metadata() or ()
-            given = tuple(str(value) for key, value in metadata if key == "authorization")
-            caller = await known_caller(given)
-            current.get().caller = caller
-            if not right.admits(caller, named=_named(request, right)):
-                await _check_level(right, caller)
+            await check(right, request, context)
             return await handler(request, context)
 
-        return answer
+        async def lasting(request: object, context: Context) -> None:
+            await check(right, request, context)
+            await first_of(handler(request, context), check_again(right, request, context))
+
+        return answer if again_every is None else lasting
+
+    async def check(right: Right, request: object, context: Context) -> None:
+        metadata = context.invocation_metadata() or ()
+        given = tuple(str(value) for key, value in metadata if key == "authorization")
+        caller = await known_caller(given)
+        current.get().caller = caller
+        if not right.admits(caller, named=_named(request, right)):
+            await _check_level(right, caller)
+
+    async def check_again(right: Right, request: object, context: Context) -> None:
+        assert again_every is not None
+        while True:
+            await asyncio.sleep(again_every.total_seconds())
+            try:
+                await check(right, request, context)
+            except Unavailable:
+                # Nobody can be asked at the moment; the stream itself may go on for as long as it has something to say.
+                continue
 
     async def _check_level(right: Right, caller: Caller) -> None:
         if isinstance(caller, PersonCalling) and right.level is not None and await level_of(caller) <= right.level:

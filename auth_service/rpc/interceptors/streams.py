@@ -1,0 +1,64 @@
+"""What every stream of ours shares: it ends with the server, at a certain age, and when its reader is too slow.
+
+A stream is a method that yields messages. Each is written before the next is asked for, so that nothing piles up here;
+a reader that does not take one message within `patience` is turned away.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from datetime import timedelta
+from random import uniform
+from typing import Any
+
+from auth_service.domain.errors import Overloaded
+from auth_service.rpc.call import Context, Handler
+
+Stream = Callable[[Any, Context], AsyncGenerator[Any, None]]
+
+LONGEST = timedelta(minutes=25)
+"""Less than a connection's age (`rpc.server.OPTIONS`), so that most streams end well and not with their connection."""
+
+
+class Streams:
+    """`leave` ends all that are there, with OK: whoever listens calls again, and reaches a server that stays."""
+
+    def __init__(self, *, patience: timedelta, longest: timedelta = LONGEST) -> None:
+        self._patience = patience
+        self._longest = longest
+        self._leaving = asyncio.Event()
+
+    def leave(self) -> None:
+        self._leaving.set()
+
+    def answering(self, stream: Stream) -> Handler:
+        """`stream` as a handler that writes its messages itself, so that interceptors see one call and its end."""
+
+        async def answer(request: object, context: Context) -> None:
+            # Not all at one moment, if all began at one.
+            age = self._longest.total_seconds() * uniform(0.8, 1.0)  # noqa: S311 -- jitter, not a secret
+            await first_of(self._write(stream(request, context), context), self._leaving.wait(), timeout=age)
+
+        return answer
+
+    async def _write(self, messages: AsyncGenerator[Any, None], context: Context) -> None:
+        async with aclosing(messages):
+            async for message in messages:
+                try:
+                    async with asyncio.timeout(self._patience.total_seconds()):
+                        await context.write(message)
+                except TimeoutError as error:
+                    raise Overloaded("this stream is read too slowly") from error
+
+
+async def first_of(*turns: Any, timeout: float | None = None) -> None:
+    """Until the first of `turns`, or `timeout` in seconds, is over; the others are cancelled. Raises what it raised."""
+    tasks = [asyncio.ensure_future(turn) for turn in turns]
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
