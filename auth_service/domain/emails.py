@@ -41,3 +41,9 @@ def email_key(email: str) -> str:
     one address in two ways.
     """
     return folded(email)
+
+
+def transport_spelling(email: str) -> str:
+    """`email`, as `valid_email` returned it, in ASCII where it can be: mail servers know domains by their A-labels."""
+    found = email_validator.validate_email(email, check_deliverability=False, globally_deliverable=False)
+    return found.ascii_email or found.normalized

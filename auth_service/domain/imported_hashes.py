@@ -87,8 +87,8 @@ def valid_imported_hash(text: str, *, field: str = "password_hash") -> str:
     if foreign(text) is None and not _is_bearable_argon2(text):
         expected = (
             f"expected argon2 ($argon2id$…; up to {LARGEST_MEMORY_KIB} KiB, {MOST_ARGON2_PASSES} passes, {MOST_LANES} "
-            f"lanes), bcrypt ($2b$…; cost 4 to {DEAREST_BCRYPT}), or werkzeug's pbkdf2:sha256:… or pbkdf2:sha512:… (up to "
-            f"{MOST_PBKDF2_ITERATIONS} iterations) or scrypt:… (up to {LARGEST_MEMORY_KIB} KiB)"
+            f"lanes), bcrypt ($2b$…; cost 4 to {DEAREST_BCRYPT}), or werkzeug's pbkdf2:sha256:… or pbkdf2:sha512:… (up"
+            f" to {MOST_PBKDF2_ITERATIONS} iterations) or scrypt:… (up to {LARGEST_MEMORY_KIB} KiB)"
         )
         raise InvalidInput(FieldViolation(field, expected))
     return text

@@ -52,6 +52,14 @@ _set_state = Statement(
     .values(disabled_at=sa.bindparam("new_disabled_at"), deleted_at=sa.bindparam("new_deleted_at"))
 )
 _purge = Statement(sa.delete(person).where(person.c.id == sa.bindparam("person_id"), person.c.deleted_at.is_not(None)))
+_verified = Statement(
+    sa.update(person).where(person.c.id == sa.bindparam("person_id")).values(email_verified_at=sa.bindparam("now"))
+)
+_with_email = Statement(
+    sa.select(*COLUMNS)
+    .select_from(FROM)
+    .where(person.c.provider == LOCAL, person.c.email_key == sa.bindparam("address_key"), person.c.deleted_at.is_(None))
+)
 _named = Statement(
     sa.select(*COLUMNS)
     .select_from(FROM)
@@ -85,6 +93,17 @@ async def named(connection: Connection, username: str) -> Account | None:
     """The account with this name, however it is spelt; a deleted one only where there is no other."""
     row = await connection.row(_named, username_key=name_key(username))
     return account_of(row) if row is not None else None
+
+
+async def with_email(connection: Connection, email: str) -> Account | None:
+    """The account of our own with this address, verified or not, unless it is deleted."""
+    row = await connection.row(_with_email, address_key=email_key(email))
+    return account_of(row) if row is not None else None
+
+
+async def verified(connection: Connection, person_id: UUID, *, now: datetime) -> None:
+    """The person's address is theirs."""
+    await connection.run(_verified, person_id=person_id, now=now)
 
 
 async def change(connection: Connection, account: Account) -> None:

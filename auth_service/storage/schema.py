@@ -187,12 +187,14 @@ action_token = sa.Table(
     "action_token",
     metadata,
     sa.Column("digest", sa.LargeBinary, primary_key=True),
-    sa.Column("person_id", sa.Uuid, sa.ForeignKey("person.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("person_id", sa.Uuid, sa.ForeignKey("person.id", ondelete="CASCADE"), nullable=False),
     sa.Column("purpose", sa.Text, nullable=False),
     sa.Column("email_key", sa.Text, nullable=False),
     sa.Column("password_changed_at", Moment),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("expires_at", Moment, nullable=False, index=True),
+    # The last one that was mailed is the only one.
+    sa.UniqueConstraint("person_id", "purpose"),
 )
 
 # Mail that is not sent yet, sealed: it holds the token. A row leaves when the mail is on its way.
@@ -201,6 +203,7 @@ mail = sa.Table(
     metadata,
     sa.Column("id", _Serial, primary_key=True, autoincrement=True),
     sa.Column("person_id", sa.Uuid, sa.ForeignKey("person.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("purpose", sa.Text, nullable=False),
     sa.Column("sealed", sa.LargeBinary, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("due_at", Moment, nullable=False, index=True),

@@ -170,13 +170,14 @@ def _mail() -> None:
         sa.Column("expires_at", Moment(), nullable=False),
         _belongs_to_person("action_token"),
         sa.PrimaryKeyConstraint("digest", name="pk_action_token"),
+        sa.UniqueConstraint("person_id", "purpose", name="uq_action_token_person_id_purpose"),
     )
-    op.create_index("ix_action_token_person_id", "action_token", ["person_id"])
     op.create_index("ix_action_token_expires_at", "action_token", ["expires_at"])
     op.create_table(
         "mail",
         sa.Column("id", _serial(), autoincrement=True, nullable=False),
         sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", Moment(), nullable=False),
         sa.Column("due_at", Moment(), nullable=False),

@@ -1,0 +1,90 @@
+"""Single-use tokens that travel by mail: whoever brings one reads the mail of that address.
+
+A token is 256 random bits; only their digest is kept. It is good until it is used, until it expires, until another one
+of its purpose is mailed, and while the address and (to reset a password) the password are those that it was made for.
+"""
+
+import base64
+import binascii
+import hashlib
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from auth_service.domain.accounts import Account, AccountState
+from auth_service.domain.emails import email_key
+from auth_service.domain.errors import ActionTokenInvalid
+
+PAUSE = timedelta(minutes=1)
+"""Between two mails of one purpose to one person, whoever asks."""
+_TOKEN_BYTES = 32
+
+
+class Purpose(StrEnum):
+    PASSWORD_RESET = "password_reset"  # noqa: S105 -- the name of a purpose
+    EMAIL_VERIFICATION = "email_verification"
+
+
+@dataclass(frozen=True, slots=True)
+class MailedToken:
+    """What is kept of a token. `password_changed_at` is None where the person had no password."""
+
+    digest: bytes
+    person_id: UUID
+    purpose: Purpose
+    email_key: str
+    password_changed_at: datetime | None
+    created_at: datetime
+    expires_at: datetime
+
+    def is_good_for(self, account: Account, *, now: datetime) -> bool:
+        """Whether `account`, whose token it is, still is what it was made for."""
+        return (
+            now < self.expires_at
+            and may_be_mailed(account, self.purpose)
+            and account.email is not None
+            and email_key(account.email) == self.email_key
+            and (self.purpose is not Purpose.PASSWORD_RESET or account.password_changed_at == self.password_changed_at)
+        )
+
+
+def minted(account: Account, purpose: Purpose, *, now: datetime, lifetime: timedelta) -> tuple[str, MailedToken]:
+    """A token for the mail, and what is kept of it. `account` has an address."""
+    assert account.email is not None
+    secret = os.urandom(_TOKEN_BYTES)
+    kept = MailedToken(
+        digest=_digest(secret),
+        person_id=account.id,
+        purpose=purpose,
+        email_key=email_key(account.email),
+        password_changed_at=account.password_changed_at,
+        created_at=now,
+        expires_at=now + lifetime,
+    )
+    return base64.urlsafe_b64encode(secret).rstrip(b"=").decode(), kept
+
+
+def digest_of(token: str) -> bytes:
+    """What is kept of `token`, if it is one. Raises ActionTokenInvalid for what cannot be."""
+    try:
+        secret = base64.b64decode(token.strip() + "=", altchars=b"-_", validate=True) if len(token) < 100 else b""
+    except (binascii.Error, ValueError):
+        secret = b""
+    if len(secret) != _TOKEN_BYTES:
+        raise ActionTokenInvalid
+    return _digest(secret)
+
+
+def may_be_mailed(account: Account, purpose: Purpose) -> bool:
+    """Whether a token of this purpose is of any use to the account's person."""
+    if account.state is not AccountState.ACTIVE or account.email is None:
+        return False
+    if purpose is Purpose.PASSWORD_RESET:
+        return account.is_local
+    return account.email_verified_at is None
+
+
+def _digest(secret: bytes) -> bytes:
+    return hashlib.sha256(b"auth-service mailed token\0" + secret).digest()
