@@ -4,7 +4,6 @@ from auth_api.v1 import users_pb2
 
 from auth_service.domain.accounts import AccountChanges
 from auth_service.domain.identifiers import uuid_in
-from auth_service.domain.identifiers import uuid_in
 from auth_service.rpc.call import Context, current_session_id, origin
 from auth_service.rpc.users_messages import paths_in, session_message, user_message
 from auth_service.usecases import own_account as usecase
@@ -53,26 +52,6 @@ class OwnAccount:
     async def DeleteMe(self, request: users_pb2.DeleteMeRequest, context: Context) -> users_pb2.DeleteMeResponse:
         await self._own_account.delete(password=request.password, origin=origin())
         return users_pb2.DeleteMeResponse()
-
-    async def RequestPasswordReset(
-        self, request: users_pb2.RequestPasswordResetRequest, context: Context
-    ) -> users_pb2.RequestPasswordResetResponse:
-        raise NotImplementedError
-
-    async def ResetPassword(
-        self, request: users_pb2.ResetPasswordRequest, context: Context
-    ) -> users_pb2.ResetPasswordResponse:
-        raise NotImplementedError
-
-    async def RequestEmailVerification(
-        self, request: users_pb2.RequestEmailVerificationRequest, context: Context
-    ) -> users_pb2.RequestEmailVerificationResponse:
-        raise NotImplementedError
-
-    async def VerifyEmail(
-        self, request: users_pb2.VerifyEmailRequest, context: Context
-    ) -> users_pb2.VerifyEmailResponse:
-        raise NotImplementedError
 
     async def ListMySessions(
         self, request: users_pb2.ListMySessionsRequest, context: Context
