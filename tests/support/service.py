@@ -46,7 +46,7 @@ KEY_ENCRYPTION_KEY = base64.b64encode(b"the key-encryption key of tests.").decod
 UOWS_API_KEY = "uows-key-of-the-tests"
 ALLOCATIONS_API_KEY = "allocations-key-of-the-tests"
 PORTAL_API_KEY = "portal-api-key-of-the-tests"
-SERVICES = ("auth_api.v1.AuthService", "auth_api.v1.KeyService")
+SERVICES = tuple(f"auth_api.v1.{name}Service" for name in ("Auth", "User", "Role", "ServiceAccount", "Key", "Audit"))
 
 
 def environment(database_url: str, *, facility: Facility | None, data_dir: Path, **changes: str) -> dict[str, str]:
@@ -307,16 +307,21 @@ ADMIN, ADMIN_PASSWORD = "root@facility.example", "correct horse battery staple"
 
 async def admin_token(service: Service) -> str:
     """An access token of somebody with the role `admin`, whose account is made if there is none."""
+    return await token_of(service, ADMIN, ADMIN_PASSWORD, "admin")
+
+
+async def token_of(service: Service, username: str, password: str, *roles: str) -> str:
+    """An access token of a person with `roles`, whose account is made if there is none."""
     database = open_database(service.settings.database, budget=service.settings.database_timeout)
     accounts = LocalAccounts(database, app.password_hashing(service.settings))
     with suppress(AlreadyExists):
         await accounts.create(
-            username=ADMIN,
+            username=username,
             display_name="Root",
-            password=ADMIN_PASSWORD,
-            roles=frozenset({"admin"}),
+            password=password,
+            roles=frozenset(roles),
             now=datetime.now(UTC),
         )
     await accounts.close()
     await database.close()
-    return (await service.login(ADMIN, ADMIN_PASSWORD)).access_token
+    return (await service.login(username, password)).access_token
