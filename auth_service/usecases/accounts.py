@@ -21,6 +21,7 @@ from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.domain.emails import email_key
 from auth_service.domain.errors import AccountState as NotInThisState
 from auth_service.domain.errors import FieldViolation, InvalidInput, NotFound
+from auth_service.domain.imported_hashes import valid_imported_hash
 from auth_service.domain.names import check_not_reserved, name_key
 from auth_service.domain.pages import PageTokens, page_size
 from auth_service.domain.people import LONGEST_USERNAME
@@ -180,7 +181,7 @@ class Accounts:
 
     async def _hash_of(self, new: NewAccount) -> str | None:
         if new.password_hash:
-            raise InvalidInput(FieldViolation("password_hash", "expected none yet"))
+            return valid_imported_hash(new.password_hash)
         if new.password is None:
             return None
         words = (new.username, new.display_name, new.email)

@@ -9,7 +9,7 @@ from auth_service.domain.roles import valid_remark
 from auth_service.domain.sessions import EndReason
 from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.password_strength import PasswordRules
-from auth_service.storage import accounts, audit, local_accounts, staff
+from auth_service.storage import accounts, attempts, audit, local_accounts, staff
 from auth_service.storage.database import Connection, Database
 from auth_service.storage.revocations import Revocation
 from auth_service.usecases.ending import Ending
@@ -48,6 +48,7 @@ class Standing:
             now = await self._database.time(connection)
             await self._of_ours(connection, origin, person_id)
             await local_accounts.set_password(connection, person_id, password_hash, now=now, must_change=must_change)
+            await attempts.forget(connection, account.person.username)
             await audit.add(connection, happened(EventType.PASSWORD_SET, origin=origin, now=now, on=person_id))
             return await self._ending.in_step(connection, person_id, reason="password", origin=origin, now=now)
 
@@ -88,13 +89,14 @@ class Standing:
         return shown
 
     async def enable(self, person_id: UUID, *, origin: Origin) -> Shown:
-        """Raises NotFound, PermissionDenied, AccountState, DatabaseUnavailable."""
+        """Forgets failed attempts too. Raises NotFound, PermissionDenied, AccountState, DatabaseUnavailable."""
 
         async def step(connection: Connection) -> Shown:
             now = await self._database.time(connection)
             account = await self._present(connection, origin, person_id)
             if account.state is AccountState.DISABLED:
                 await accounts.set_state(connection, person_id, disabled_at=None, deleted_at=None)
+            await attempts.forget(connection, account.person.username)
             await audit.add(connection, happened(EventType.PERSON_ENABLED, origin=origin, now=now, on=person_id))
             return await self._shown(connection, person_id)
 
@@ -127,6 +129,7 @@ class Standing:
                 raise NotInThisState("user_id: expected an account that is deleted: delete it first")
             if account.person.user_number is not None:
                 await staff.remove_of_nobody(connection, account.person.user_number)
+            await attempts.forget(connection, account.person.username)
             await audit.add(connection, happened(EventType.PERSON_PURGED, origin=origin, now=now, on=person_id))
 
         await self._database.transaction(step)
