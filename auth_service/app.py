@@ -9,12 +9,13 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import metadata
+from urllib.parse import urlsplit
 
 import grpc
 import structlog
@@ -24,6 +25,7 @@ from auth_service.background import every, in_background
 from auth_service.domain.attempts import Limits, limits
 from auth_service.domain.errors import Unavailable
 from auth_service.domain.keys import KeyPolicy
+from auth_service.domain.mail import Sender
 from auth_service.domain.pages import PageTokens
 from auth_service.domain.people import Experiments, IdentityProvider
 from auth_service.domain.policy import RolePolicy
@@ -34,6 +36,7 @@ from auth_service.domain.sessions import SessionPolicy
 from auth_service.domain.tokens import TokenPolicy
 from auth_service.providers.allocations import Allocations
 from auth_service.providers.local_accounts import LocalAccounts
+from auth_service.providers.mail_folder import MailFolder
 from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.password_strength import PasswordRules
 from auth_service.providers.uows import Uows
@@ -47,7 +50,7 @@ from auth_service.rpc.roles_servicer import RoleServicer
 from auth_service.rpc.service_accounts_servicer import ServiceAccountServicer
 from auth_service.rpc.users_servicer import UserServicer
 from auth_service.settings import Address, Settings
-from auth_service.storage import api_keys, migrate, revocations, signing_keys
+from auth_service.storage import api_keys, mail, migrate, revocations, signing_keys
 from auth_service.storage.database import Database, DatabaseClock
 from auth_service.storage.opening import open_database
 from auth_service.storage.private_file import UnsafeFile
@@ -61,6 +64,8 @@ from auth_service.usecases.ending import Ending
 from auth_service.usecases.experiments import ListExperiments
 from auth_service.usecases.issuing import Issuer
 from auth_service.usecases.levels import Levels
+from auth_service.usecases.mail_delivery import MailDelivery
+from auth_service.usecases.mailed_tokens import MailedTokens, MailPolicy
 from auth_service.usecases.own_account import OwnAccount
 from auth_service.usecases.password_again import PasswordAgain
 from auth_service.usecases.password_change import PasswordChange
@@ -88,6 +93,9 @@ VERIFIED_TOKENS_REMEMBERED = 10_000
 SWEEP_EVERY = timedelta(seconds=60)
 COUNTS_SHARED_EVERY = timedelta(milliseconds=200)
 SIGNING_THREADS = 4
+MAIL_LOOKED_FOR_EVERY = 10
+"""Turns of polling: who queues mail tells of it."""
+MAIL_LEASE_BEYOND_DEADLINE = timedelta(seconds=30)
 RIGHTS_ASKED_EVERY = 10
 """In polls: of whoever listens to a stream."""
 API_KEYS_READ_EVERY = 10
@@ -125,6 +133,7 @@ class Administration:
     roles: Roles
     session_lists: SessionLists
     staff: StaffList
+    service_accounts: ServiceAccounts
     bootstrap: Bootstrap
 
 
@@ -238,6 +247,25 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         rate_limits = RateLimits(base.database, rates=_rates(settings), clock=base.clock)
         attempts = Attempts(base.database, limits=attempt_limits(settings), clock=base.clock)
         password_change = PasswordChange(hashing=hashing, password_rules=admin.password_rules, ending=admin.ending)
+        sender = mail_sender(settings)
+        mail_queued = asyncio.Event()
+        mailed_tokens = MailedTokens(
+            base.database,
+            policy=MailPolicy(
+                service=urlsplit(settings.token_issuer).netloc,
+                link_base=settings.mail_link_base,
+                reset_lifetime=settings.password_reset_lifetime,
+                verification_lifetime=settings.email_verification_lifetime,
+            ),
+            sealing=base.sealing,
+            hashing=hashing,
+            password_rules=admin.password_rules,
+            ending=admin.ending,
+            clock=base.clock,
+            queued=mail_queued,
+            is_on=sender is not None,
+        )
+        stack.push_async_callback(mailed_tokens.close)
         registration = Registration(
             base.database,
             levels=admin.levels,
@@ -294,14 +322,13 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             users=UserServicer(
                 registration=registration,
                 own_account=own_account,
+                mailed_tokens=mailed_tokens,
                 accounts=admin.accounts,
                 standing=admin.standing,
                 session_lists=admin.session_lists,
             ),
             roles=RoleServicer(roles=admin.roles, accounts=admin.accounts, verification=verification),
-            service_accounts=ServiceAccountServicer(
-                service_accounts=service_accounts(settings, base, revoked=revoked, page_tokens=page_tokens)
-            ),
+            service_accounts=ServiceAccountServicer(service_accounts=admin.service_accounts),
             keys=KeyServicer(keys=base.keys, page_tokens=page_tokens),
             audit=AuditServicer(audit_log=audit_log),
             known_caller=verification.caller,
@@ -342,6 +369,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             signing_keys.TOPIC: ring_changed,
             revocations.TOPIC: session_ended,
             api_keys.TOPIC: api_key_changed,
+            mail.TOPIC: mail_queued,
         }
         await stack.enter_async_context(
             in_background(
@@ -353,7 +381,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 every(COUNTS_SHARED_EVERY, rate_limits.share),
                 every(SWEEP_EVERY, sessions.sweep),
                 every(SWEEP_EVERY, attempts.sweep),
+                every(SWEEP_EVERY, mailed_tokens.sweep),
                 every(SWEEP_EVERY, rate_limits.sweep),
+                *_mail_turns(settings, base, sender, queued=mail_queued),
                 base.database.listen(lambda topic: topics[topic].set() if topic in topics else None),
             )
         )
@@ -397,6 +427,38 @@ def attempt_limits(settings: Settings) -> Limits:
     )
 
 
+def mail_sender(settings: Settings) -> Sender | None:
+    """Where mail goes; None for a deployment that sends none."""
+    if settings.smtp_address is None:
+        sender = settings.mail_from or f"{NAME}@localhost"
+        return MailFolder(settings.data_dir / "mail", sender=sender) if settings.is_embedded else None
+    # Only where mail is sent: its client is 4 MB.
+    from auth_service.providers.smtp import Smtp, SmtpTls
+
+    assert settings.mail_from is not None
+    return Smtp(
+        settings.smtp_address.host,
+        settings.smtp_address.port,
+        tls=SmtpTls(settings.smtp_tls),
+        sender=settings.mail_from,
+        deadline=settings.smtp_timeout,
+        username=settings.smtp_username,
+        password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
+        ca_file=str(settings.smtp_ca_file) if settings.smtp_ca_file else None,
+    )
+
+
+def _mail_turns(
+    settings: Settings, base: Core, sender: Sender | None, *, queued: asyncio.Event
+) -> Sequence[Awaitable[None]]:
+    """None where no mail is sent."""
+    if sender is None:
+        return []
+    lease = settings.smtp_timeout + MAIL_LEASE_BEYOND_DEADLINE
+    delivery = MailDelivery(base.database, sender=sender, sealing=base.sealing, lease=lease, clock=base.clock)
+    return [every(MAIL_LOOKED_FOR_EVERY * settings.poll_every, delivery.deliver, woken_by=queued)]
+
+
 def password_hashing(settings: Settings) -> PasswordHashing:
     return PasswordHashing(memory_kib=settings.argon2_memory_kib, passes=settings.argon2_passes)
 
@@ -426,6 +488,13 @@ def administration(
         roles=Roles(base.database, levels=levels, page_tokens=page_tokens),
         session_lists=SessionLists(base.database, page_tokens=page_tokens),
         staff=StaffList(base.database),
+        service_accounts=ServiceAccounts(
+            base.database,
+            page_tokens=page_tokens,
+            in_settings=settings.api_keys.keys(),
+            revoked=revoked,
+            longest_token=base.keys.longest_token,
+        ),
         bootstrap=Bootstrap(base.database, levels=levels, accounts=accounts),
     )
 
@@ -434,18 +503,6 @@ def password_rules(settings: Settings) -> PasswordRules:
     return PasswordRules(
         shortest=settings.password_min_length,
         service_words=(NAME, settings.token_issuer, settings.token_audience or "", settings.client_id),
-    )
-
-
-def service_accounts(
-    settings: Settings, base: Core, *, revoked: RevokedSessions, page_tokens: PageTokens
-) -> ServiceAccounts:
-    return ServiceAccounts(
-        base.database,
-        page_tokens=page_tokens,
-        in_settings=settings.api_keys.keys(),
-        revoked=revoked,
-        longest_token=base.keys.longest_token,
     )
 
 

@@ -6,6 +6,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import parseaddr
 
+from auth_service.domain.emails import transport_spelling
 from auth_service.domain.mail import Mail
 
 
@@ -14,7 +15,7 @@ def message(mail: Mail, *, sender: str, at: datetime) -> EmailMessage:
     name, address = parseaddr(sender)
     made = EmailMessage(SMTP)
     made["From"] = Address(name, addr_spec=address)
-    made["To"] = Address(addr_spec=mail.to)
+    made["To"] = Address(addr_spec=transport_spelling(mail.to))
     made["Subject"] = mail.subject
     made["Date"] = at.astimezone(UTC)
     made["Message-ID"] = f"<{mail.id}@{address.rpartition('@')[2]}>"

@@ -62,6 +62,8 @@ _LONGEST = {
     "provider_recheck_after": timedelta(days=1),
     "drain": timedelta(minutes=5),
     "grace": timedelta(minutes=5),
+    "password_reset_lifetime": timedelta(days=1),
+    "email_verification_lifetime": timedelta(days=30),
 }
 
 SOONEST_ROTATION = 2 * timedelta(minutes=5) + timedelta(minutes=5)
@@ -109,7 +111,7 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append(f"AUTH_POLL_EVERY: expected 50ms to 60s, got {settings.poll_every}")
     if not timedelta(milliseconds=50) <= settings.database_timeout <= timedelta(seconds=5):
         problems.append(f"AUTH_DATABASE_TIMEOUT: expected 50ms to 5s, got {settings.database_timeout}")
-    for name in ("uows_timeout", "allocations_timeout", "request_deadline"):
+    for name in ("uows_timeout", "allocations_timeout", "request_deadline", "smtp_timeout"):
         deadline: timedelta = getattr(settings, name)
         if not timedelta(milliseconds=50) <= deadline <= 5 * minute:
             problems.append(f"{PREFIX}{name.upper()}: expected 50ms to 5m, got {deadline}")
@@ -153,6 +155,32 @@ def _contradictions(settings: Settings) -> list[str]:
         problems += [f"AUTH_API_KEYS: {defect}" for defect in _defects(service, secret.get_secret_value())]
     if not re.match(r"(postgresql(\+asyncpg)?://[^/]+/.|sqlite(\+aiosqlite)?:///.)", settings.database):
         problems.append("AUTH_DATABASE_URL: expected postgresql://user:password@host:port/name or sqlite:///path")
+    return [*problems, *_mail(settings)]
+
+
+_SENDER = re.compile(r"(?:[^<>@\r\n]+ <)?[^<>@\s]+@[^<>@\s]+>?")
+
+
+def _mail(settings: Settings) -> list[str]:
+    problems = []
+    if settings.smtp_tls not in ("starttls", "tls", "none"):
+        problems.append(f"AUTH_SMTP_TLS: expected starttls, tls or none, got {settings.smtp_tls!r}")
+    if settings.smtp_address and not settings.mail_from:
+        problems.append("AUTH_MAIL_FROM: expected, because AUTH_SMTP_ADDRESS is set")
+    if settings.mail_from is not None and not _SENDER.fullmatch(settings.mail_from):
+        problems.append("AUTH_MAIL_FROM: expected auth@example.org, or: Facility sign-in <auth@example.org>")
+    if bool(settings.smtp_username) != bool(settings.smtp_password):
+        problems.append("AUTH_SMTP_PASSWORD: expected together with AUTH_SMTP_USERNAME")
+    if settings.smtp_username and settings.smtp_tls == "none":
+        problems.append("AUTH_SMTP_TLS: expected starttls or tls, because AUTH_SMTP_PASSWORD travels there")
+    if settings.smtp_ca_file is not None and not os.access(settings.smtp_ca_file, os.R_OK):
+        problems.append(f"AUTH_SMTP_CA_FILE: cannot read {settings.smtp_ca_file}")
+    if settings.mail_link_base is not None and re.search(r"[?#]", settings.mail_link_base):
+        problems.append("AUTH_MAIL_LINK_BASE: expected neither ? nor #: a path and the token follow")
+    for name in ("password_reset_lifetime", "email_verification_lifetime"):
+        lifetime: timedelta = getattr(settings, name)
+        if lifetime < timedelta(minutes=1):
+            problems.append(f"{PREFIX}{name.upper()}: expected 1m or more, got {lifetime}")
     return problems
 
 
@@ -186,6 +214,10 @@ def _unsafe(settings: Settings) -> list[str]:
         url: str | None = getattr(settings, name)
         if url is not None and not url.startswith("https://"):
             problems.append(f"{PREFIX}{name.upper()}: expected https://, passwords and keys travel there")
+    if settings.smtp_address and not settings.smtp_address.is_loopback and settings.smtp_tls == "none":
+        problems.append("AUTH_SMTP_TLS: expected starttls or tls, mails bring tokens that set passwords")
+    if settings.mail_link_base and not settings.mail_link_base.startswith("https://"):
+        problems.append("AUTH_MAIL_LINK_BASE: expected https://, the token is in the link")
     return problems
 
 

@@ -121,6 +121,21 @@ class Settings(BaseModel):
             " such as Login=600/m,all:*=5000/s, or none"
         ),
     )
+    smtp_address: HostPort | None = Field(
+        None, description="host:port that takes our mail; if not set, the embedded profile writes it to data_dir/mail"
+    )
+    smtp_tls: str = Field("starttls", description="starttls (port 587), tls (port 465), or none")
+    smtp_ca_file: Path | None = Field(None, description="PEM; the certificate of that server must be of it")
+    smtp_username: str | None = Field(None, description="if the server asks for one")
+    smtp_password: SecretStr | None = Field(None, description="with AUTH_SMTP_USERNAME")
+    smtp_timeout: Duration = Field(timedelta(seconds=20), description="deadline of one mail")
+    mail_from: str | None = Field(None, description="auth@example.org, or: Facility sign-in <auth@example.org>")
+    mail_link_base: HttpUrl | None = Field(
+        None,
+        description="links are this, /reset-password or /verify-email, and #token=…; the bare token if not set",
+    )
+    password_reset_lifetime: Duration = Field(timedelta(hours=1), description="how long a mailed reset token is good")
+    email_verification_lifetime: Duration = Field(timedelta(hours=24), description="the same of one for verification")
     argon2_memory_kib: int = Field(19456, ge=19456, description="memory of one password hash")
     argon2_passes: int = Field(5, ge=2, description="passes of one password hash")
 
@@ -175,5 +190,7 @@ class Settings(BaseModel):
         return self.database_url.get_secret_value()
 
 
-SECRETS = frozenset({"key_encryption_keys", "database_url", "uows_api_key", "allocations_api_key", "api_keys"})
+SECRETS = frozenset(
+    {"key_encryption_keys", "database_url", "uows_api_key", "allocations_api_key", "api_keys", "smtp_password"}
+)
 """Fields that are masked when shown, and may be given as `<VARIABLE>_FILE`."""

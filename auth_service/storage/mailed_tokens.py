@@ -32,7 +32,15 @@ _last = Statement(
     )
 )
 _spend = Statement(sa.delete(action_token).where(action_token.c.digest == sa.bindparam("digest")))
-_sweep = Statement(sa.delete(action_token).where(action_token.c.expires_at <= sa.bindparam("before")))
+_sweep = Statement(
+    sa.delete(action_token).where(
+        action_token.c.digest.in_(
+            sa.select(action_token.c.digest)
+            .where(action_token.c.expires_at <= sa.bindparam("before"))
+            .limit(sa.bindparam("most"))
+        )
+    )
+)
 
 
 async def put(connection: Connection, token: MailedToken) -> bool:
@@ -67,9 +75,9 @@ async def spend(connection: Connection, token: MailedToken) -> bool:
     return await connection.run(_spend, digest=token.digest) == 1
 
 
-async def sweep(connection: Connection, *, before: datetime) -> int:
-    """Delete those that expired before `before`; how many."""
-    return await connection.run(_sweep, before=before)
+async def sweep(connection: Connection, *, before: datetime, most: int) -> int:
+    """Delete up to `most` that expired before `before`; how many."""
+    return await connection.run(_sweep, before=before, most=most)
 
 
 def _token_of(row: Row) -> MailedToken:

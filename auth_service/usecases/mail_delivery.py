@@ -9,7 +9,7 @@ import structlog
 from auth_service.domain.mail import NotSent, Refused, Sender, opened
 from auth_service.domain.sealing import KeyEncryptionKeys, SealBroken
 from auth_service.storage import mail
-from auth_service.storage.database import Connection, Database
+from auth_service.storage.database import Database, DatabaseClock
 from auth_service.storage.mail import Taken
 
 log = structlog.get_logger()
@@ -23,11 +23,20 @@ GIVES_UP_AFTER = timedelta(days=1)
 class MailDelivery:
     """`lease` is how long nobody else tries a mail that was taken: longer than the sender takes at most."""
 
-    def __init__(self, database: Database, *, sender: Sender, sealing: KeyEncryptionKeys, lease: timedelta) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        sender: Sender,
+        sealing: KeyEncryptionKeys,
+        lease: timedelta,
+        clock: DatabaseClock,
+    ) -> None:
         self._database = database
         self._sender = sender
         self._sealing = sealing
         self._lease = lease
+        self._clock = clock
 
     async def deliver(self) -> None:
         """Send what is due, until nothing is. Raises DatabaseUnavailable."""
@@ -35,13 +44,9 @@ class MailDelivery:
             await asyncio.gather(*(self._deliver(each) for each in taken))
 
     async def _taken(self) -> list[Taken]:
-        async def look(connection: Connection) -> datetime | None:
-            now = await self._database.time(connection)
-            return now if await mail.is_due(connection, now=now) else None
-
-        # Writing nothing writes all the same, on SQLite; most of the time there is nothing.
-        now = await self._database.autocommit(look)
-        if now is None:
+        now = self._clock.now()
+        # Most of the time there is nothing, and to look is cheaper than to take.
+        if not await self._database.autocommit(lambda connection: mail.is_due(connection, now=now)):
             return []
         return list(
             await self._database.transaction(
@@ -50,7 +55,7 @@ class MailDelivery:
         )
 
     async def _deliver(self, taken: Taken) -> None:
-        now = await self._database.autocommit(self._database.time)
+        now = self._clock.now()
         good_until = taken.created_at + GIVES_UP_AFTER
         try:
             letter = opened(taken.sealed, of=taken.person_id, sealing=self._sealing)

@@ -20,9 +20,10 @@ from auth_service.domain.sealing import KeyEncryptionKeys
 from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.password_strength import PasswordRules
 from auth_service.storage import accounts, attempts, audit, local_accounts, mail, mailed_tokens
-from auth_service.storage.database import Connection, Database
+from auth_service.storage.database import Connection, Database, DatabaseClock
 from auth_service.storage.revocations import Revocation
 from auth_service.usecases.ending import Ending
+from auth_service.usecases.sweeping import swept
 
 log = structlog.get_logger()
 
@@ -60,6 +61,7 @@ class MailedTokens:
         hashing: PasswordHashing,
         password_rules: PasswordRules,
         ending: Ending,
+        clock: DatabaseClock,
         queued: asyncio.Event,
         is_on: bool,
     ) -> None:
@@ -69,6 +71,7 @@ class MailedTokens:
         self._hashing = hashing
         self._password_rules = password_rules
         self._ending = ending
+        self._clock = clock
         self._queued = queued
         self._is_on = is_on
         self._writing: set[asyncio.Task[None]] = set()
@@ -96,9 +99,9 @@ class MailedTokens:
     async def verify_email(self, *, token: str, origin: Origin) -> None:
         """Raises ActionTokenInvalid, DatabaseUnavailable."""
         digest = digest_of(token)
+        now = self._clock.now()
 
         async def step(connection: Connection) -> None:
-            now = await self._database.time(connection)
             account = await self._spent(connection, digest, Purpose.EMAIL_VERIFICATION, now=now)
             await self._mark_verified(connection, account, origin=origin, now=now)
 
@@ -115,8 +118,9 @@ class MailedTokens:
         chosen = await self._password_rules.check(new_password, field="new_password", words=words)
         password_hash = await self._hashing.hash(chosen)
 
+        now = self._clock.now()
+
         async def step(connection: Connection) -> tuple[Revocation, ...]:
-            now = await self._database.time(connection)
             account = await self._spent(connection, digest, Purpose.PASSWORD_RESET, now=now)
             await local_accounts.set_password(connection, account.id, password_hash, now=now)
             await attempts.forget(connection, account.person.username)
@@ -130,21 +134,21 @@ class MailedTokens:
 
         self._ending.take_effect(await self._database.transaction(step))
 
-    async def sweep(self) -> None:
-        """Delete tokens that expired."""
-
-        async def step(connection: Connection) -> None:
-            await mailed_tokens.sweep(connection, before=await self._database.time(connection))
-
-        await self._database.transaction(step)
+    async def sweep(self) -> int:
+        """Delete tokens that expired; how many."""
+        now = self._clock.now()
+        return await swept(
+            self._database, lambda connection, most: mailed_tokens.sweep(connection, before=now, most=most)
+        )
 
     async def close(self) -> None:
         """Waits for the mails that are being written."""
         await asyncio.gather(*self._writing)
 
     async def _write(self, account: Account, purpose: Purpose, origin: Origin) -> None:
+        now = self._clock.now()
+
         async def step(connection: Connection) -> None:
-            now = await self._database.time(connection)
             held = await accounts.hold(connection, account.id)
             if held is not None and held.email == account.email:
                 await self._queue(connection, held, purpose, origin=origin, now=now)
@@ -197,10 +201,9 @@ class MailedTokens:
 
     async def _bearer(self, connection: Connection, digest: bytes) -> Account:
         """Whose password the token resets, as long as nobody spends it. Raises ActionTokenInvalid."""
-        now = await self._database.time(connection)
         token = await mailed_tokens.find(connection, digest, purpose=Purpose.PASSWORD_RESET)
         account = await accounts.find(connection, token.person_id) if token is not None else None
-        return _good(token, account, now=now)
+        return _good(token, account, now=self._clock.now())
 
     async def _spent(self, connection: Connection, digest: bytes, purpose: Purpose, *, now: datetime) -> Account:
         """Spend the token; whose it was, held until the transaction ends. Raises ActionTokenInvalid."""
