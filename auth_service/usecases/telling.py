@@ -3,7 +3,6 @@
 import structlog
 
 from auth_service.domain.audit import AuditEvent
-from auth_service.domain.errors import Exhausted, Unavailable
 from auth_service.storage import audit
 from auth_service.storage.database import Database
 
@@ -14,5 +13,5 @@ async def tell(database: Database, event: AuditEvent) -> None:
     """Write `event`. Whoever is refused hears why, whether it can be written or not."""
     try:
         await database.transaction(lambda connection: audit.add(connection, event))
-    except (Unavailable, Exhausted) as error:
-        log.warning("audit.not_written", type=event.type, request_id=event.request_id, cause=error.reason)
+    except Exception as error:  # noqa: BLE001 -- a refusal stays what it is, whatever keeps us from writing it down
+        log.error("audit.not_written", type=event.type, request_id=event.request_id, cause=type(error).__name__)
