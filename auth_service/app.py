@@ -271,6 +271,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             levels=admin.levels,
             hashing=hashing,
             password_rules=admin.password_rules,
+            mailed_tokens=mailed_tokens,
             clock=base.clock,
             is_open=settings.lets_people_register,
             requires_email=settings.require_verified_email,
@@ -281,6 +282,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             ending=admin.ending,
             password_again=PasswordAgain(base.database, providers=providers, attempts=attempts, clock=base.clock),
             password_change=password_change,
+            mailed_tokens=mailed_tokens,
             clock=base.clock,
             requires_email=settings.require_verified_email,
         )

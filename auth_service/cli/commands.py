@@ -17,6 +17,10 @@ cli.command("auth_service.cli.keys:keys", name="keys", help="The ring of signing
 cli.command("auth_service.cli.admin:admin", name="admin", help="The first administrator.")
 cli.command("auth_service.cli.users:users", name="users", help="People, and the accounts of our own.")
 cli.command("auth_service.cli.roles:roles", name="roles", help="Roles, their levels, and who has them.")
+cli.command(
+    "auth_service.cli.service_accounts:service_accounts", name="service-accounts", help="Services that call us."
+)
+cli.command("auth_service.cli.service_accounts:api_keys", name="api-keys", help="The keys of services that call us.")
 cli.command("auth_service.cli.sessions:sessions", name="sessions", help="People's sessions.")
 cli.command(
     "auth_service.cli.staff:staff", name="staff", help="User numbers that are staff whatever the facility says."

@@ -56,7 +56,7 @@ async def lock(connection: Connection, account_id: UUID) -> ServiceAccount:
 
 async def named(connection: Connection, name: str) -> ServiceAccount:
     """Raises NotFound."""
-    return _account(await connection.row(_named, name=name))
+    return _account(await connection.row(_named, name=name), field="name")
 
 
 async def page(connection: Connection, *, after: str, most: int) -> tuple[ServiceAccount, ...]:
@@ -78,7 +78,7 @@ def _columns(account: ServiceAccount) -> dict[str, object]:
     }
 
 
-def _account(row: Row | None) -> ServiceAccount:
+def _account(row: Row | None, *, field: str = "service_account_id") -> ServiceAccount:
     if row is None:
-        raise NotFound("service_account_id: there is no such account")
+        raise NotFound(f"{field}: there is no such service account")
     return ServiceAccount(row["id"], row["name"], row["description"], row["created_at"])
