@@ -20,6 +20,7 @@ from auth_service.storage.database import Connection, Database, DatabaseClock
 from auth_service.storage.revocations import Revocation
 from auth_service.usecases.ending import Ending
 from auth_service.usecases.levels import Levels
+from auth_service.usecases.mailed_tokens import MailedTokens
 from auth_service.usecases.password_again import PasswordAgain
 from auth_service.usecases.password_change import PasswordChange
 
@@ -41,6 +42,7 @@ class OwnAccount:
         ending: Ending,
         password_again: PasswordAgain,
         password_change: PasswordChange,
+        mailed_tokens: MailedTokens,
         clock: DatabaseClock,
         requires_email: bool,
     ) -> None:
@@ -49,6 +51,7 @@ class OwnAccount:
         self._ending = ending
         self._password_again = password_again
         self._password_change = password_change
+        self._mailed_tokens = mailed_tokens
         self._clock = clock
         self._requires_email = requires_email
 
@@ -81,7 +84,10 @@ class OwnAccount:
             fields = ",".join(sorted(changes.fields))
             event = happened(EventType.PERSON_UPDATED, origin=origin, now=now, on=held.id, fields=fields)
             await audit.add(connection, event)
-            return await self._levels.shown(connection, _present(await accounts.find(connection, held.id)))
+            account = _present(await accounts.find(connection, held.id))
+            if account.email != held.email:
+                await self._mailed_tokens.queue_verification(connection, account, origin=origin, now=now)
+            return await self._levels.shown(connection, account)
 
         return await self._database.transaction(step)
 

@@ -13,6 +13,7 @@ from auth_service.providers.password_strength import PasswordRules
 from auth_service.storage import accounts, audit, local_accounts
 from auth_service.storage.database import Connection, Database, DatabaseClock
 from auth_service.usecases.levels import Levels
+from auth_service.usecases.mailed_tokens import MailedTokens
 
 
 class Registration:
@@ -25,6 +26,7 @@ class Registration:
         levels: Levels,
         hashing: PasswordHashing,
         password_rules: PasswordRules,
+        mailed_tokens: MailedTokens,
         clock: DatabaseClock,
         is_open: bool,
         requires_email: bool,
@@ -33,6 +35,7 @@ class Registration:
         self._levels = levels
         self._hashing = hashing
         self._password_rules = password_rules
+        self._mailed_tokens = mailed_tokens
         self._clock = clock
         self._is_open = is_open
         self._requires_email = requires_email
@@ -60,7 +63,9 @@ class Registration:
             )
             event = happened(EventType.PERSON_REGISTERED, origin=origin, now=now, on=person_id, by=person_id)
             await audit.add(connection, event)
-            return await self._shown(connection, person_id)
+            shown = await self._shown(connection, person_id)
+            await self._mailed_tokens.queue_verification(connection, shown.account, origin=origin, now=now)
+            return shown
 
         return await self._database.transaction(step)
 
