@@ -13,7 +13,7 @@ from auth_service.domain.attempts import limits
 from auth_service.domain.audit import Origin
 from auth_service.domain.errors import BadCredentials, ProviderUnavailable
 from auth_service.domain.keys import KeyPolicy
-from auth_service.domain.people import Identity, Person
+from auth_service.domain.people import Identity, IdentityProvider, Person
 from auth_service.domain.policy import RolePolicy
 from auth_service.domain.refresh_tokens import RefreshTokens
 from auth_service.domain.sealing import KeyEncryptionKeys
@@ -145,7 +145,7 @@ def signing_keys(
 async def replica(
     url: str,
     *,
-    facility: Facility | None = None,
+    facility: IdentityProvider | None = None,
     session_policy: SessionPolicy = SESSION_POLICY,
     recheck_after: timedelta = timedelta(minutes=5),
     recheck_within: timedelta = RECHECK_WITHIN,
