@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import login, refresh, start, under_load, verify_local, verify_rpc
+from bench import limits, login, refresh, start, under_load, verify_local, verify_rpc
 from bench.figures import Figure, Measure
 
 RESULTS = Path(__file__).with_name("results")
@@ -17,6 +17,7 @@ MEASUREMENTS: dict[str, Measure] = {
     "verify_rpc": verify_rpc.measure,
     "refresh": refresh.measure,
     "login": login.measure,
+    "limits": limits.measure,
     "under_load": under_load.measure,
     "start": start.measure,
 }

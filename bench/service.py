@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from bench import facility
 from tests.support.leash import spawn
 from tests.support.ports import port_of, reserve_port
 from tests.support.postgres import Postgres
-from tests.support.processes import ServiceProcess
+from tests.support.processes import SERVE, ServiceProcess
 
 PACKAGE = "/auth_api.v1.AuthService/"
 _REPOSITORY = Path(__file__).resolve().parents[1]
@@ -73,8 +73,10 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(*, providers: str = "uows,local") -> AsyncIterator[Stage]:
-    """Everything running, with one local account made."""
+async def stage(
+    *, providers: str = "uows,local", arguments: Sequence[str] = SERVE, **settings: str
+) -> AsyncIterator[Stage]:
+    """Everything running, with one local account made. `arguments` are Python's, for another service than ours."""
     with Postgres() as postgres:
         await postgres.create_database(_DATABASE)
         async with _facility() as facility_url:
@@ -85,8 +87,9 @@ async def stage(*, providers: str = "uows,local") -> AsyncIterator[Stage]:
                 "AUTH_PROVIDERS": providers,
                 "AUTH_LOG_FORMAT": "json",
                 "AUTH_REFLECTION": "false",
+                **{f"AUTH_{name.upper()}": value for name, value in settings.items()},
             }
-            async with ServiceProcess(environment) as process:
+            async with ServiceProcess(environment, arguments=arguments) as process:
                 await asyncio.to_thread(_create_account, process)
                 async with _channel(process.grpc_address) as channel:
                     yield Stage(process, channel, postgres.dsn(_DATABASE), facility_url)

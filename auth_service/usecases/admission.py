@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from auth_service.domain.errors import Overloaded
+
 ALWAYS_IN = 2
 """So many at a time go in unasked: a lone sign-in waits for nothing."""
 
@@ -24,6 +26,9 @@ BEARABLE_LAG = timedelta(milliseconds=1)
 LONGEST_WAIT = timedelta(seconds=1)
 """Whoever has waited so long goes in however late the loop is: it is busy with something else."""
 
+MOST_WAITING = 512
+"""Whoever comes then is told to come again: at the pace of PROBE the last of them goes in after a second and a half."""
+
 
 class Admission:
     """`async with entered():` around the expensive part. First come, first served."""
@@ -35,7 +40,9 @@ class Admission:
 
     @asynccontextmanager
     async def entered(self) -> AsyncIterator[None]:
-        """Waits until the loop bears one more."""
+        """Waits until the loop bears one more. Raises Overloaded if too many wait already."""
+        if len(self._waiting) >= MOST_WAITING:
+            raise Overloaded("too many people are signing in at once", retry_after=2 * MOST_WAITING * PROBE)
         if self._waiting or self._inside >= ALWAYS_IN:
             await self._turn()
         self._inside += 1

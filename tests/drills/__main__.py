@@ -12,9 +12,11 @@ from tests.drills import (
     d2c_database_blackholed,
     d3_upstream_hangs,
     d4_three_replicas_rotate,
+    d6_logins_at_once,
     d10_graceful_stop,
     d15_serialization_failures,
     d16_read_only,
+    d17_one_failing_statement,
     r50_parallel_refresh,
 )
 from tests.drills.report import Drill, conduct
@@ -27,9 +29,11 @@ DRILLS: dict[str, Drill] = {
     "D2c": d2c_database_blackholed.drill,
     "D3": d3_upstream_hangs.drill,
     "D4": d4_three_replicas_rotate.drill,
+    "D6": d6_logins_at_once.drill,
     "D10": d10_graceful_stop.drill,
     "D15": d15_serialization_failures.drill,
     "D16": d16_read_only.drill,
+    "D17": d17_one_failing_statement.drill,
     "R50": r50_parallel_refresh.drill,
 }
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from auth_service.domain.errors import Overloaded
 from auth_service.usecases import admission as module
 from auth_service.usecases.admission import Admission
 from tests.support.conditions import eventually
@@ -99,3 +100,20 @@ async def test_an_error_inside_gives_the_place_back() -> None:
                 raise ZeroDivisionError
 
     assert admission._inside == 0
+
+
+@pytest.mark.row("S55")
+@pytest.mark.usefixtures("late_loop")
+async def test_whoever_comes_when_too_many_wait_is_told_when_to_come_again() -> None:
+    crowd = Crowd(Admission())
+    crowd.come(module.ALWAYS_IN + module.MOST_WAITING)
+    await eventually(lambda: len(crowd.entered) == module.ALWAYS_IN)
+
+    crowd.come(1)
+
+    with pytest.raises(Overloaded) as refused:
+        await crowd.tasks.pop()
+    assert refused.value.retry_after > timedelta(seconds=1)
+    for task in crowd.tasks:
+        task.cancel()
+    await asyncio.gather(*crowd.tasks, return_exceptions=True)
