@@ -67,7 +67,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_NOT_FOUND: _ErrorReason.ValueType  # 50
     """NOT_FOUND. There is no such thing; the message names it."""
     ERROR_REASON_ALREADY_EXISTS: _ErrorReason.ValueType  # 51
-    """ALREADY_EXISTS. The name is taken."""
+    """ALREADY_EXISTS. The value of a field is taken; google.rpc.BadRequest names the field."""
     ERROR_REASON_RING_CHANGED: _ErrorReason.ValueType  # 52
     """ABORTED. The key ring is no longer at the version that the request named. Read it again, then decide."""
     ERROR_REASON_KEY_STATE: _ErrorReason.ValueType  # 53
@@ -147,7 +147,7 @@ ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 40
 ERROR_REASON_NOT_FOUND: ErrorReason.ValueType  # 50
 """NOT_FOUND. There is no such thing; the message names it."""
 ERROR_REASON_ALREADY_EXISTS: ErrorReason.ValueType  # 51
-"""ALREADY_EXISTS. The name is taken."""
+"""ALREADY_EXISTS. The value of a field is taken; google.rpc.BadRequest names the field."""
 ERROR_REASON_RING_CHANGED: ErrorReason.ValueType  # 52
 """ABORTED. The key ring is no longer at the version that the request named. Read it again, then decide."""
 ERROR_REASON_KEY_STATE: ErrorReason.ValueType  # 53

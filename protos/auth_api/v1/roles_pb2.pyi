@@ -349,7 +349,7 @@ class ListRoleUsersResponse(_message.Message):
     """Empty on the last page."""
     @_builtins.property
     def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoleUser]:
-        """In the order in which their accounts were made."""
+        """Whoever was granted the role first comes first."""
 
     def __init__(
         self,
@@ -532,9 +532,9 @@ class CheckLevelResponse(_message.Message):
     ALLOWED_FIELD_NUMBER: _builtins.int
     BEARER_LEVEL_FIELD_NUMBER: _builtins.int
     allowed: _builtins.bool
-    """Whether the bearer's level is `level` or stronger."""
+    """Whether the bearer is a person whose level is `level` or stronger. A service has no level, and is never allowed."""
     bearer_level: _builtins.int
-    """The bearer's own level."""
+    """The bearer's own level; the weakest for a service."""
     def __init__(
         self,
         *,

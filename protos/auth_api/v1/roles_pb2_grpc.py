@@ -123,14 +123,15 @@ class RoleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteRole(self, request, context):
-        """Deletes a role. Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE while somebody has it, or if it is built in.
+        """Deletes a role. Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE while somebody has it whose account is not deleted,
+        or if it is built in.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListRoleUsers(self, request, context):
-        """Who was granted a role, in the order in which their accounts were made. Deleted accounts are left out.
+        """Who was granted a role; whoever was first comes first. Deleted accounts are left out. Refusals: NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,7 +139,8 @@ class RoleServiceServicer:
 
     def GrantRole(self, request, context):
         """Gives a person a role, which shows in their next access token. Twice is fine.
-        Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE for a role that is not granted but follows.
+        Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE for a role that is not granted but follows; ACCOUNT_STATE for a
+        deleted account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

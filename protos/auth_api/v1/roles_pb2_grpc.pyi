@@ -47,12 +47,15 @@ class RoleServiceStub:
     UpdateRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.UpdateRoleRequest, _roles_pb2.UpdateRoleResponse]
     """Changes what `update_mask` names. Refusals: as CreateRole; NOT_FOUND; ROLE_STATE for a role that is built in."""
     DeleteRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.DeleteRoleRequest, _roles_pb2.DeleteRoleResponse]
-    """Deletes a role. Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE while somebody has it, or if it is built in."""
+    """Deletes a role. Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE while somebody has it whose account is not deleted,
+    or if it is built in.
+    """
     ListRoleUsers: _grpc.UnaryUnaryMultiCallable[_roles_pb2.ListRoleUsersRequest, _roles_pb2.ListRoleUsersResponse]
-    """Who was granted a role, in the order in which their accounts were made. Deleted accounts are left out."""
+    """Who was granted a role; whoever was first comes first. Deleted accounts are left out. Refusals: NOT_FOUND."""
     GrantRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.GrantRoleRequest, _roles_pb2.GrantRoleResponse]
     """Gives a person a role, which shows in their next access token. Twice is fine.
-    Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE for a role that is not granted but follows.
+    Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE for a role that is not granted but follows; ACCOUNT_STATE for a
+    deleted account.
     """
     RevokeRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.RevokeRoleRequest, _roles_pb2.RevokeRoleResponse]
     """Takes a role from a person. One that they do not have is fine. Refusals: as GrantRole; LAST_ADMINISTRATOR."""
@@ -80,12 +83,15 @@ class RoleServiceAsyncStub(RoleServiceStub):
     UpdateRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.UpdateRoleRequest, _roles_pb2.UpdateRoleResponse]  # type: ignore[assignment]
     """Changes what `update_mask` names. Refusals: as CreateRole; NOT_FOUND; ROLE_STATE for a role that is built in."""
     DeleteRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.DeleteRoleRequest, _roles_pb2.DeleteRoleResponse]  # type: ignore[assignment]
-    """Deletes a role. Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE while somebody has it, or if it is built in."""
+    """Deletes a role. Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE while somebody has it whose account is not deleted,
+    or if it is built in.
+    """
     ListRoleUsers: _aio.UnaryUnaryMultiCallable[_roles_pb2.ListRoleUsersRequest, _roles_pb2.ListRoleUsersResponse]  # type: ignore[assignment]
-    """Who was granted a role, in the order in which their accounts were made. Deleted accounts are left out."""
+    """Who was granted a role; whoever was first comes first. Deleted accounts are left out. Refusals: NOT_FOUND."""
     GrantRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.GrantRoleRequest, _roles_pb2.GrantRoleResponse]  # type: ignore[assignment]
     """Gives a person a role, which shows in their next access token. Twice is fine.
-    Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE for a role that is not granted but follows.
+    Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE for a role that is not granted but follows; ACCOUNT_STATE for a
+    deleted account.
     """
     RevokeRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.RevokeRoleRequest, _roles_pb2.RevokeRoleResponse]  # type: ignore[assignment]
     """Takes a role from a person. One that they do not have is fine. Refusals: as GrantRole; LAST_ADMINISTRATOR."""
@@ -140,7 +146,9 @@ class RoleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _roles_pb2.DeleteRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_roles_pb2.DeleteRoleResponse, _abc.Awaitable[_roles_pb2.DeleteRoleResponse]]:
-        """Deletes a role. Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE while somebody has it, or if it is built in."""
+        """Deletes a role. Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE while somebody has it whose account is not deleted,
+        or if it is built in.
+        """
 
     @_abc_1.abstractmethod
     def ListRoleUsers(
@@ -148,7 +156,7 @@ class RoleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _roles_pb2.ListRoleUsersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_roles_pb2.ListRoleUsersResponse, _abc.Awaitable[_roles_pb2.ListRoleUsersResponse]]:
-        """Who was granted a role, in the order in which their accounts were made. Deleted accounts are left out."""
+        """Who was granted a role; whoever was first comes first. Deleted accounts are left out. Refusals: NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def GrantRole(
@@ -157,7 +165,8 @@ class RoleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_roles_pb2.GrantRoleResponse, _abc.Awaitable[_roles_pb2.GrantRoleResponse]]:
         """Gives a person a role, which shows in their next access token. Twice is fine.
-        Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE for a role that is not granted but follows.
+        Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE for a role that is not granted but follows; ACCOUNT_STATE for a
+        deleted account.
         """
 
     @_abc_1.abstractmethod

@@ -913,7 +913,7 @@ class ListUsersResponse(_message.Message):
     """Empty on the last page."""
     @_builtins.property
     def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___User]:
-        """In the order in which they were made."""
+        """In the order that ListUsers says."""
 
     def __init__(
         self,
@@ -1287,7 +1287,7 @@ class EndUserSessionsRequest(_message.Message):
     user_id: _builtins.str
     """A UUID."""
     session_id: _builtins.str
-    """If set, only this one."""
+    """If set, only this one. One that is over, or another person's, is none."""
     def __init__(
         self,
         *,

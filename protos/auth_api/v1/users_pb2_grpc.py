@@ -253,8 +253,8 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateUser(self, request, context):
-        """Makes an account for somebody. Refusals: INVALID_FIELD; ALREADY_EXISTS; PERMISSION_DENIED for a role at or above
-        the caller's level.
+        """Makes an account for somebody. Refusals: INVALID_FIELD; ALREADY_EXISTS, which names the field; NOT_FOUND for a role
+        that there is not; PERMISSION_DENIED for a role at or above the caller's level.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -268,7 +268,10 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListUsers(self, request, context):
-        """Lists accounts, oldest first. An account made while somebody turns the pages is on the last of them.
+        """Lists accounts, oldest first: an account made while somebody turns the pages is on the last of them. With
+        `username_prefix` they are in the order of their names, with `email_prefix` of their addresses, and with `role` whoever
+        was granted it first comes first; of several filters the first of these counts. No page shows an account twice, and
+        none costs more than the first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -283,7 +286,8 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SetPassword(self, request, context):
-        """Sets a person's password and ends their sessions. Refusals: as UpdateUser, and INVALID_FIELD for a weak password.
+        """Sets a person's password, ends their sessions and forgets their failed attempts. Refusals: as UpdateUser, and
+        INVALID_FIELD for a weak password.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -291,14 +295,15 @@ class UserServiceServicer:
 
     def DisableUser(self, request, context):
         """Ends a person's sessions and lets them sign in no more. Twice is fine. Refusals: NOT_FOUND; PERMISSION_DENIED;
-        LAST_ADMINISTRATOR.
+        LAST_ADMINISTRATOR; ACCOUNT_STATE for a deleted account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EnableUser(self, request, context):
-        """Lets a disabled person sign in again, and forgets their failed attempts. Twice is fine.
+        """Lets a disabled person sign in again, and forgets their failed attempts. Twice is fine. Refusals: NOT_FOUND;
+        PERMISSION_DENIED; ACCOUNT_STATE for a deleted account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

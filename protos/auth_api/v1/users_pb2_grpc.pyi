@@ -70,25 +70,33 @@ class UserServiceStub:
     EndMyOtherSessions: _grpc.UnaryUnaryMultiCallable[_users_pb2.EndMyOtherSessionsRequest, _users_pb2.EndMyOtherSessionsResponse]
     """Ends every session of the caller but the one that the access token is of."""
     CreateUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.CreateUserRequest, _users_pb2.CreateUserResponse]
-    """Makes an account for somebody. Refusals: INVALID_FIELD; ALREADY_EXISTS; PERMISSION_DENIED for a role at or above
-    the caller's level.
+    """Makes an account for somebody. Refusals: INVALID_FIELD; ALREADY_EXISTS, which names the field; NOT_FOUND for a role
+    that there is not; PERMISSION_DENIED for a role at or above the caller's level.
     """
     GetUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.GetUserRequest, _users_pb2.GetUserResponse]
     """One account. Deleted ones are shown until they are purged. Refusals: NOT_FOUND."""
     ListUsers: _grpc.UnaryUnaryMultiCallable[_users_pb2.ListUsersRequest, _users_pb2.ListUsersResponse]
-    """Lists accounts, oldest first. An account made while somebody turns the pages is on the last of them."""
+    """Lists accounts, oldest first: an account made while somebody turns the pages is on the last of them. With
+    `username_prefix` they are in the order of their names, with `email_prefix` of their addresses, and with `role` whoever
+    was granted it first comes first; of several filters the first of these counts. No page shows an account twice, and
+    none costs more than the first.
+    """
     UpdateUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.UpdateUserRequest, _users_pb2.UpdateUserResponse]
     """Changes what `update_mask` names. Refusals: INVALID_FIELD; NOT_FOUND; ALREADY_EXISTS; PERMISSION_DENIED;
     ACCOUNT_STATE for what an upstream provider says of its own people.
     """
     SetPassword: _grpc.UnaryUnaryMultiCallable[_users_pb2.SetPasswordRequest, _users_pb2.SetPasswordResponse]
-    """Sets a person's password and ends their sessions. Refusals: as UpdateUser, and INVALID_FIELD for a weak password."""
+    """Sets a person's password, ends their sessions and forgets their failed attempts. Refusals: as UpdateUser, and
+    INVALID_FIELD for a weak password.
+    """
     DisableUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.DisableUserRequest, _users_pb2.DisableUserResponse]
     """Ends a person's sessions and lets them sign in no more. Twice is fine. Refusals: NOT_FOUND; PERMISSION_DENIED;
-    LAST_ADMINISTRATOR.
+    LAST_ADMINISTRATOR; ACCOUNT_STATE for a deleted account.
     """
     EnableUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.EnableUserRequest, _users_pb2.EnableUserResponse]
-    """Lets a disabled person sign in again, and forgets their failed attempts. Twice is fine."""
+    """Lets a disabled person sign in again, and forgets their failed attempts. Twice is fine. Refusals: NOT_FOUND;
+    PERMISSION_DENIED; ACCOUNT_STATE for a deleted account.
+    """
     DeleteUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.DeleteUserRequest, _users_pb2.DeleteUserResponse]
     """Deletes an account: its sessions end, its name and address stay reserved. Refusals: as DisableUser; ACCOUNT_STATE if
     it is deleted already.
@@ -146,25 +154,33 @@ class UserServiceAsyncStub(UserServiceStub):
     EndMyOtherSessions: _aio.UnaryUnaryMultiCallable[_users_pb2.EndMyOtherSessionsRequest, _users_pb2.EndMyOtherSessionsResponse]  # type: ignore[assignment]
     """Ends every session of the caller but the one that the access token is of."""
     CreateUser: _aio.UnaryUnaryMultiCallable[_users_pb2.CreateUserRequest, _users_pb2.CreateUserResponse]  # type: ignore[assignment]
-    """Makes an account for somebody. Refusals: INVALID_FIELD; ALREADY_EXISTS; PERMISSION_DENIED for a role at or above
-    the caller's level.
+    """Makes an account for somebody. Refusals: INVALID_FIELD; ALREADY_EXISTS, which names the field; NOT_FOUND for a role
+    that there is not; PERMISSION_DENIED for a role at or above the caller's level.
     """
     GetUser: _aio.UnaryUnaryMultiCallable[_users_pb2.GetUserRequest, _users_pb2.GetUserResponse]  # type: ignore[assignment]
     """One account. Deleted ones are shown until they are purged. Refusals: NOT_FOUND."""
     ListUsers: _aio.UnaryUnaryMultiCallable[_users_pb2.ListUsersRequest, _users_pb2.ListUsersResponse]  # type: ignore[assignment]
-    """Lists accounts, oldest first. An account made while somebody turns the pages is on the last of them."""
+    """Lists accounts, oldest first: an account made while somebody turns the pages is on the last of them. With
+    `username_prefix` they are in the order of their names, with `email_prefix` of their addresses, and with `role` whoever
+    was granted it first comes first; of several filters the first of these counts. No page shows an account twice, and
+    none costs more than the first.
+    """
     UpdateUser: _aio.UnaryUnaryMultiCallable[_users_pb2.UpdateUserRequest, _users_pb2.UpdateUserResponse]  # type: ignore[assignment]
     """Changes what `update_mask` names. Refusals: INVALID_FIELD; NOT_FOUND; ALREADY_EXISTS; PERMISSION_DENIED;
     ACCOUNT_STATE for what an upstream provider says of its own people.
     """
     SetPassword: _aio.UnaryUnaryMultiCallable[_users_pb2.SetPasswordRequest, _users_pb2.SetPasswordResponse]  # type: ignore[assignment]
-    """Sets a person's password and ends their sessions. Refusals: as UpdateUser, and INVALID_FIELD for a weak password."""
+    """Sets a person's password, ends their sessions and forgets their failed attempts. Refusals: as UpdateUser, and
+    INVALID_FIELD for a weak password.
+    """
     DisableUser: _aio.UnaryUnaryMultiCallable[_users_pb2.DisableUserRequest, _users_pb2.DisableUserResponse]  # type: ignore[assignment]
     """Ends a person's sessions and lets them sign in no more. Twice is fine. Refusals: NOT_FOUND; PERMISSION_DENIED;
-    LAST_ADMINISTRATOR.
+    LAST_ADMINISTRATOR; ACCOUNT_STATE for a deleted account.
     """
     EnableUser: _aio.UnaryUnaryMultiCallable[_users_pb2.EnableUserRequest, _users_pb2.EnableUserResponse]  # type: ignore[assignment]
-    """Lets a disabled person sign in again, and forgets their failed attempts. Twice is fine."""
+    """Lets a disabled person sign in again, and forgets their failed attempts. Twice is fine. Refusals: NOT_FOUND;
+    PERMISSION_DENIED; ACCOUNT_STATE for a deleted account.
+    """
     DeleteUser: _aio.UnaryUnaryMultiCallable[_users_pb2.DeleteUserRequest, _users_pb2.DeleteUserResponse]  # type: ignore[assignment]
     """Deletes an account: its sessions end, its name and address stay reserved. Refusals: as DisableUser; ACCOUNT_STATE if
     it is deleted already.
@@ -297,8 +313,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.CreateUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.CreateUserResponse, _abc.Awaitable[_users_pb2.CreateUserResponse]]:
-        """Makes an account for somebody. Refusals: INVALID_FIELD; ALREADY_EXISTS; PERMISSION_DENIED for a role at or above
-        the caller's level.
+        """Makes an account for somebody. Refusals: INVALID_FIELD; ALREADY_EXISTS, which names the field; NOT_FOUND for a role
+        that there is not; PERMISSION_DENIED for a role at or above the caller's level.
         """
 
     @_abc_1.abstractmethod
@@ -315,7 +331,11 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.ListUsersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.ListUsersResponse, _abc.Awaitable[_users_pb2.ListUsersResponse]]:
-        """Lists accounts, oldest first. An account made while somebody turns the pages is on the last of them."""
+        """Lists accounts, oldest first: an account made while somebody turns the pages is on the last of them. With
+        `username_prefix` they are in the order of their names, with `email_prefix` of their addresses, and with `role` whoever
+        was granted it first comes first; of several filters the first of these counts. No page shows an account twice, and
+        none costs more than the first.
+        """
 
     @_abc_1.abstractmethod
     def UpdateUser(
@@ -333,7 +353,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.SetPasswordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.SetPasswordResponse, _abc.Awaitable[_users_pb2.SetPasswordResponse]]:
-        """Sets a person's password and ends their sessions. Refusals: as UpdateUser, and INVALID_FIELD for a weak password."""
+        """Sets a person's password, ends their sessions and forgets their failed attempts. Refusals: as UpdateUser, and
+        INVALID_FIELD for a weak password.
+        """
 
     @_abc_1.abstractmethod
     def DisableUser(
@@ -342,7 +364,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.DisableUserResponse, _abc.Awaitable[_users_pb2.DisableUserResponse]]:
         """Ends a person's sessions and lets them sign in no more. Twice is fine. Refusals: NOT_FOUND; PERMISSION_DENIED;
-        LAST_ADMINISTRATOR.
+        LAST_ADMINISTRATOR; ACCOUNT_STATE for a deleted account.
         """
 
     @_abc_1.abstractmethod
@@ -351,7 +373,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.EnableUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.EnableUserResponse, _abc.Awaitable[_users_pb2.EnableUserResponse]]:
-        """Lets a disabled person sign in again, and forgets their failed attempts. Twice is fine."""
+        """Lets a disabled person sign in again, and forgets their failed attempts. Twice is fine. Refusals: NOT_FOUND;
+        PERMISSION_DENIED; ACCOUNT_STATE for a deleted account.
+        """
 
     @_abc_1.abstractmethod
     def DeleteUser(
