@@ -27,6 +27,8 @@ from grpclib.client import (
 from grpclib.const import Cardinality, Handler
 from grpclib.server import Server
 
+from tests.support.conditions import eventually
+
 STACKS = ("aio", "sync", "grpclib")
 SAY, COUNT, JOIN, ECHO = (f"/facility.v1.Scans/{name}" for name in ("Say", "Count", "Join", "Echo"))
 METHODS = (SAY, COUNT, JOIN, ECHO)
@@ -148,6 +150,19 @@ class _StreamMethods:
         }
 
 
+class _Closing(Server):
+    """Remembers its connections, because grpclib leaves these to the clients to close, and they take their time."""
+
+    def __init__(self, methods: Any) -> None:
+        super().__init__(methods)
+        self.protocols: list[Any] = []
+
+    def _protocol_factory(self) -> Any:
+        protocol = super()._protocol_factory()
+        self.protocols.append(protocol)
+        return protocol
+
+
 def _handlers(methods: Any) -> grpc.GenericRpcHandler:
     coding: dict[str, Any] = {
         "request_deserializer": StringValue.FromString,
@@ -202,12 +217,17 @@ async def guarded_server(
         await asyncio.to_thread(threaded.stop(None).wait)
         threads.shutdown()
     else:
-        other = grpclib.Guard(judge, rights).attach(Server([_StreamMethods()]))
+        other = _Closing([_StreamMethods()])
+        grpclib.Guard(judge, rights).attach(other)
         await other.start("127.0.0.1", 0)
-        sockets = other._server.sockets  # type: ignore[union-attr] # It says its port nowhere else.
-        yield f"127.0.0.1:{sockets[0].getsockname()[1]}"
+        # It says its port, and who is still connected, nowhere else.
+        listening: Any = other._server
+        yield f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
         other.close()
         await other.wait_closed()
+        for protocol in other.protocols:
+            protocol.connection.close()
+        await eventually(lambda: not listening._active_count)
 
 
 class Scans(Protocol):
