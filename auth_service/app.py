@@ -39,6 +39,7 @@ from auth_service.providers.local_accounts import LocalAccounts
 from auth_service.providers.mail_folder import MailFolder
 from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.password_strength import PasswordRules
+from auth_service.providers.rabbitmq import RabbitMq
 from auth_service.providers.uows import Uows
 from auth_service.rpc import server as rpc
 from auth_service.rpc import tls
@@ -69,6 +70,7 @@ from auth_service.usecases.mailed_tokens import MailedTokens, MailPolicy
 from auth_service.usecases.own_account import OwnAccount
 from auth_service.usecases.password_again import PasswordAgain
 from auth_service.usecases.password_change import PasswordChange
+from auth_service.usecases.publishing import COUNTED, Publishing
 from auth_service.usecases.rate_limits import RateLimits
 from auth_service.usecases.registration import Registration
 from auth_service.usecases.revoked import RevokedSessions
@@ -261,6 +263,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             hashing=hashing,
             password_rules=admin.password_rules,
             ending=admin.ending,
+            attempts=attempts,
             clock=base.clock,
             queued=mail_queued,
             is_on=sender is not None,
@@ -312,7 +315,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         grpc_server = rpc.build(
             auth=AuthServicer(
                 sign_in=sign_in,
-                service_sign_in=ServiceSignIn(known_keys, issuer=issuer),
+                service_sign_in=ServiceSignIn(known_keys, attempts=attempts, issuer=issuer),
                 sessions=sessions,
                 verification=verification,
                 experiments=ListExperiments(experiments, page_tokens=page_tokens),
@@ -344,6 +347,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             trusted_proxies=settings.trusted_proxies,
             rate_limits=rate_limits,
         )
+        publishing = _publishing(settings, base)
         metrics.gauge("auth_audit_followers", "Streams that follow the audit log.", lambda: audit_log.followers)
         leaving = asyncio.Event()
         is_ready = _readiness(base, revoked, leaving)
@@ -355,6 +359,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             tls=_http_tls(settings),
         )
         _watch(metrics, base, revoked, known_keys, settings)
+        _watch_publishing(metrics, publishing)
 
         stack.callback(http_server.release)
         with named("AUTH_GRPC_ADDRESS", settings.grpc_address):
@@ -380,6 +385,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 # Seldom: of a revoked key `revoked` tells, and an unknown key is worth a reading by itself.
                 every(API_KEYS_READ_EVERY * settings.poll_every, known_keys.poll, woken_by=api_key_changed),
                 every(settings.poll_every, audit_log.poll),
+                *((publishing.run(),) if publishing else ()),
                 every(COUNTS_SHARED_EVERY, rate_limits.share),
                 every(SWEEP_EVERY, sessions.sweep),
                 every(SWEEP_EVERY, attempts.sweep),
@@ -582,6 +588,31 @@ def _watch(metrics: Metrics, base: Core, revoked: RevokedSessions, known_keys: A
     metrics.gauge("auth_signer_lease", "1 while this replica may sign.", lambda: float(base.keys.has_lease))
     metrics.gauge("auth_api_keys", "API keys in memory, those that expired included.", lambda: len(known_keys))
     metrics.gauge("auth_revoked_sessions", "Ended sessions whose tokens may be about.", lambda: len(revoked))
+
+
+def _publishing(settings: Settings, base: Core) -> Publishing | None:
+    if settings.broker_url is None:
+        return None
+    return Publishing(
+        base.database,
+        broker=RabbitMq(settings.broker_url.get_secret_value(), exchange=settings.broker_exchange, app_id=NAME),
+        source=settings.token_issuer,
+        clock=base.clock,
+        pause=settings.poll_every,
+    )
+
+
+def _watch_publishing(metrics: Metrics, publishing: Publishing | None) -> None:
+    if publishing is None:
+        return
+    metrics.gauge("auth_events_waiting", f"For the broker; counts to {COUNTED}.", lambda: publishing.waiting)
+    metrics.gauge("auth_events_published", "Taken by the broker since the start.", lambda: publishing.published)
+    metrics.gauge("auth_events_unwanted", "Of those: for which no queue was bound.", lambda: publishing.unwanted)
+    metrics.gauge(
+        "auth_events_last_published_timestamp_seconds",
+        "When the broker last took some; 0 if not since the start.",
+        lambda: publishing.last_published_at.timestamp() if publishing.last_published_at else 0.0,
+    )
 
 
 def _traces(settings: Settings, stack: AsyncExitStack) -> Tracing | None:

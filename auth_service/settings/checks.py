@@ -147,6 +147,13 @@ def _contradictions(settings: Settings) -> list[str]:
         path: Path | None = getattr(settings, name)
         if path is not None and not os.access(path, os.R_OK):
             problems.append(f"{PREFIX}{name.upper()}: cannot read {path}")
+    broker = settings.broker_url.get_secret_value() if settings.broker_url else "amqp://host"
+    if not re.match(r"amqps?://[^/]", broker):
+        problems.append("AUTH_BROKER_URL: expected amqps://user:password@host:port/virtual-host")
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,255}", settings.broker_exchange):
+        problems.append("AUTH_BROKER_EXCHANGE: expected letters, digits and -_.: only")
+    if not timedelta(milliseconds=50) <= settings.slowest_reader <= minute:
+        problems.append(f"AUTH_SLOWEST_READER: expected 50ms to 60s, got {settings.slowest_reader}")
     if settings.log_level not in ("debug", "info", "warning", "error"):
         problems.append(f"AUTH_LOG_LEVEL: expected debug, info, warning or error, got {settings.log_level!r}")
     if settings.log_format not in ("auto", "json", "console"):
@@ -155,7 +162,16 @@ def _contradictions(settings: Settings) -> list[str]:
         problems += [f"AUTH_API_KEYS: {defect}" for defect in _defects(service, secret.get_secret_value())]
     if not re.match(r"(postgresql(\+asyncpg)?://[^/]+/.|sqlite(\+aiosqlite)?:///.)", settings.database):
         problems.append("AUTH_DATABASE_URL: expected postgresql://user:password@host:port/name or sqlite:///path")
-    return [*problems, *_mail(settings)]
+    return [*problems, *_registration(settings), *_mail(settings)]
+
+
+def _registration(settings: Settings) -> list[str]:
+    problems = []
+    if settings.registration and "local" not in (settings.providers or ("local",)):
+        problems.append("AUTH_REGISTRATION: expected local among AUTH_PROVIDERS, or nobody signs in afterwards")
+    if settings.require_verified_email and not settings.is_embedded and settings.smtp_address is None:
+        problems.append("AUTH_SMTP_ADDRESS: expected, because AUTH_REQUIRE_VERIFIED_EMAIL is set")
+    return problems
 
 
 _SENDER = re.compile(r"(?:[^<>@\r\n]+ <)?[^<>@\s]+@[^<>@\s]+>?")
@@ -218,6 +234,9 @@ def _unsafe(settings: Settings) -> list[str]:
         problems.append("AUTH_SMTP_TLS: expected starttls or tls, mails bring tokens that set passwords")
     if settings.mail_link_base and not settings.mail_link_base.startswith("https://"):
         problems.append("AUTH_MAIL_LINK_BASE: expected https://, the token is in the link")
+    broker = settings.broker_url.get_secret_value() if settings.broker_url else "amqps://"
+    if not re.match(r"amqps://|amqp://([^@/]*@)?(localhost|127\.|\[::1\])", broker):
+        problems.append("AUTH_BROKER_URL: expected amqps://, its password and people's ids travel there")
     return problems
 
 

@@ -146,6 +146,9 @@ class Settings(BaseModel):
 
     log_level: str = Field("info", description="debug, info, warning or error")
     log_format: str = Field("auto", description="json, console, or auto: console on a terminal")
+    broker_url: SecretStr | None = Field(None, description="RabbitMQ that audit events leave for: amqps://user:…@host")
+    broker_exchange: str = Field("auth.events", description="the topic exchange there; made if there is none")
+
     otlp_endpoint: str | None = Field(None, description="OpenTelemetry collector (gRPC); no traces if not set")
     build: str = Field("unknown", description="the commit or build, as GetServerInfo tells it")
 
@@ -191,6 +194,14 @@ class Settings(BaseModel):
 
 
 SECRETS = frozenset(
-    {"key_encryption_keys", "database_url", "uows_api_key", "allocations_api_key", "api_keys", "smtp_password"}
+    {
+        "key_encryption_keys",
+        "database_url",
+        "uows_api_key",
+        "allocations_api_key",
+        "api_keys",
+        "smtp_password",
+        "broker_url",
+    }
 )
 """Fields that are masked when shown, and may be given as `<VARIABLE>_FILE`."""

@@ -1,0 +1,160 @@
+"""A real RabbitMQ on loopback, where Debian's package is installed or unpacked.
+
+`.ci/run` unpacks it: installing it would start a server that the whole network can reach.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support.leash import spawn
+from tests.support.ports import free_port
+
+_DEADLINE = 60.0
+_UNPACKED = Path(os.environ.get("CI_TOOLS", Path.home() / ".cache" / "auth-service-ci")) / "rabbitmq"
+
+
+@dataclass(frozen=True)
+class Availability:
+    """True when there is a server below `root`; otherwise `reason` says where it was looked for."""
+
+    root: Path | None
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        return self.root is not None
+
+
+class RabbitMqUnavailable(Exception):
+    """There is no RabbitMQ, or it did not start; the message ends with what it said."""
+
+
+def available() -> Availability:
+    named = os.environ.get("TEST_RABBITMQ_ROOT")
+    for root in [Path(named)] if named else [_UNPACKED, Path("/")]:
+        if _server(root) and _emulator(root):
+            return Availability(root)
+    return Availability(
+        None, f"no RabbitMQ in {named or f'{_UNPACKED} or /'}: unpack it there or set TEST_RABBITMQ_ROOT"
+    )
+
+
+def _server(root: Path) -> Path | None:
+    return next(root.glob("usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server"), None)
+
+
+def _emulator(root: Path) -> Path | None:
+    """The folder of Erlang's programs."""
+    return next(root.glob("usr/lib/erlang/erts-*/bin"), None)
+
+
+class RabbitMqServer:
+    """A broker of its own, with its queues kept over restarts. User and password are both `guest`."""
+
+    def __init__(self) -> None:
+        root = available().root
+        server, emulator = (_server(root), _emulator(root)) if root else (None, None)
+        if root is None or server is None or emulator is None:
+            raise RabbitMqUnavailable(available().reason)
+        self._server, self._emulator = server, emulator
+        self.home = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
+        self.port, distribution, mapper = free_port(), free_port(), free_port()
+        self._write_erl(root / "usr/lib/erlang")
+        self._environment = {
+            "PATH": f"{self.home}:{os.environ['PATH']}",
+            "HOME": str(self.home),
+            "LC_ALL": "C.UTF-8",
+            # Becomes the emulator instead of staying its parent.
+            "RUNNING_UNDER_SYSTEMD": "true",
+            "ERL_EPMD_PORT": str(mapper),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"auth{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(distribution),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_MNESIA_BASE": str(self.home / "data"),
+            "RABBITMQ_LOG_BASE": str(self.home),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.home / "no-plugins"),
+            "RABBITMQ_CONFIG_FILE": str(self.home / "no-config"),
+            "RABBITMQ_CONF_ENV_FILE": str(self.home / "no-environment"),
+            "RABBITMQ_PID_FILE": str(self.home / "pid"),
+        }
+        # The node would start one that outlives it.
+        self._mapper = self._spawn(emulator / "epmd", "-port", str(mapper), "-address", "127.0.0.1")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/"
+
+    @property
+    def log(self) -> str:
+        log = self.home / "log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    def start(self) -> None:
+        """Returns once it listens, in some ten seconds."""
+        self._process = self._spawn(Path("/bin/sh"), str(self._server))
+        deadline = time.monotonic() + _DEADLINE
+        while not self._listens():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise RabbitMqUnavailable(f"RabbitMQ did not start:\n{self.log[-2000:]}")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Clients are disconnected; what was confirmed is there after the next start. Content if it is not running."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_DEADLINE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def close(self) -> None:
+        self.stop()
+        self._mapper.kill()
+        self._mapper.wait()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def _spawn(self, program: Path, *arguments: str) -> subprocess.Popen[bytes]:
+        return spawn([program, *arguments], log=self.home / "log", cwd=self.home, environment=self._environment)
+
+    def _write_erl(self, root: Path) -> None:
+        """Erlang's own says where it was meant to be installed."""
+        script = self.home / "erl"
+        script.write_text(
+            "#!/bin/sh\n"
+            f"export ROOTDIR={root} BINDIR={self._emulator} EMU=beam PROGNAME=erl\n"
+            f'exec {self._emulator}/erlexec "$@"\n'
+        )
+        script.chmod(0o755)
+
+    def _listens(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1.0):
+            return True
+        return False
