@@ -51,6 +51,7 @@ def test_nothing_has_to_be_set(tmp_path: Path) -> None:
     assert settings.token_issuer == "http://127.0.0.1:8080"
     assert settings.runs_demo_facility
     assert settings.serves_reflection
+    assert settings.lets_people_register
     assert settings.access_token_lifetime == timedelta(minutes=10)
     assert settings.session_idle_lifetime == timedelta(hours=12)
 
@@ -68,6 +69,7 @@ def test_production_starts_with_what_it_asks_for() -> None:
     assert said == []
     assert not settings.runs_demo_facility
     assert not settings.serves_reflection
+    assert not settings.lets_people_register
     assert settings.sealing_secrets == [bytes(range(32))]
 
 
@@ -281,6 +283,7 @@ def test_a_value_that_cannot_be_is_refused_by_its_name(tmp_path: Path, variable:
         ({"AUTH_UOWS_URL": "http://uows"}, "AUTH_UOWS_API_KEY"),
         ({"AUTH_ALLOCATIONS_URL": "http://alloc"}, "AUTH_ALLOCATIONS_API_KEY"),
         ({"AUTH_PROVIDERS": "uows", "AUTH_DEMO_FACILITY": "false"}, "AUTH_UOWS_URL"),
+        ({"AUTH_PROVIDERS": "uows", "AUTH_REGISTRATION": "true"}, "AUTH_REGISTRATION"),
         ({"AUTH_FAILURES_HERE": "5"}, "AUTH_FAILURES_PER_ACCOUNT"),
         ({"AUTH_TLS_KEY_FILE": "/dev/null"}, "AUTH_TLS_KEY_FILE"),
         ({"AUTH_TLS_CLIENT_CA_FILE": "/dev/null"}, "AUTH_TLS_CERTIFICATE_FILE"),
@@ -307,6 +310,7 @@ def test_settings_that_contradict_each_other_are_refused(
         ({"AUTH_ALLOW_PLAINTEXT": ""}, "AUTH_TLS_CERTIFICATE_FILE"),
         ({"AUTH_ALLOW_PLAINTEXT": "", "AUTH_GRPC_ADDRESS": "127.0.0.1:1"}, "AUTH_TLS_CERTIFICATE_FILE"),
         ({"AUTH_UOWS_URL": "http://uows.example"}, "AUTH_UOWS_URL"),
+        ({"AUTH_REQUIRE_VERIFIED_EMAIL": "true"}, "AUTH_SMTP_ADDRESS"),
         (
             {"AUTH_ALLOCATIONS_URL": "http://a.example", "AUTH_ALLOCATIONS_API_KEY": "k"},
             "AUTH_ALLOCATIONS_URL",

@@ -35,7 +35,7 @@ async def events(service: Service, **conditions: Any) -> list[Any]:
     return list(await found(service, sa.select(event).where(*conditions.values()).order_by(event.c.id)))
 
 
-@pytest.mark.row("B12", "C9")
+@pytest.mark.row("E17")
 async def test_a_password_that_an_administrator_set_is_changed_at_the_first_sign_in(admin: Acting) -> None:
     service = admin.service
     made = await admin.create(must_change_password=True)
@@ -93,7 +93,7 @@ async def test_the_last_sign_in_is_kept(admin: Acting) -> None:
     assert (await admin.get(made.user_id)).last_login_at.ToNanoseconds() > first.ToNanoseconds()
 
 
-@pytest.mark.row("C13", "E3", "S45")
+@pytest.mark.row("C13", "E3", "E21")
 async def test_disabled_and_deleted_people_are_refused_like_strangers(admin: Acting) -> None:
     service = admin.service
     disabled, deleted = await admin.create(), await admin.create()
@@ -111,7 +111,7 @@ async def test_disabled_and_deleted_people_are_refused_like_strangers(admin: Act
         assert not await events(service, type="session.started", subject_id=UUID(each.user_id))
 
 
-@pytest.mark.row("C14", "S91")
+@pytest.mark.row("C14", "E17", "S91")
 async def test_a_refused_sign_in_is_told_with_the_person_or_three_letters_of_a_name(admin: Acting, logs: Logs) -> None:
     service, made = admin.service, await admin.create()
     name = f"zzy{new_name()}"
@@ -129,7 +129,7 @@ async def test_a_refused_sign_in_is_told_with_the_person_or_three_letters_of_a_n
     assert "hunter2" not in everything
 
 
-@pytest.mark.row("C14", "S91")
+@pytest.mark.row("C14", "E17", "S91")
 async def test_reuse_and_logout_are_told_once_and_a_good_refresh_is_not(admin: Acting) -> None:
     service, made = admin.service, await admin.create()
     stolen, left = await login(service, made.username, PASSWORD), await login(service, made.username, PASSWORD)

@@ -1,10 +1,13 @@
 """Whose account is meant by a name or an address, on both databases."""
 
+import asyncio
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
+import sqlalchemy as sa
 
 from auth_service.domain.accounts import Account
 from auth_service.domain.errors import AlreadyExists
@@ -13,6 +16,7 @@ from auth_service.storage.database import Connection, Database, Statement
 from auth_service.storage.schema import person
 from tests.domain.rings import NOON
 from tests.storage.rivals import all_at_once, replicas
+from tests.support.conditions import eventually
 
 
 async def added(
@@ -89,6 +93,36 @@ async def test_ones_own_address_may_be_ones_name(database: Database) -> None:
     ada = await added(database, "ada@example.org", email="ada@example.org")
 
     assert await meant_by(database, "ada@example.org") == ada
+
+
+@pytest.mark.row("S45")
+async def test_whoever_waited_for_an_account_sees_the_password_that_it_was_left_with(database_url: str) -> None:
+    """Else a sign-in with the old password could begin a session after a new one has ended them all."""
+    async with replicas(database_url, 2) as (one, other):
+        ada, is_held = await added(one, "ada"), asyncio.Event()
+
+        async def change(connection: Connection) -> None:
+            await accounts.hold(connection, ada)
+            await local_accounts.set_password(connection, ada, "$argon2id$2", now=NOON + timedelta(days=1))
+            is_held.set()
+            if database_url.startswith("postgres"):
+                await eventually(partial(somebody_waits, connection))
+
+        async def sign_in(connection: Connection) -> Account | None:
+            return await accounts.arrived(connection, ada, now=NOON)
+
+        changing = asyncio.create_task(one.transaction(change))
+        await is_held.wait()
+        found = await other.transaction(sign_in)
+        await changing
+
+    assert found is not None
+    assert found.password_changed_at == NOON + timedelta(days=1)
+
+
+async def somebody_waits(connection: Connection) -> bool:
+    waiting = Statement(sa.select(sa.text("1")).select_from(sa.text("pg_locks")).where(sa.text("NOT granted")))
+    return await connection.row(waiting) is not None
 
 
 @pytest.mark.row("B7", "C1")
