@@ -8,7 +8,7 @@ from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.domain.errors import AccountState as NotInThisState
 from auth_service.domain.errors import NotFound, RoleState
 from auth_service.domain.pages import PageTokens, page_size
-from auth_service.domain.policy import ADMIN, Caller, check_strength
+from auth_service.domain.policy import ADMIN, Caller, ServiceCalling, check_strength
 from auth_service.domain.roles import (
     LONGEST_DESCRIPTION,
     Role,
@@ -155,13 +155,13 @@ class Roles:
         return await self._database.transaction(step)
 
     async def check_level(self, bearer: Caller, *, level: int) -> LevelVerdict:
-        """Whether the bearer of a token is of `level` or stronger now; a service has no level.
+        """Whether the bearer of a token is of `level` or stronger now; a service never is, for it has no level.
 
         Raises InvalidInput, AccessTokenRefused for a person who is gone, DatabaseUnavailable.
         """
         valid_level(level)
         held = await self._database.autocommit(lambda connection: self._levels.of_caller(connection, bearer))
-        return LevelVerdict(held <= level, bearer_level=held)
+        return LevelVerdict(held <= level and not isinstance(bearer, ServiceCalling), bearer_level=held)
 
     async def _changeable(self, connection: Connection, name: str, origin: Origin, *, field: str) -> Role:
         """The role, locked. Raises NotFound, RoleState, PermissionDenied."""

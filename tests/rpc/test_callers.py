@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
-from auth_api.v1 import auth_pb2, keys_pb2, permission_pb2
+from auth_api.v1 import audit_pb2, audit_pb2_grpc, auth_pb2, keys_pb2, permission_pb2
 from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
@@ -268,6 +268,26 @@ async def test_a_revoked_key_is_gone_and_the_standby_signs(start: Start) -> None
     assert active.kid not in {key["kid"] for key in await service.jwks()}
     assert refused.verdict == ("UNAUTHENTICATED", "TOKEN_REVOKED")
     assert again.ring_version == revoked.ring_version
+
+
+@pytest.mark.row("E17")
+async def test_turning_the_ring_is_in_the_audit_log(start: Start) -> None:
+    service = await start()
+    admin = bearer(await admin_token(service))
+    rotated = await service.keys.RotateSigningKey(keys_pb2.RotateSigningKeyRequest(), metadata=admin)
+    for _ in range(2):
+        await service.keys.RevokeSigningKey(keys_pb2.RevokeSigningKeyRequest(kid=rotated.demoted.kid), metadata=admin)
+        admin = bearer(await admin_token(service))
+
+    log = audit_pb2_grpc.AuditServiceStub(service.channel)
+    events = (await log.ListAuditEvents(audit_pb2.ListAuditEventsRequest(type="signing_key."), metadata=admin)).events
+
+    assert [(event.type, dict(event.details)) for event in reversed(events)] == [
+        ("signing_key.rotated", {"kid": rotated.active.kid, "demoted_kid": rotated.demoted.kid}),
+        ("signing_key.revoked", {"kid": rotated.demoted.kid}),
+    ]
+    assert {event.actor_kind for event in events} == {audit_pb2.ACTOR_KIND_PERSON}
+    assert all(event.actor_id and event.request_id and event.address for event in events)
 
 
 @pytest.mark.parametrize(

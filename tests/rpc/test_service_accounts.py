@@ -316,6 +316,20 @@ async def test_a_service_is_nobody_where_a_person_is_expected(service: Service) 
             assert (await refusal(call)).reason == "PERMISSION_DENIED"
 
 
+@pytest.mark.row("E12")
+async def test_a_service_is_of_no_level(service: Service) -> None:
+    admin = await administrator(service)
+    made = await admin.key(await admin.account(), *SCOPES)
+    roles = roles_pb2_grpc.RoleServiceStub(service.channel)
+    token = await token_for(service, made.secret)
+
+    said = [await roles.CheckLevel(roles_pb2.CheckLevelRequest(token=token, level=level)) for level in (0, 500, 1000)]
+    of_a_key = await refusal(roles.CheckLevel(roles_pb2.CheckLevelRequest(token=made.secret, level=1000)))
+
+    assert [(each.allowed, each.bearer_level) for each in said] == [(False, 1000)] * 3
+    assert of_a_key.verdict == ("UNAUTHENTICATED", "TOKEN_INVALID")
+
+
 @pytest.mark.parametrize(
     "secret",
     [

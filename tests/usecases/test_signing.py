@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,10 +12,11 @@ from typing import TypeVar
 import pytest
 
 from auth_service.domain import keys as rules
-from auth_service.domain.audit import OPERATOR
+from auth_service.domain.audit import OPERATOR, AuditFilter
 from auth_service.domain.errors import DatabaseUnavailable, KeyState, NotFound, RingChanged, SigningUnavailable
 from auth_service.domain.keys import KeyRing, State
 from auth_service.domain.sealing import KeyEncryptionKeys
+from auth_service.storage import audit
 from auth_service.storage import signing_keys as storage
 from auth_service.storage.database import Connection, Database
 from auth_service.storage.opening import open_database
@@ -54,6 +55,12 @@ async def assert_agreed(database: Database, *views: SigningKeys) -> KeyRing:
     states = [key.state for key in ring.keys]
     assert states.count(State.ACTIVE) == states.count(State.STANDBY) == 1
     return ring
+
+
+async def told_of(database: Database) -> list[tuple[str, str, Mapping[str, str]]]:
+    """What the audit log holds, newest first: what, what kind of actor, details."""
+    found = await database.autocommit(lambda connection: audit.page(connection, AuditFilter(), before=None, most=10))
+    return [(each.event.type, each.event.actor_kind, each.event.details) for each in found]
 
 
 async def test_before_there_is_a_ring_nothing_is_signed_published_or_changed(
@@ -97,6 +104,8 @@ async def test_of_replicas_that_rotate_one_version_exactly_one_wins(database_url
         assert ring.version == 2
         assert ring.active.kid == before.standby.kid
         assert len(ring.keys) == 3
+        # Those that lost have told nothing.
+        assert [(what, who) for what, who, _ in await told_of(databases[0])] == [("signing_key.rotated", "operator")]
 
 
 async def test_a_rotation_that_is_due_is_made_once_however_many_replicas_notice(
@@ -115,6 +124,9 @@ async def test_a_rotation_that_is_due_is_made_once_however_many_replicas_notice(
         assert after.version == 2
         assert after.active.kid == old[1].kid
         assert after.get(old[0].kid).state is State.RETIRING
+        ((what, who, details),) = await told_of(databases[0])
+        assert (what, who) == ("signing_key.rotated", "system")
+        assert details == {"kid": old[1].kid, "demoted_kid": old[0].kid}
 
 
 async def test_the_lease_ends_the_signing_and_not_the_publishing(database: Database, workers: Executor) -> None:
