@@ -30,7 +30,9 @@ class LoginRequest(_message.Message):
     PASSWORD_FIELD_NUMBER: _builtins.int
     NEW_PASSWORD_FIELD_NUMBER: _builtins.int
     username: _builtins.str
-    """The name that the person signs in with. 1 to 255 characters, UTF-8, no control characters."""
+    """The name that the person signs in with, or the verified e-mail address of an account of our own. 1 to 255 characters,
+    UTF-8, no control characters.
+    """
     password: _builtins.str
     """1 to 1,024 characters, UTF-8, no NUL. Kept nowhere."""
     new_password: _builtins.str
