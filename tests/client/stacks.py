@@ -256,8 +256,10 @@ class AioScans:
 
     async def count(self, to: int, metadata: Metadata = ()) -> list[str]:
         with _aio_errors():
-            call = self.channel.unary_stream(COUNT, **_CODING)(_value(str(to)), metadata=metadata, timeout=10)
-            return [each.value async for each in call]
+            return [each.value async for each in self.counting(to, metadata)]
+
+    def counting(self, to: int, metadata: Metadata = ()) -> Any:
+        return self.channel.unary_stream(COUNT, **_CODING)(_value(str(to)), metadata=metadata, timeout=10)
 
     async def join(self, texts: Sequence[str], metadata: Metadata = ()) -> str:
         with _aio_errors():

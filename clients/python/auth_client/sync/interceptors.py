@@ -71,7 +71,7 @@ class SignedIn(
         """A stream of requests cannot be sent again, but the next call gets a better token."""
         token = self._session.token()
         call = continuation(_carrying(token, details, monotonic()), requests)
-        call.add_callback(lambda: self._session.is_worth_repeating(error_from(call), token))
+        call.add_done_callback(lambda over: self._session.is_worth_repeating(error_from(over), token))
         return call
 
 

@@ -1,0 +1,421 @@
+"""Sessions of three stacks, signed in at a real service, calling the guarded server of another team."""
+
+import asyncio
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import grpc.aio
+import pytest
+from auth_client import (
+    SIGNED_IN,
+    ApiKey,
+    AuthError,
+    Code,
+    HttpJwks,
+    Password,
+    RefreshToken,
+    Rights,
+    SignInRefused,
+    TokenExpired,
+    TokenRefused,
+    TokenRevoked,
+    TokenVerifier,
+    VerifiedToken,
+    aio,
+    grpclib,
+    sync,
+)
+from auth_client.aio.client import error_from
+from grpclib.client import Channel
+
+from auth_service.demo import Facility
+from tests.client.stacks import METHODS, STACKS, AioScans, auth_client, awaited, guarded_server, scans, session
+from tests.support.certificates import Authority
+from tests.support.conditions import eventually
+from tests.support.ports import free_port
+from tests.support.service import AUDIENCE, ISSUER, Service, running_service, running_stand_in
+
+ADA = Password("user1001", "user1001-password")
+
+
+class Counting:
+    """An AuthClient that counts what it is asked, of whichever stack."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.asked: Counter[str] = Counter()
+
+    def login(self, username: str, password: str, /) -> Any:
+        self.asked["login"] += 1
+        return self._inner.login(username, password)
+
+    def login_service(self, api_key: str, /) -> Any:
+        self.asked["login_service"] += 1
+        return self._inner.login_service(api_key)
+
+    def refresh(self, refresh_token: str, /) -> Any:
+        self.asked["refresh"] += 1
+        return self._inner.refresh(refresh_token)
+
+
+class Judge:
+    """A verifier with the service's keys, that can be told to have other reasons; remembers what it was shown."""
+
+    def __init__(self, verifier: TokenVerifier) -> None:
+        self._verifier = verifier
+        self.seen: list[str] = []
+        self.refuses: Callable[[str], TokenRefused | None] = lambda _: None
+
+    async def verify(self, token: str) -> VerifiedToken:
+        self.seen.append(token)
+        refused = self.refuses(token)
+        if refused is not None:
+            raise refused
+        return await self._verifier.verify(token)
+
+
+def expired() -> TokenExpired:
+    return TokenExpired("late", reason="expired")
+
+
+def revoked() -> TokenRevoked:
+    return TokenRevoked("ended", reason="revoked")
+
+
+@pytest.fixture(scope="module")
+async def facility() -> AsyncIterator[Facility]:
+    async with running_stand_in() as facility:
+        yield facility
+
+
+@pytest.fixture(scope="module")
+async def service(
+    migrated_sqlite: Path, facility: Facility, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Service]:
+    home = tmp_path_factory.mktemp("service")
+    await asyncio.to_thread(shutil.copy, migrated_sqlite, home / "auth.db")
+    async with running_service(f"sqlite:///{home}/auth.db", facility=facility, data_dir=home) as service:
+        yield service
+
+
+@pytest.fixture
+async def judge(service: Service) -> AsyncIterator[Judge]:
+    async with HttpJwks(f"http://{service.where.http}/.well-known/jwks.json") as keys:
+        yield Judge(TokenVerifier(issuer=ISSUER, audience=AUDIENCE, keys=keys))
+
+
+@pytest.fixture
+async def address(judge: Judge) -> AsyncIterator[str]:
+    async with guarded_server("aio", judge, Rights(dict.fromkeys(METHODS, SIGNED_IN))) as address:
+        yield address
+
+
+@pytest.fixture(params=STACKS)
+def stack(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def auth(stack: str, service: Service) -> AsyncIterator[Counting]:
+    async with auth_client(stack, str(service.where.grpc)) as client:
+        yield Counting(client)
+
+
+async def test_a_password_signs_in_once_for_every_kind_of_call(stack: str, auth: Counting, address: str) -> None:
+    async with session(stack, auth, ADA) as one, scans(stack, address, one) as client:
+        said = (await client.say("x"), await client.count(1), await client.join(["x"]), await client.echo(["x"]))
+
+    assert said == ("user1001: x", ["user1001: 0"], "user1001: x", ["user1001: x"])
+    assert auth.asked == {"login": 1}
+
+
+async def test_the_session_of_a_refresh_token_goes_on_and_can_be_kept(
+    stack: str, auth: Counting, service: Service, address: str
+) -> None:
+    pair = await service.login()
+    async with session(stack, auth, RefreshToken(pair.refresh_token)) as one, scans(stack, address, one) as client:
+        await client.say("x")
+        kept = one.refresh_token
+
+    assert auth.asked == {"refresh": 1}
+    assert kept != pair.refresh_token
+    assert (await service.refresh(kept)).session_id == pair.session_id
+
+
+async def test_fifty_calls_at_once_sign_in_once_and_renew_once(
+    stack: str, auth: Counting, address: str, judge: Judge
+) -> None:
+    async with session(stack, auth, ADA) as one, scans(stack, address, one) as client:
+        await asyncio.gather(*(client.say("x") for _ in range(50)))
+        (first,) = set(judge.seen)
+        judge.refuses = lambda token: expired() if token == first else None
+
+        said = await asyncio.gather(*(client.say("x") for _ in range(50)))
+
+    assert set(said) == {"user1001: x"}
+    assert auth.asked == {"login": 1, "refresh": 1}
+
+
+@pytest.mark.parametrize("reason", [expired, revoked])
+async def test_a_call_that_meets_the_end_of_its_token_is_sent_once_more(
+    stack: str, auth: Counting, address: str, judge: Judge, reason: Callable[[], TokenRefused]
+) -> None:
+    async with session(stack, auth, ADA) as one, scans(stack, address, one) as client:
+        await client.say("x")
+        first = judge.seen.pop()
+        judge.refuses = lambda token: reason() if token == first else None
+
+        assert await client.say("x") == "user1001: x"
+
+    assert [token == first for token in judge.seen] == [True, False]
+
+
+async def test_a_stream_of_answers_is_begun_again_unnoticed(
+    stack: str, auth: Counting, address: str, judge: Judge
+) -> None:
+    async with session(stack, auth, ADA) as one, scans(stack, address, one) as client:
+        await client.say("x")
+        first = judge.seen[0]
+        judge.refuses = lambda token: expired() if token == first else None
+
+        assert await client.count(3) == ["user1001: 0", "user1001: 1", "user1001: 2"]
+
+    assert auth.asked == {"login": 1, "refresh": 1}
+
+
+async def test_a_stream_of_requests_is_not_sent_again_but_the_next_one_succeeds(
+    stack: str, auth: Counting, address: str, judge: Judge
+) -> None:
+    async with session(stack, auth, ADA) as one, scans(stack, address, one) as client:
+        await client.say("x")
+        first = judge.seen[0]
+        judge.refuses = lambda token: expired() if token == first else None
+
+        if stack == "grpclib":
+            # There the requests are a list, which can be sent again.
+            assert await client.join(["x"]) == "user1001: x"
+        else:
+            with pytest.raises(AuthError, match="TOKEN_EXPIRED"):
+                await client.join(["x"])
+            await eventually(lambda: one._keeper.is_due(monotonic()))
+        assert await client.echo(["x"]) == ["user1001: x"]
+
+    assert auth.asked == {"login": 1, "refresh": 1}
+
+
+async def test_a_service_that_refuses_every_token_is_asked_twice_and_no_more(
+    stack: str, auth: Counting, address: str, judge: Judge
+) -> None:
+    async with session(stack, auth, ADA) as one, scans(stack, address, one) as client:
+        await client.say("x")
+        judge.seen.clear()
+        judge.refuses = lambda _: revoked()
+
+        for attempts in (2, 3, 4):
+            with pytest.raises(AuthError) as refused:
+                await client.say("x")
+            assert (refused.value.code, refused.value.reason) == (Code.UNAUTHENTICATED, "TOKEN_REVOKED")
+            assert len(judge.seen) == attempts
+
+    assert auth.asked == {"login": 1, "refresh": 1}
+
+
+async def test_a_session_that_was_ended_is_a_clear_error_and_no_loop(
+    stack: str, auth: Counting, service: Service, address: str, judge: Judge
+) -> None:
+    pair = await service.login()
+    async with session(stack, auth, RefreshToken(pair.refresh_token)) as one, scans(stack, address, one) as client:
+        await client.say("x")
+        await service.logout(one.refresh_token)
+        judge.seen.clear()
+        judge.refuses = lambda _: revoked()
+
+        for _ in range(5):
+            with pytest.raises(SignInRefused) as refused:
+                await client.say("x")
+            assert refused.value.reason == "REFRESH_TOKEN_REVOKED"
+
+    assert auth.asked == {"refresh": 2}
+    assert len(judge.seen) == 1
+
+
+async def test_with_a_password_an_ended_session_is_followed_by_another(
+    stack: str, auth: Counting, service: Service, address: str, judge: Judge
+) -> None:
+    async with session(stack, auth, ADA) as one, scans(stack, address, one) as client:
+        await client.say("x")
+        await service.logout(one.refresh_token)
+        first = judge.seen[0]
+        judge.refuses = lambda token: revoked() if token == first else None
+
+        assert await client.say("x") == "user1001: x"
+
+    assert auth.asked == {"login": 2, "refresh": 1}
+
+
+async def test_a_wrong_password_is_tried_once(stack: str, auth: Counting, address: str, judge: Judge) -> None:
+    async with session(stack, auth, Password("user1002", "wrong")) as one, scans(stack, address, one) as client:
+        outcomes = await asyncio.gather(*(client.say("x") for _ in range(10)), return_exceptions=True)
+
+    assert {(type(each), getattr(each, "reason", "")) for each in outcomes} == {(SignInRefused, "BAD_CREDENTIALS")}
+    assert auth.asked == {"login": 1}
+    assert judge.seen == []
+
+
+async def test_a_wrong_api_key_is_tried_once(stack: str, auth: Counting) -> None:
+    async with session(stack, auth, ApiKey("no-such-key")) as one:
+        for _ in range(3):
+            with pytest.raises(AuthError):
+                await awaited(stack, one).token()
+
+    assert auth.asked == {"login_service": 1}
+
+
+async def test_it_renews_ahead_and_nobody_waits(stack: str, auth: Counting, address: str, judge: Judge) -> None:
+    passed = 0.0
+    async with (
+        session(stack, auth, ADA, clock=lambda: monotonic() + passed) as one,
+        scans(stack, address, one) as client,
+    ):
+        await client.say("x")
+        passed = 500.0
+
+        await client.say("x")
+        await eventually(lambda: auth.asked["refresh"] == 1)
+        await eventually(lambda: not one._keeper.is_due(monotonic() + passed))
+        await client.say("x")
+
+    assert auth.asked == {"login": 1, "refresh": 1}
+    assert judge.seen[0] != judge.seen[-1]
+
+
+async def test_an_expired_token_is_renewed_before_it_is_sent(
+    stack: str, auth: Counting, address: str, judge: Judge
+) -> None:
+    passed = 0.0
+    async with (
+        session(stack, auth, ADA, clock=lambda: monotonic() + passed) as one,
+        scans(stack, address, one) as client,
+    ):
+        await client.say("x")
+        passed = 601.0
+        await client.say("x")
+
+    assert len(set(judge.seen)) == len(judge.seen) == 2
+    assert auth.asked == {"login": 1, "refresh": 1}
+
+
+async def test_a_service_that_is_away_is_unavailable_after_a_bounded_time(stack: str) -> None:
+    async with (
+        auth_client(stack, f"127.0.0.1:{free_port()}") as client,
+        session(stack, client, RefreshToken("rt1.x")) as one,
+    ):
+        began = monotonic()
+        for _ in range(3):
+            with pytest.raises(AuthError) as refused:
+                await awaited(stack, one).token()
+            assert refused.value.code is Code.UNAVAILABLE
+
+    # The first gives up after four attempts; the others do not ask within a second of that.
+    assert monotonic() - began < 5
+
+
+async def test_another_service_that_is_away_is_its_own_error(stack: str, auth: Counting) -> None:
+    async with session(stack, auth, ADA) as one, scans(stack, f"127.0.0.1:{free_port()}", one) as client:
+        with pytest.raises(AuthError) as refused:
+            await client.say("x")
+
+    assert refused.value.code is Code.UNAVAILABLE
+
+
+async def test_a_token_of_the_callers_own_is_replaced_not_joined(
+    stack: str, auth: Counting, address: str, judge: Judge
+) -> None:
+    async with session(stack, auth, ADA) as one, scans(stack, address, one) as client:
+        await client.say("x", (("authorization", "Bearer another"), ("x-other", "stays")))
+
+    assert "another" not in judge.seen
+
+
+@pytest.mark.parametrize("stack", ["aio", "grpclib"])
+async def test_a_caller_that_gives_up_does_not_take_the_token_of_the_others_away(auth: Counting, stack: str) -> None:
+    async with session(stack, auth, ADA) as one:
+        impatient, patient = asyncio.create_task(one.token()), asyncio.create_task(one.token())
+        await eventually(lambda: auth.asked["login"] == 1)
+        impatient.cancel()
+
+        assert await patient
+
+    assert auth.asked == {"login": 1}
+
+
+async def test_a_cancelled_stream_is_over(service: Service, address: str) -> None:
+    async with (
+        aio.AuthClient(str(service.where.grpc), plaintext=True) as client,
+        aio.Session(client, ADA) as one,
+        one.channel(address, plaintext=True) as channel,
+    ):
+        call: Any = AioScans(channel).counting(99_999)
+        await call.read()
+        call.cancel()
+
+        assert call.cancelled()
+        with pytest.raises(asyncio.CancelledError):
+            await call.read()
+
+
+async def test_tokens_go_over_tls_and_not_in_plain_text_unless_asked(service: Service, judge: Judge) -> None:
+    authority = Authority("tests")
+    pair = authority.issue("server")
+    server = grpc.ssl_server_credentials([(pair.key, pair.certificate)])
+    trusted = grpc.ssl_channel_credentials(authority.pem)
+    rights = Rights(dict.fromkeys(METHODS, SIGNED_IN))
+    where = str(service.where.grpc)
+    async with aio.AuthClient(where, plaintext=True) as client, aio.Session(client, ADA) as one:
+        async with (
+            guarded_server("aio", judge, rights, credentials=server) as address,
+            one.channel(address, credentials=trusted) as channel,
+        ):
+            assert await AioScans(channel).say("x") == "user1001: x"
+        shown = len(judge.seen)
+        async with guarded_server("aio", judge, rights) as address, one.channel(address) as channel:
+            with pytest.raises(AuthError) as refused:
+                await AioScans(channel).say("x")
+
+    assert refused.value.code is Code.UNAVAILABLE
+    assert len(judge.seen) == shown
+
+
+async def test_grpclib_does_not_attach_to_a_channel_in_plain_text_unless_asked() -> None:
+    async with grpclib.AuthClient("127.0.0.1:1") as client, grpclib.Session(client, ADA) as one:
+        plain, secure = Channel("127.0.0.1", 1), Channel("127.0.0.1", 1, ssl=True)
+
+        assert one.attach(secure) is secure
+        with pytest.raises(ValueError, match="TLS"):
+            one.attach(plain)
+        assert one.attach(plain, plaintext=True) is plain
+        plain.close()
+        secure.close()
+
+
+async def test_threads_verify_with_keys_that_are_fetched_in_the_background(service: Service) -> None:
+    token = (await service.login()).access_token
+    url = f"http://{service.where.http}/.well-known/jwks.json"
+    keys = HttpJwks(url)
+    verifier = TokenVerifier(issuer=ISSUER, audience=AUDIENCE, keys=keys)
+
+    def verified() -> VerifiedToken:
+        with sync.BlockingVerifier(verifier, keys) as blocking:
+            return blocking.verify(token)
+
+    assert (await asyncio.to_thread(verified)).user_number == 1001
+
+
+def test_the_errors_of_a_call_are_read_alike() -> None:
+    raised = grpc.aio.AioRpcError(grpc.StatusCode.ABORTED, grpc.aio.Metadata(), grpc.aio.Metadata(), "x")
+
+    assert error_from(raised).code is Code.ABORTED
