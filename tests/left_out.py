@@ -2,7 +2,7 @@
 
 import shutil
 
-from tests.support import pgbouncer
+from tests.support import pgbouncer, rabbitmq
 
 NEEDED = {"grpcurl": "the README's console session"}
 
@@ -11,6 +11,9 @@ def main() -> None:
     for program, purpose in NEEDED.items():
         if shutil.which(program) is None:
             print(f"left out: {purpose}, because there is no {program}")
+    has_broker = rabbitmq.available()
+    if not has_broker:
+        print(f"left out: events to a real RabbitMQ, because there is {has_broker.reason}")
     can_bounce = pgbouncer.available()
     if not can_bounce:
         print(f"left out: PostgreSQL through a real PgBouncer, because {can_bounce.reason}")

@@ -17,6 +17,7 @@ from tests.drills import (
     d15_serialization_failures,
     d16_read_only,
     d17_one_failing_statement,
+    e19_broker_stopped,
     r50_parallel_refresh,
 )
 from tests.drills.report import Drill, conduct
@@ -34,6 +35,7 @@ DRILLS: dict[str, Drill] = {
     "D15": d15_serialization_failures.drill,
     "D16": d16_read_only.drill,
     "D17": d17_one_failing_statement.drill,
+    "E19": e19_broker_stopped.drill,
     "R50": r50_parallel_refresh.drill,
 }
 

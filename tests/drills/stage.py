@@ -111,6 +111,9 @@ class Caller:
     async def refresh(self, token: str, *, timeout: float = 10) -> auth_pb2.RefreshResponse:
         return await self.auth.Refresh(auth_pb2.RefreshRequest(refresh_token=token), timeout=timeout)
 
+    async def logout(self, token: str, *, timeout: float = 10) -> None:
+        await self.auth.Logout(auth_pb2.LogoutRequest(refresh_token=token), timeout=timeout)
+
     async def verify(self, token: str, *, timeout: float = 10) -> auth_pb2.VerifyResponse:
         return await self.auth.Verify(auth_pb2.VerifyRequest(token=token), timeout=timeout)
 
