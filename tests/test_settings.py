@@ -235,6 +235,7 @@ def test_a_key_file_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
         ("AUTH_API_KEYS", "name="),
         ("AUTH_API_KEYS", "a=secret-of-one-service,a=secret-of-another-one"),
         ("AUTH_API_KEYS", "portal=fifteen-letters"),
+        ("AUTH_API_KEYS", "portal=portal-api-key-1,fia=portal-api-key-1"),
         ("AUTH_API_KEYS", "Portal=portal-api-key-1"),
         ("AUTH_API_KEYS", "a portal=portal-api-key-1"),
         ("AUTH_API_KEYS", "a=looks.like.token-to-us"),

@@ -111,6 +111,8 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append(f"AUTH_POLL_EVERY: expected 50ms to 60s, got {settings.poll_every}")
     if not timedelta(milliseconds=50) <= settings.database_timeout <= timedelta(seconds=5):
         problems.append(f"AUTH_DATABASE_TIMEOUT: expected 50ms to 5s, got {settings.database_timeout}")
+    if not timedelta(milliseconds=100) <= settings.trust_heartbeat <= 5 * minute:
+        problems.append(f"AUTH_TRUST_HEARTBEAT: expected 100ms to 5m, got {settings.trust_heartbeat}")
     for name in ("uows_timeout", "allocations_timeout", "request_deadline", "smtp_timeout"):
         deadline: timedelta = getattr(settings, name)
         if not timedelta(milliseconds=50) <= deadline <= 5 * minute:
@@ -160,6 +162,8 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append(f"AUTH_LOG_FORMAT: expected auto, json or console, got {settings.log_format!r}")
     for service, secret in settings.api_keys.items():
         problems += [f"AUTH_API_KEYS: {defect}" for defect in _defects(service, secret.get_secret_value())]
+    if len({secret.get_secret_value() for secret in settings.api_keys.values()}) < len(settings.api_keys):
+        problems.append("AUTH_API_KEYS: expected a key of its own for each service")
     if not re.match(r"(postgresql(\+asyncpg)?://[^/]+/.|sqlite(\+aiosqlite)?:///.)", settings.database):
         problems.append("AUTH_DATABASE_URL: expected postgresql://user:password@host:port/name or sqlite:///path")
     return [*problems, *_registration(settings), *_mail(settings)]

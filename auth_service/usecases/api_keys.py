@@ -24,7 +24,7 @@ from auth_service.domain.api_keys import (
     prefix_of,
 )
 from auth_service.domain.audit import SYSTEM, EventType, Origin, happened
-from auth_service.domain.errors import CredentialsInvalid, DatabaseUnavailable, Overloaded, Unavailable
+from auth_service.domain.errors import CredentialsInvalid, DatabaseUnavailable, NotFound, Overloaded, Unavailable
 from auth_service.domain.policy import ServiceCalling
 from auth_service.storage import api_keys, audit, revocations, service_accounts
 from auth_service.storage.api_keys import HeldKey
@@ -173,9 +173,9 @@ class ApiKeys:
 
     async def _take_over(self) -> None:
         async def step(connection: Connection) -> tuple[Revocation, ...]:
-            now = await self._database.time(connection)
+            now, longest_token = await self._database.time(connection), self._longest_token()
             for name, (digest, prefix) in self._in_settings.items():
-                await _taken_over(connection, name, digest=digest, prefix=prefix, now=now)
+                await _taken_over(connection, name, digest=digest, prefix=prefix, now=now, longest_token=longest_token)
             given = {digest for digest, _ in self._in_settings.values()}
             gone = [key for key in await api_keys.from_settings(connection) if key.digest not in given]
             return tuple(
@@ -185,7 +185,7 @@ class ApiKeys:
                         key,
                         origin=SYSTEM,
                         now=now,
-                        longest_token=self._longest_token(),
+                        longest_token=longest_token,
                         reason="settings",
                         stays_in_settings=True,
                     )
@@ -246,20 +246,24 @@ async def add_in_step(connection: Connection, key: ApiKey, *, origin: Origin, no
         )
 
 
-async def _taken_over(connection: Connection, name: str, *, digest: bytes, prefix: str, now: datetime) -> None:
+async def _taken_over(
+    connection: Connection, name: str, *, digest: bytes, prefix: str, now: datetime, longest_token: timedelta
+) -> None:
     """See that the key is its account's. Other replicas may be doing the same at this moment."""
+    account = await _account_named(connection, name, now=now)
     known = await api_keys.with_digest(connection, digest)
-    if known is not None and known.revoked_at is not None:
-        if not known.from_settings:
+    if known is not None:
+        if known.revoked_at is not None and not known.from_settings:
             log.error("api_keys.in_settings_but_revoked", service=name, api_key=str(known.id))
             return
-        # It left the settings and came back. Under another id: its former one is still refused.
+        if known.revoked_at is None and (known.account_id == account.id or not known.from_settings):
+            return
+        # It left the settings and came back, or has another name there. Under another id, for this one stays refused.
+        await revoke_in_step(connection, known, origin=SYSTEM, now=now, longest_token=longest_token, reason="settings")
         await api_keys.delete(connection, known.id)
-    elif known is not None:
-        return
     key = ApiKey(
         id=uuid4(),
-        account_id=(await _account_named(connection, name, now=now)).id,
+        account_id=account.id,
         prefix=prefix,
         digest=digest,
         scopes=SCOPES_OF_SETTINGS,
@@ -270,13 +274,11 @@ async def _taken_over(connection: Connection, name: str, *, digest: bytes, prefi
 
 
 async def _account_named(connection: Connection, name: str, *, now: datetime) -> ServiceAccount:
+    with suppress(NotFound):
+        return await service_accounts.named(connection, name)
     new = ServiceAccount(uuid4(), name=name, description="", created_at=now)
-    if await service_accounts.add_unless_there(connection, new):
-        await audit.add(
-            connection,
-            happened(
-                EventType.SERVICE_ACCOUNT_CREATED, origin=SYSTEM, now=now, on=new.id, reason="settings", name=name
-            ),
-        )
-        return new
-    return await service_accounts.named(connection, name)
+    if not await service_accounts.add_unless_there(connection, new):
+        return await service_accounts.named(connection, name)
+    event = happened(EventType.SERVICE_ACCOUNT_CREATED, origin=SYSTEM, now=now, on=new.id, reason="settings", name=name)
+    await audit.add(connection, event)
+    return new

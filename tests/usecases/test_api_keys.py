@@ -107,6 +107,32 @@ async def test_replicas_that_start_at_once_take_a_key_of_the_settings_over_once(
     ]
 
 
+async def test_a_key_that_has_another_name_in_the_settings_is_that_accounts(database: Database) -> None:
+    one = await replica(database)
+    await one.keys.poll()
+    before = await one.keys.holder(IN_SETTINGS["portal"])
+
+    other = await replica(database, in_settings={"gateway": IN_SETTINGS["portal"]})
+    await other.keys.poll()
+    await one.revoked.poll()
+    await one.keys.poll()
+
+    for each in (one, other):
+        assert (await each.keys.caller(IN_SETTINGS["portal"])).name == "gateway"
+    assert one.revoked.names(before.key.id)
+
+
+async def test_a_key_that_was_made_here_and_put_into_the_settings_stays_what_it_was(database: Database) -> None:
+    one = await replica(database)
+    made = await one.new_key()
+
+    other = await replica(database, in_settings={"portal": made.secret})
+    await other.keys.poll()
+
+    assert await other.now_in_the_database(made) == made.key
+    assert (await other.keys.caller(made.secret)).scopes == {"users:read"}
+
+
 async def test_a_key_that_another_replica_made_is_known_when_it_is_first_used(database_url: str) -> None:
     async with several(database_url, 2) as (one, other):
         await other.keys.poll()
