@@ -341,6 +341,19 @@ def test_roles_are_a_list_of_texts(roles: object) -> None:
     assert reason(token(roles=roles)) == "claim"
 
 
+@pytest.mark.parametrize(
+    ("scope", "scopes"),
+    [("", ()), ("users:read", ("users:read",)), ("users:read audit:read", ("users:read", "audit:read")), (ABSENT, ())],
+)
+def test_scopes_are_the_words_of_the_scope(scope: object, scopes: tuple[str, ...]) -> None:
+    assert verifier().verify_now(token(scope=scope)).scopes == scopes
+
+
+@pytest.mark.parametrize("scope", [None, 1, ["users:read"], {"users:read": True}, "a\0b", "x" * 1025])
+def test_a_scope_is_a_text(scope: object) -> None:
+    assert reason(token(scope=scope)) == "claim"
+
+
 @pytest.mark.parametrize("usernumber", [0, -1, 1.0, 1.5, "1", None, True, [1], 2**63, 10**400])
 def test_user_number_is_a_positive_integer(usernumber: object) -> None:
     assert reason(token(usernumber=usernumber)) == "claim"
