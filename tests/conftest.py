@@ -13,6 +13,7 @@ import pytest
 from auth_service.storage import migrate
 from auth_service.storage.database import Database
 from auth_service.storage.opening import open_database
+from tests.support.command_line import home, on_both, run  # noqa: F401 -- fixtures
 from tests.support.postgres import Postgres
 
 BUDGET = timedelta(seconds=5)

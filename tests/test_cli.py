@@ -1,90 +1,23 @@
 """The command line, in process: what it prints, what it refuses and with which exit code."""
 
 import asyncio
-import base64
 import contextlib
-import io
 import json
 import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
-import structlog
 from auth_api.v1 import auth_pb2, auth_pb2_grpc, keys_pb2, keys_pb2_grpc
 
 from auth_service import app
 from auth_service import settings as settings_module
-from auth_service.cli.commands import cli
 from auth_service.domain.api_keys import is_of_our_form
+from tests.support.command_line import KEYS, PASSWORD, Command, Terminal, rows
 from tests.support.ports import port_of, reserve_port
-
-KEYS = [base64.b64encode(bytes([number]) * 32).decode() for number in range(3)]
-PASSWORD = "correct horse battery staple"
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Said]
-
-
-class Terminal(io.StringIO):
-    """Standard input with somebody in front of it."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.fixture
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An environment with nothing of ours but a data directory."""
-    for name in [name for name in os.environ if name.startswith("AUTH_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AUTH_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("AUTH_KEY_ENCRYPTION_KEYS", KEYS[0])
-    monkeypatch.setenv("AUTH_DATABASE_TIMEOUT", "5s")
-    return tmp_path
-
-
-@pytest.fixture
-def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    # Loggers of modules outlive the stream that a captured command writes to.
-    configure: Any = structlog.configure
-    monkeypatch.setattr(structlog, "configure", lambda **how: configure(**how | {"cache_logger_on_first_use": False}))
-
-    def command(*arguments: str, stdin: str | Terminal = "") -> Said:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin) if isinstance(stdin, str) else stdin)
-        capsys.readouterr()
-        code = 0
-        try:
-            cli(list(arguments))
-        except SystemExit as exit_:
-            code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
-        finally:
-            structlog.reset_defaults()
-        said = capsys.readouterr()
-        return Said(code, said.out, said.err)
-
-    return command
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def on_both(request: pytest.FixtureRequest, run: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """`run`, against each kind of database."""
-    if request.param == "postgresql":
-        monkeypatch.setenv("AUTH_DATABASE_URL", request.getfixturevalue("postgres_url"))
-    return run
 
 
 def begin() -> None:
@@ -95,12 +28,6 @@ def begin() -> None:
             await core.keys.tick()
 
     asyncio.run(tick())
-
-
-def rows(said: Said) -> list[dict[str, Any]]:
-    assert (said.code, said.err) == (0, "")
-    found: list[dict[str, Any]] = json.loads(said.out)
-    return found
 
 
 def test_looking_at_the_ring_changes_nothing(on_both: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,9 +155,9 @@ def test_an_account_is_made_once_with_its_roles(on_both: Command) -> None:
         (
             ["ada", "--role", "user,admin"],
             f"{PASSWORD}\n",
-            "role: expected a lower-case word of up to 64 of a-z 0-9 . _ : -",
+            "roles: expected a lower-case word of up to 64 of a-z 0-9 . _ : -",
         ),
-        (["ada", "--role", ""], f"{PASSWORD}\n", "role: expected a lower-case word of up to 64 of a-z 0-9 . _ : -"),
+        (["ada", "--role", ""], f"{PASSWORD}\n", "roles: expected a lower-case word of up to 64 of a-z 0-9 . _ : -"),
     ],
 )
 def test_an_account_that_cannot_be_is_refused(run: Command, arguments: list[str], stdin: str, expected: str) -> None:
