@@ -91,7 +91,7 @@ async def test_the_python_example_greets_the_person(service: ServiceProcess) -> 
 
 
 def test_every_command_of_the_table_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    commands = re.findall(r"`auth-service ([a-z ]+?)(?: [A-Z]+)?`", README.read_text(encoding="utf-8"))
+    commands = re.findall(r"`auth-service ([a-z -]+?)(?: [A-Z]+[^`]*)?`", README.read_text(encoding="utf-8"))
 
     assert len(commands) >= 8
     for command in commands:
