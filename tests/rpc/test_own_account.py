@@ -1,7 +1,8 @@
 """What people do about themselves: register, read, change and delete their account, and see to their sessions."""
 
 import asyncio
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Awaitable, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,7 +16,7 @@ from auth_service.demo import Facility
 from auth_service.storage import schema
 from tests.rpc.conftest import Start
 from tests.support.administering import PASSWORD, Acting, administrator, found, new_name, signed_in
-from tests.support.service import Refusal, Service, bearer, refusal
+from tests.support.service import Logs, Refusal, Service, bearer, refusal
 
 NEW_PASSWORD = "nine walnuts under a wicker chair"
 INVALID = ("INVALID_ARGUMENT", "INVALID_FIELD")
@@ -165,6 +166,57 @@ async def test_a_bad_registration_names_its_field_and_makes_nobody(
 
     assert (refused.verdict, refused.fields) == (INVALID, {field})
     assert await people_of(service) == before
+
+
+HOSTILE = [
+    "'; DROP TABLE person; --",
+    '" OR 1=1 --',
+    "{{7*7}}${7*7}#{7*7}",
+    "*)(uid=*))(|(uid=*",
+    "$(reboot)`reboot`",
+    "<script>alert(1)</script>",
+    "%s%n%00",
+    "\0",
+    "\r\nlevel=error injected=yes",
+    "\x1b[2J",
+    "\u202e\u2066\u200b",
+    "\U0010ffff\ufffe\ue000",
+    "\u0130\u1e9e\ufb03\u0345",
+    "a\u0300" * 100_000,
+    "x" * 500_000,
+]
+
+
+@pytest.mark.row("S59")
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+async def test_whatever_is_typed_is_text_or_refused(service: Service, logs: Logs, text: str) -> None:
+    me = await somebody(service)
+    before = await people_of(service)
+    logs.clear()
+
+    calls: list[Awaitable[object]] = [
+        register(service, text, password="too short"),
+        register(service, new_name(), email=text, password="too short"),
+        register(service, new_name(), display_name=text, password="too short"),
+        register(service, new_name(), password=text[:1000] + "\0"),
+        me.change("email", email=f"{text}@example..org", current_password=PASSWORD),
+        me.change(text),
+        me.change_password(PASSWORD, text[:10] + "\0"),
+        me.my_sessions(page_token=text),
+        me.my_sessions(page_size=-1),
+        me.end(text),
+    ]
+    for call in calls:
+        assert (await refusal(call)).verdict == INVALID
+    for wrong in (me.change_password(text, NEW_PASSWORD), me.leave(text), service.login(text, PASSWORD)):
+        assert (await refusal(wrong)).verdict in (INVALID, WRONG)
+    try:
+        assert (await me.change(display_name=text)).display_name == unicodedata.normalize("NFC", text)
+    except grpc.aio.AioRpcError as error:
+        assert Refusal.of(error).verdict == INVALID  # noqa: PT017 -- taken as it is, or refused
+
+    assert [row.id for row in await people_of(service)] == [row.id for row in before]
+    assert not [line for line in logs.lines if line["level"] not in ("debug", "info")]
 
 
 @pytest.mark.row("C1", "E3", "S58")
