@@ -49,6 +49,7 @@ from auth_service.rpc.interceptors.tracing import tracing
 from auth_service.rpc.keys_servicer import KeyServicer
 from auth_service.rpc.roles_servicer import RoleServicer
 from auth_service.rpc.service_accounts_servicer import ServiceAccountServicer
+from auth_service.rpc.trust_servicer import TrustServicer
 from auth_service.rpc.users_servicer import UserServicer
 from auth_service.settings import Address, Settings
 from auth_service.storage import api_keys, mail, migrate, revocations, signing_keys
@@ -83,6 +84,7 @@ from auth_service.usecases.sign_in import SignIn
 from auth_service.usecases.signing import SigningKeys
 from auth_service.usecases.staff import StaffList
 from auth_service.usecases.standing import Standing
+from auth_service.usecases.trust import Trust
 from auth_service.usecases.verification import Verification
 from auth_service.web import probes, wellknown
 from auth_service.web import tls as web_tls
@@ -106,10 +108,11 @@ API_KEYS_READ_EVERY = 10
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Where the service listens."""
+    """Where the service listens; and whether somebody may administer, which asks the database."""
 
     grpc: Address
     http: Address
+    has_administrator: Callable[[], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,7 @@ class Administration:
     staff: StaffList
     service_accounts: ServiceAccounts
     bootstrap: Bootstrap
+    audit_log: AuditLog
 
 
 def version() -> str:
@@ -310,7 +314,13 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             recheck_after=settings.provider_recheck_after,
             clock=base.clock,
         )
-        audit_log = AuditLog(base.database, page_tokens=page_tokens, clock=base.clock)
+        trust = Trust(
+            base.keys,
+            revoked,
+            clock=base.clock,
+            heartbeat_every=settings.trust_heartbeat,
+            most_streams=settings.trust_streams,
+        )
         traces = _traces(settings, stack)
         grpc_server = rpc.build(
             auth=AuthServicer(
@@ -335,7 +345,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             roles=RoleServicer(roles=admin.roles, accounts=admin.accounts, verification=verification),
             service_accounts=ServiceAccountServicer(service_accounts=admin.service_accounts),
             keys=KeyServicer(keys=base.keys, page_tokens=page_tokens),
-            audit=AuditServicer(audit_log=audit_log),
+            audit=AuditServicer(audit_log=admin.audit_log),
+            trust=TrustServicer(trust=trust),
             known_caller=verification.caller,
             level_of=admin.levels.of,
             observe=metrics.observe,
@@ -348,7 +359,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             rate_limits=rate_limits,
         )
         publishing = _publishing(settings, base)
-        metrics.gauge("auth_audit_followers", "Streams that follow the audit log.", lambda: audit_log.followers)
+        metrics.gauge("auth_trust_streams", "Verifiers that follow what is trusted.", lambda: trust.streams)
+        metrics.gauge("auth_audit_followers", "Streams that follow the audit log.", lambda: admin.audit_log.followers)
         leaving = asyncio.Event()
         is_ready = _readiness(base, revoked, leaving)
         http_server = HttpServer(
@@ -384,7 +396,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 every(settings.poll_every, revoked.poll, woken_by=session_ended),
                 # Seldom: of a revoked key `revoked` tells, and an unknown key is worth a reading by itself.
                 every(API_KEYS_READ_EVERY * settings.poll_every, known_keys.poll, woken_by=api_key_changed),
-                every(settings.poll_every, audit_log.poll),
+                every(settings.poll_every, admin.audit_log.poll),
+                trust.tell(),
                 *((publishing.run(),) if publishing else ()),
                 every(COUNTS_SHARED_EVERY, rate_limits.share),
                 every(SWEEP_EVERY, sessions.sweep),
@@ -398,10 +411,13 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         stack.push_async_callback(_close_doors, grpc_server, http_server, grace=settings.grace)
         await grpc_server.start()
         await http_server.start()
+        stack.push_async_callback(trust.leave)
         stack.push_async_callback(_leave, grpc_server, leaving, settings.drain)
         await stack.enter_async_context(in_background(_tell_health(grpc_server, is_ready, settings.poll_every)))
         yield Running(
-            grpc=Address(settings.grpc_address.host, grpc_port), http=Address(settings.http_address.host, http_port)
+            grpc=Address(settings.grpc_address.host, grpc_port),
+            http=Address(settings.http_address.host, http_port),
+            has_administrator=lambda: base.database.autocommit(admin.levels.has_administrator),
         )
 
 
@@ -504,6 +520,7 @@ def administration(
             longest_token=base.keys.longest_token,
         ),
         bootstrap=Bootstrap(base.database, levels=levels, accounts=accounts),
+        audit_log=AuditLog(base.database, page_tokens=page_tokens),
     )
 
 

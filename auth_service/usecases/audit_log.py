@@ -14,7 +14,7 @@ from auth_service.domain.errors import FieldViolation, InvalidInput, NotFound, O
 from auth_service.domain.pages import PageTokens
 from auth_service.storage import audit
 from auth_service.storage.audit import Position, Recorded
-from auth_service.storage.database import Connection, Database, DatabaseClock
+from auth_service.storage.database import Connection, Database
 
 SIGN_OF_LIFE_AFTER = timedelta(seconds=30)
 READ_AT_ONCE = 200
@@ -42,13 +42,11 @@ class AuditLog:
         database: Database,
         *,
         page_tokens: PageTokens,
-        clock: DatabaseClock,
         sign_of_life_after: timedelta = SIGN_OF_LIFE_AFTER,
         most_followers: int = MOST_FOLLOWERS,
     ) -> None:
         self._database = database
         self._page_tokens = page_tokens
-        self._clock = clock
         self._sign_of_life_after = sign_of_life_after
         self._most_followers = most_followers
         self._followers = 0
@@ -107,7 +105,7 @@ class AuditLog:
 
         Raises InvalidInput for a moment within the last thirty days, DatabaseUnavailable.
         """
-        now = self._clock.now()
+        now = await self._database.autocommit(self._database.time)
         if before > now - KEPT_AT_LEAST:
             raise InvalidInput(FieldViolation("before", f"expected {KEPT_AT_LEAST.days} days ago or earlier"))
 

@@ -1,0 +1,119 @@
+"""`auth-service audit …`: what happened, and what of it is kept."""
+
+from datetime import UTC, datetime
+
+from cyclopts import App
+
+from auth_service.app import Administration
+from auth_service.cli.administering import administer
+from auth_service.cli.options import Json, Yes
+from auth_service.cli.terminal import confirm, moment, print_rows
+from auth_service.domain.audit import OPERATOR, AuditEvent, AuditFilter, types_named
+from auth_service.domain.errors import FieldViolation, InvalidInput
+from auth_service.domain.pages import LARGEST_PAGE_SIZE
+
+audit = App(name="audit", help="The audit log: what happened. docs/audit.md tells what each event means.")
+
+
+@audit.command(name="list")
+def list_events(
+    *,
+    event: str = "",
+    on: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    request_id: str | None = None,
+    most: int = 100,
+    as_json: Json = False,
+) -> None:
+    """Print events, newest first.
+
+    Parameters
+    ----------
+    event
+        Of this type only; one that ends in a dot means all that begin so, such as session.
+    on
+        On this person only: a user name or an id.
+    since
+        At this moment or later, in UTC unless it says otherwise, such as 2026-11-22T09:30.
+    until
+        Before this moment.
+    request_id
+        Of this call only, as the log and the answer's metadata have it.
+    most
+        How many at most.
+    """
+
+    async def step(use: Administration) -> None:
+        wanted = AuditFilter(
+            types=types_named(event),
+            subject_id=(await use.accounts.addressed(on)).id if on else None,
+            since=_in_utc(since) if since else None,
+            until=_in_utc(until) if until else None,
+            request_id=request_id,
+        )
+        print_rows([_row(each, as_json=as_json) for each in await _newest(use, wanted, most)], as_json=as_json)
+
+    administer(step)
+
+
+@audit.command
+def prune(*, before: datetime, yes: Yes = False) -> None:
+    """Delete what happened before a moment, at least thirty days ago. What waits for the broker stays.
+
+    Parameters
+    ----------
+    before
+        In UTC unless it says otherwise, such as 2026-01-01.
+    """
+    until = _in_utc(before)
+    confirm(f"Delete every event before {moment(until)}?", yes=yes)
+
+    async def step(use: Administration) -> None:
+        print(f"deleted: {await use.audit_log.prune(before=until, origin=OPERATOR)}")
+
+    administer(step)
+
+
+async def _newest(use: Administration, wanted: AuditFilter, most: int) -> list[AuditEvent]:
+    if most < 1:
+        raise InvalidInput(FieldViolation("most", "expected 1 or more"))
+    found: list[AuditEvent] = []
+    page_token = ""
+    while True:
+        size = min(most - len(found), LARGEST_PAGE_SIZE)
+        page = await use.audit_log.page(wanted, page_size=size, page_token=page_token)
+        found += page.events
+        page_token = page.next_page_token
+        if not page_token or len(found) == most:
+            return found
+
+
+def _row(event: AuditEvent, *, as_json: bool) -> dict[str, object]:
+    who = str(event.actor_id or "") or event.actor_kind
+    if as_json:
+        return {
+            "id": str(event.id),
+            "at": event.occurred_at.isoformat(),
+            "type": event.type,
+            "outcome": event.outcome,
+            "reason": event.reason,
+            "actor kind": event.actor_kind,
+            "actor": str(event.actor_id or ""),
+            "subject": str(event.subject_id or ""),
+            "address": event.address,
+            "request id": event.request_id,
+            "details": dict(event.details),
+        }
+    return {
+        "at": moment(event.occurred_at),
+        "type": event.type + (f" ({event.outcome})" if event.outcome != "success" else ""),
+        "by": who,
+        "on": str(event.subject_id or "-"),
+        "from": event.address or "-",
+        "what": " ".join([event.reason, *(f"{name}={value}" for name, value in event.details.items())]).strip() or "-",
+    }
+
+
+def _in_utc(given: datetime) -> datetime:
+    return given if given.tzinfo else given.replace(tzinfo=UTC)
