@@ -14,7 +14,14 @@ from uuid import UUID, uuid4
 
 import aiohttp
 import asyncpg
-from auth_api.v1 import audit_pb2_grpc, auth_pb2, roles_pb2_grpc, service_accounts_pb2_grpc, users_pb2_grpc
+from auth_api.v1 import (
+    audit_pb2_grpc,
+    auth_pb2,
+    roles_pb2_grpc,
+    service_accounts_pb2_grpc,
+    trust_pb2_grpc,
+    users_pb2_grpc,
+)
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
@@ -92,6 +99,7 @@ async def _serve(port: str, dsn: str, facility: str) -> None:
             "roles": roles_pb2_grpc.RoleServiceServicer,
             "service_accounts": service_accounts_pb2_grpc.ServiceAccountServiceServicer,
             "audit": audit_pb2_grpc.AuditServiceServicer,
+            "trust": trust_pb2_grpc.TrustServiceServicer,
         }
         server = rpc.build(
             auth=Floors(connections, http, facility, session),

@@ -21,7 +21,8 @@ AuthError
 ├── Unavailable                worth trying again after `retry_after`
 │   ├── ProviderUnavailable
 │   ├── DatabaseUnavailable
-│   └── SigningUnavailable
+│   ├── SigningUnavailable
+│   └── ServerLeaving          another replica answers
 └── Exhausted                  too much of it; worth trying again after `retry_after`
     ├── Overloaded             the queue is full
     ├── TooManyAttempts        of one account, or from one address
@@ -260,6 +261,13 @@ class SigningUnavailable(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("no signing key may be used now", retry_after=timedelta(seconds=2))
+
+
+class ServerLeaving(Unavailable):
+    reason = "SERVER_LEAVING"
+
+    def __init__(self) -> None:
+        super().__init__("this server is about to stop; call again", retry_after=timedelta(milliseconds=100))
 
 
 class Exhausted(AuthError):

@@ -5,7 +5,16 @@ A method without an option refuses the start, not the caller.
 
 from collections.abc import Iterable, Mapping
 
-from auth_api.v1 import audit_pb2, auth_pb2, keys_pb2, permission_pb2, roles_pb2, service_accounts_pb2, users_pb2
+from auth_api.v1 import (
+    audit_pb2,
+    auth_pb2,
+    keys_pb2,
+    permission_pb2,
+    roles_pb2,
+    service_accounts_pb2,
+    trust_pb2,
+    users_pb2,
+)
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 
 from auth_service.domain.policy import Right
@@ -17,6 +26,7 @@ OUR_FILES: tuple[FileDescriptor, ...] = (
     service_accounts_pb2.DESCRIPTOR,
     keys_pb2.DESCRIPTOR,
     audit_pb2.DESCRIPTOR,
+    trust_pb2.DESCRIPTOR,
 )
 
 

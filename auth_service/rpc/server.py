@@ -12,6 +12,7 @@ from auth_api.v1 import (
     keys_pb2_grpc,
     roles_pb2_grpc,
     service_accounts_pb2_grpc,
+    trust_pb2_grpc,
     users_pb2_grpc,
 )
 from google.protobuf.descriptor import FileDescriptor
@@ -38,6 +39,7 @@ from auth_service.rpc.permissions import OUR_FILES, PERMISSIONS, check_complete
 from auth_service.rpc.reflection import add_reflection
 from auth_service.rpc.roles_servicer import RoleServicer
 from auth_service.rpc.service_accounts_servicer import ServiceAccountServicer
+from auth_service.rpc.trust_servicer import TrustServicer
 from auth_service.rpc.users_servicer import UserServicer
 from auth_service.usecases.rate_limits import RateLimits
 
@@ -49,6 +51,9 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.absolute_max_metadata_size", 16 << 10),
     # 100, as often advised, refuses honest calls on a busy channel. The work is bounded inside, not the streams.
     ("grpc.max_concurrent_streams", 1000),
+    # Left to itself gRPC cancels what waits here to be looked at, past the first thousand; we say when to come again.
+    ("grpc.server.max_pending_requests", 20_000),
+    ("grpc.server.max_pending_requests_hard_limit", 30_000),
     ("grpc.keepalive_time_ms", 2 * _MINUTE_MS),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -100,6 +105,7 @@ def build(
     service_accounts: ServiceAccountServicer,
     keys: KeyServicer,
     audit: AuditServicer,
+    trust: TrustServicer,
     known_caller: KnownCaller,
     level_of: LevelOf,
     observe: Observe,
@@ -136,6 +142,7 @@ def build(
     service_accounts_pb2_grpc.add_ServiceAccountServiceServicer_to_server(service_accounts, server)
     keys_pb2_grpc.add_KeyServiceServicer_to_server(keys, server)
     audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, server)
+    trust_pb2_grpc.add_TrustServiceServicer_to_server(trust, server)
     health_servicer = Health()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     if reflects:

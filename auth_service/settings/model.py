@@ -142,6 +142,10 @@ class Settings(BaseModel):
     drain: Duration = Field(timedelta(milliseconds=500), description="NOT_SERVING before the door closes")
     grace: Duration = Field(timedelta(seconds=8), description="how long calls under way may take at the end")
     request_deadline: Duration = Field(timedelta(seconds=10), description="for calls that bring none")
+    trust_heartbeat: Duration = Field(
+        timedelta(seconds=15), description="a verifier that follows what is trusted hears so often that nothing changed"
+    )
+    trust_streams: int = Field(2000, ge=1, description="verifiers that one replica lets follow what is trusted")
     slowest_reader: Duration = Field(timedelta(seconds=30), description="a stream's reader takes a message within this")
 
     log_level: str = Field("info", description="debug, info, warning or error")

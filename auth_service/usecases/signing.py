@@ -51,6 +51,7 @@ class PublishedKeys:
 
     version: int
     keys: tuple[SigningKey, ...]
+    revoked_kids: tuple[str, ...]
     document: bytes
     etag: str
     last_revoked_at: datetime | None
@@ -108,6 +109,7 @@ class SigningKeys:
         self._signer: Signer | None = None
         self._lease_ends = 0.0
         self._changing = asyncio.Lock()
+        self._heard: Callable[[], None] | None = None
         self.verifying = VerifyingKeys()
 
     @property
@@ -123,6 +125,10 @@ class SigningKeys:
     def is_sealed(self) -> bool:
         """Whether the active key is one that this replica cannot open."""
         return self._signer is None and not self._ring.is_empty
+
+    def follow(self, heard: Callable[[], None]) -> None:
+        """Call `heard` whenever the ring has changed, as soon as it is what this replica goes by."""
+        self._heard = heard
 
     def longest_token(self) -> timedelta:
         """How long a token lives that any replica signs now: while an upgrade rolls, another's may live longer."""
@@ -265,12 +271,15 @@ class SigningKeys:
         self._published = PublishedKeys(
             version=ring.version,
             keys=ring.published,
+            revoked_kids=tuple(key.kid for key in revoked),
             document=document,
             # Not the version alone: a database made anew, or restored, counts through the same versions again.
             etag=f"{ring.version}-{hashlib.sha256(document).hexdigest()[:16]}",
             last_revoked_at=max((key.withdrawn_at for key in revoked if key.withdrawn_at), default=None),
         )
         self._ring, self._signer = ring, signer
+        if self._heard is not None:
+            self._heard()
 
     async def _opened(self, key: SigningKey) -> Signer | None:
         lifetime = min(self._policy.token_lifetime, key.covers_lifetime)

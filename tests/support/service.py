@@ -46,7 +46,9 @@ KEY_ENCRYPTION_KEY = base64.b64encode(b"the key-encryption key of tests.").decod
 UOWS_API_KEY = "uows-key-of-the-tests"
 ALLOCATIONS_API_KEY = "allocations-key-of-the-tests"
 PORTAL_API_KEY = "portal-api-key-of-the-tests"
-SERVICES = tuple(f"auth_api.v1.{name}Service" for name in ("Auth", "User", "Role", "ServiceAccount", "Key", "Audit"))
+SERVICES = tuple(
+    f"auth_api.v1.{name}Service" for name in ("Auth", "User", "Role", "ServiceAccount", "Key", "Audit", "Trust")
+)
 
 
 def environment(database_url: str, *, facility: Facility | None, data_dir: Path, **changes: str) -> dict[str, str]:

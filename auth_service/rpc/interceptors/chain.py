@@ -59,7 +59,7 @@ class Chain(grpc.aio.ServerInterceptor):
             return grpc.unary_stream_rpc_method_handler(
                 _through(self._streaming, method, answer),
                 request_deserializer=_lenient(handler.request_deserializer),
-                response_serializer=handler.response_serializer,
+                response_serializer=_unless_encoded(handler.response_serializer),
             )
         return handler
 
@@ -82,6 +82,12 @@ def _lenient(deserialize: Callable[[bytes], object] | None) -> Callable[[bytes],
             return _MALFORMED
 
     return read
+
+
+def _unless_encoded(serialize: Callable[[Any], bytes] | None) -> Callable[[Any], bytes]:
+    """A stream that sends many callers the same message encodes it once, and yields bytes."""
+    assert serialize is not None
+    return lambda message: message if type(message) is bytes else serialize(message)
 
 
 def _readable(handler: Handler) -> Handler:

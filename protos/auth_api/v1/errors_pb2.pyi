@@ -86,6 +86,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE, with google.rpc.RetryInfo. The database did not answer in time."""
     ERROR_REASON_SIGNING_UNAVAILABLE: _ErrorReason.ValueType  # 62
     """UNAVAILABLE, with google.rpc.RetryInfo. No signing key may be used now: the key ring was last read too long ago."""
+    ERROR_REASON_SERVER_LEAVING: _ErrorReason.ValueType  # 68
+    """UNAVAILABLE, with google.rpc.RetryInfo. This server is about to stop; another one answers."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 63
     """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo. Too much work is waiting already."""
     ERROR_REASON_TOO_MANY_ATTEMPTS: _ErrorReason.ValueType  # 66
@@ -166,6 +168,8 @@ ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 61
 """UNAVAILABLE, with google.rpc.RetryInfo. The database did not answer in time."""
 ERROR_REASON_SIGNING_UNAVAILABLE: ErrorReason.ValueType  # 62
 """UNAVAILABLE, with google.rpc.RetryInfo. No signing key may be used now: the key ring was last read too long ago."""
+ERROR_REASON_SERVER_LEAVING: ErrorReason.ValueType  # 68
+"""UNAVAILABLE, with google.rpc.RetryInfo. This server is about to stop; another one answers."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 63
 """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo. Too much work is waiting already."""
 ERROR_REASON_TOO_MANY_ATTEMPTS: ErrorReason.ValueType  # 66
