@@ -10,12 +10,19 @@ import structlog
 
 from auth_service import app
 from auth_service.cli.terminal import fail, settings_in_force
+from auth_service.domain.errors import Unavailable
 from auth_service.settings import Settings
 from auth_service.storage.migrate import DatabaseRefused
 from auth_service.storage.private_file import UnsafeFile
 from auth_service.telemetry import configure_logging
 
 log = structlog.get_logger()
+
+_NO_ADMINISTRATOR = """
+  Nobody may administer yet. A password for the first who may, from another terminal:
+
+    auth-service admin bootstrap
+"""
 
 
 def serve() -> None:
@@ -56,15 +63,16 @@ async def _serve(settings: Settings) -> None:
         # stops every call for 100 ms; left out, for a few.
         gc.collect()
         gc.freeze()
-        _greet(settings, where)
+        await _greet(settings, where)
         await stop.wait()
 
 
-def _greet(settings: Settings, where: app.Running) -> None:
+async def _greet(settings: Settings, where: app.Running) -> None:
     if not settings.is_embedded:
         log.info("listening", grpc=str(where.grpc), http=str(where.http))
         return
     grpc, http = where.grpc.from_here, where.http.from_here
+    hint = "" if await _may_have_administrator(where) else _NO_ADMINISTRATOR
     print(
         f"""
   auth-service, embedded profile: SQLite and generated secrets in {settings.data_dir}/ (keep it, and keep it private)
@@ -79,6 +87,13 @@ def _greet(settings: Settings, where: app.Running) -> None:
     grpcurl -plaintext {grpc} list
     grpcurl -plaintext -d '{{"username": "user1001", "password": "user1001-password"}}' \\
       {grpc} auth_api.v1.AuthService/Login
-""",
+{hint}""",
         flush=True,
     )
+
+
+async def _may_have_administrator(where: app.Running) -> bool:
+    try:
+        return await where.has_administrator()
+    except Unavailable:
+        return True
