@@ -103,7 +103,7 @@ async def verdict(service: Service, credential: str) -> tuple[str, str]:
     return "OK", ""
 
 
-@pytest.mark.row("E10", "A12")
+@pytest.mark.row("A12", "D6")
 async def test_a_new_key_is_shown_once_and_calls_what_its_scope_allows(service: Service, logs: Logs) -> None:
     admin = await administrator(service)
     account = await admin.account()
@@ -242,6 +242,7 @@ async def test_the_last_use_of_a_key_is_told(service: Service) -> None:
     assert abs(first.ToDatetime(UTC) - datetime.now(UTC)) < timedelta(minutes=1)
 
 
+@pytest.mark.row("E17")
 async def test_what_happens_to_services_and_keys_is_in_the_audit_log(service: Service) -> None:
     admin = await administrator(service)
     account = await admin.account()
@@ -429,6 +430,7 @@ async def test_what_is_not_there_is_not_found(service: Service, given: str, said
         assert (await refusal(call)).verdict == said
 
 
+@pytest.mark.row("D6")
 async def test_accounts_and_keys_come_in_pages_of_their_own(start: Start) -> None:
     service = await start(api_keys="")
     admin = await administrator(service)
