@@ -45,7 +45,9 @@ async def drill(*, full: bool) -> list[Findings]:
     try:
         await _bound_queue(broker)
         async with running_postgres() as postgres:
-            replica = settings(database=postgres.dsn(), broker_url=broker.url, key_encryption_keys=KEY)
+            replica = settings(
+                database=postgres.dsn(), broker_url=broker.url, key_encryption_keys=KEY, database_timeout="5s"
+            )
             async with ServiceProcess(replica) as one, ServiceProcess(replica) as other:
                 await _conduct(findings, broker, one, other, away=away)
     finally:

@@ -1,0 +1,80 @@
+"""`auth-service audit …`: what a person reads of the log, and what a script does."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from uuid import uuid4
+
+import pytest
+
+from auth_service import app
+from auth_service import settings as settings_module
+from auth_service.domain.audit import EventType, Origin, happened
+from auth_service.storage import audit
+from tests.support.command_line import PASSWORD, Command, Terminal, rows
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def written(at: datetime, *, times: int = 1) -> None:
+    async def write() -> None:
+        async with app.core(settings_module.load()[0]) as core:
+            for _ in range(times):
+                event = happened(EventType.ROLE_CREATED, origin=Origin(), now=at, on=uuid4(), role="r", level="7")
+                await core.database.transaction(partial(audit.add, event=event))
+
+    asyncio.run(write())
+
+
+@pytest.mark.row("E17", "S91")
+def test_what_the_command_line_does_is_in_the_log(on_both: Command) -> None:
+    on_both("users", "create", "ada", "--password-stdin", stdin=PASSWORD)
+    (ada,) = rows(on_both("users", "list", "--json"))
+
+    found = rows(on_both("audit", "list", "--on", "ada", "--json"))
+
+    assert [(each["type"], each["actor kind"], each["subject"]) for each in found] == [
+        ("person.created", "operator", ada["id"])
+    ]
+    assert PASSWORD not in str(found)
+
+
+def test_events_are_a_table_for_a_person(on_both: Command) -> None:
+    written(LONG_AGO)
+
+    said = on_both("audit", "list")
+
+    header, line = said.out.splitlines()
+    assert header.split() == ["at", "type", "by", "on", "from", "what"]
+    assert line.startswith("2020-01-01 00:00:00Z  role.created  anonymous")
+    assert line.endswith("level=7 role=r")
+
+
+def test_the_newest_are_listed_as_many_as_asked(on_both: Command) -> None:
+    written(LONG_AGO, times=3)
+    written(LONG_AGO + timedelta(days=1))
+
+    assert len(rows(on_both("audit", "list", "--most", "2", "--json"))) == 2
+    assert len(rows(on_both("audit", "list", "--until", "2020-01-02", "--event", "role.", "--json"))) == 3
+    assert len(rows(on_both("audit", "list", "--since", "2020-01-02", "--json"))) == 1
+    assert on_both("audit", "list", "--event", "nothing").code == 1
+    assert on_both("audit", "list", "--most", "0").code == 1
+
+
+def test_pruning_asks_first_and_keeps_thirty_days(on_both: Command) -> None:
+    written(LONG_AGO, times=3)
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+
+    assert (
+        on_both("audit", "prune", "--before", "2020-01-02").err
+        == "auth-service: this needs --yes when nobody can be asked\n"
+    )
+    assert on_both("audit", "prune", "--before", "2020-01-02", stdin=Terminal("n\n")).code == 1
+    assert on_both("audit", "prune", "--before", today, "--yes").err == (
+        "auth-service: before: expected 30 days ago or earlier\n"
+    )
+    assert len(rows(on_both("audit", "list", "--json"))) == 3
+
+    assert on_both("audit", "prune", "--before", "2020-01-02", "--yes").out == "deleted: 3\n"
+    (left,) = rows(on_both("audit", "list", "--json"))
+    assert (left["type"], left["details"]["count"]) == ("audit.pruned", "3")
