@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import limits, login, refresh, start, under_load, verify_local, verify_rpc
+from bench import limits, list_users, login, refresh, start, under_load, unknown_user, verify_local, verify_rpc
 from bench.figures import Figure, Measure
 
 RESULTS = Path(__file__).with_name("results")
@@ -18,7 +18,9 @@ MEASUREMENTS: dict[str, Measure] = {
     "refresh": refresh.measure,
     "login": login.measure,
     "limits": limits.measure,
+    "unknown_user": unknown_user.measure,
     "under_load": under_load.measure,
+    "list_users": list_users.measure,
     "start": start.measure,
 }
 
