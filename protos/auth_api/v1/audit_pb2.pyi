@@ -188,7 +188,7 @@ class ListAuditEventsRequest(_message.Message):
     type: _builtins.str
     """Events of this type; a type that ends in `.` means all that begin so, such as `session.`"""
     subject_id: _builtins.str
-    """Events on this person."""
+    """Events on this person or service account."""
     actor_id: _builtins.str
     """Deeds of this person or service account."""
     outcome: Global___AuditOutcome.ValueType
