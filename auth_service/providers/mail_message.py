@@ -14,8 +14,8 @@ def message(mail: Mail, *, sender: str, at: datetime) -> EmailMessage:
     """`sender` is `auth@example.org` or `Name <auth@example.org>`."""
     name, address = parseaddr(sender)
     made = EmailMessage(SMTP)
-    made["From"] = Address(name, addr_spec=address)
-    made["To"] = Address(addr_spec=transport_spelling(mail.to))
+    made["From"] = _address(address, name=name)
+    made["To"] = _address(transport_spelling(mail.to))
     made["Subject"] = mail.subject
     made["Date"] = at.astimezone(UTC)
     made["Message-ID"] = f"<{mail.id}@{address.rpartition('@')[2]}>"
@@ -23,3 +23,9 @@ def message(mail: Mail, *, sender: str, at: datetime) -> EmailMessage:
     made["Auto-Submitted"] = "auto-generated"
     made.set_content(mail.text)
     return made
+
+
+def _address(address: str, *, name: str = "") -> Address:
+    # In its two parts: one that is not ASCII may be in a header, but not in what `addr_spec` takes.
+    username, _, domain = address.rpartition("@")
+    return Address(name, username=username, domain=domain)
