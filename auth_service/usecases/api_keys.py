@@ -35,12 +35,12 @@ from auth_service.usecases.revoked import RevokedSessions
 log = structlog.get_logger()
 
 COOL_DOWN = timedelta(milliseconds=200)
+"""Between two readings for the sake of keys that are not known."""
 BELIEVED_FOR = timedelta(hours=1)
 """How long keys are taken as last read while the database is away. Keys in the settings need no database."""
 REMEMBERED_FOR = timedelta(minutes=15)
 """How much longer than its tokens a revoked key is remembered: until every replica has read the keys without it."""
 USE_WRITTEN_EVERY = timedelta(minutes=1)
-
 USES_WRITTEN_AT_ONCE = 100
 
 _NOT_NOW = (Unavailable, Overloaded)
@@ -80,30 +80,27 @@ class ApiKeys:
 
     async def caller(self, secret: str) -> ServiceCalling:
         """The service that holds the key. Raises CredentialsInvalid, DatabaseUnavailable."""
-        held = await self._known(secret)
-        if held is None:
-            name = self._only_in_settings(digest_of(secret))
-            if name is None:
-                raise CredentialsInvalid("authorization: expected an access token or API key of this service")
+        digest = digest_of(secret)
+        if (name := self._known_to_settings_only(digest)) is not None:
             return ServiceCalling(name, scopes=SCOPES_OF_SETTINGS)
+        held = await self._good(secret, digest)
         return ServiceCalling(held.account_name, scopes=held.key.scopes, account_id=held.key.account_id)
 
     async def holder(self, secret: str) -> HeldKey:
         """The key and its account. Raises CredentialsInvalid, DatabaseUnavailable."""
-        held = await self._known(secret)
-        if held is not None:
-            return held
-        if self._only_in_settings(digest_of(secret)) is not None:
+        digest = digest_of(secret)
+        if self._known_to_settings_only(digest) is not None:
             # It will be an account's once the database can be asked.
             raise DatabaseUnavailable
-        raise CredentialsInvalid("api_key: expected an API key of this service")
+        return await self._good(secret, digest)
 
     async def poll(self) -> None:
         """Read the keys anew; at first, give those in the settings to their accounts. Raises DatabaseUnavailable."""
         async with self._reading:
             self._tried_at = tried_at = self._monotonic()
             try:
-                with suppress(*_NOT_NOW):  # Not there, or read-only: the reading decides.
+                # The database may be read-only; whether it is there, the reading decides.
+                with suppress(*_NOT_NOW):
                     if not self._has_taken_over:
                         await self._take_over()
                     await self._write_uses()
@@ -114,15 +111,13 @@ class ApiKeys:
             self._held = {held.key.digest[:_FOUND_BY]: held for held in unrevoked}
             self._read_at, self._is_away = tried_at, False
 
-    async def _known(self, secret: str) -> HeldKey | None:
-        """The good key that `secret` is; None for no key of ours, or one that only the settings know."""
-        digest = digest_of(secret)
+    async def _good(self, secret: str, digest: bytes) -> HeldKey:
         held = self._found(digest)
         if held is None and is_of_our_form(secret):
             await self._look_again()
             held = self._found(digest)
         if held is None or self._revoked.names(held.key.id) or self._has_expired(held.key):
-            return None
+            raise CredentialsInvalid("the API key is not one of this service's")
         if self._is_long_unread and not held.key.from_settings:
             raise DatabaseUnavailable
         self._note_use(held.key)
@@ -132,9 +127,9 @@ class ApiKeys:
         held = self._held.get(digest[:_FOUND_BY])
         return held if held is not None and hmac.compare_digest(held.key.digest, digest) else None
 
-    def _only_in_settings(self, digest: bytes) -> str | None:
-        """The name that the settings give the key, as long as the database was not asked about it."""
-        if self._has_taken_over:
+    def _known_to_settings_only(self, digest: bytes) -> str | None:
+        """The name that the settings give the key, as long as the database could not be asked about it."""
+        if self._has_taken_over or self._found(digest) is not None:
             return None
         names = [name for name, (known, _) in self._in_settings.items() if hmac.compare_digest(digest, known)]
         return names[0] if names else None

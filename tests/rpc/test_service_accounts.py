@@ -529,8 +529,10 @@ async def test_a_key_of_the_settings_that_was_revoked_by_hand_stays_so(start: St
 
 
 async def test_keys_of_the_settings_work_before_the_database_is_there(start: Start) -> None:
+    made = new_secret()
     service = await start(
         waits=False,
+        api_keys=f"portal={PORTAL_API_KEY},gateway={made}",
         database_url="postgresql://nobody@127.0.0.1:9/none",
         database_timeout="200ms",
         profile="production",
@@ -540,11 +542,11 @@ async def test_keys_of_the_settings_work_before_the_database_is_there(start: Sta
         allocations_url="",
     )
 
-    known = await verdict(service, PORTAL_API_KEY)
+    known = [await verdict(service, key) for key in (PORTAL_API_KEY, made)]
     unknown = await verdict(service, new_secret())
     garbage = await verdict(service, "garbage")
 
-    assert known == ("OK", "")
+    assert known == [("OK", "")] * 2
     assert unknown == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")
     assert garbage == STRANGER
 
