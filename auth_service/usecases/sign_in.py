@@ -9,7 +9,7 @@ import structlog
 
 from auth_service.domain import sessions as rules
 from auth_service.domain.accounts import LOCAL
-from auth_service.domain.audit import EventType, Origin, happened
+from auth_service.domain.audit import AuditEvent, EventType, Origin, happened
 from auth_service.domain.errors import (
     AccountState,
     AuthError,
@@ -81,18 +81,14 @@ class SignIn:
 
     async def _signed_in(self, username: str, password: str, new_password: str, origin: Origin) -> TokenPair:
         identity = await self._identity(username, password)
-        new_hash = await self._hashed(identity, present=password, new=new_password) if new_password else ""
+        new_hash = ""
+        if new_password and identity.provider == LOCAL:
+            new_hash = await self._hashed(UUID(identity.subject), present=password, new=new_password)
         now = self._clock.now()
 
         async def step(connection: Connection) -> tuple[Person, Session, tuple[Revocation, ...]]:
-            person = await self._arrived(connection, identity, now=now, changes_password=bool(new_hash))
-            session = rules.start(
-                person.id,
-                now=now,
-                policy=self._session_policy,
-                address=origin.address,
-                user_agent=origin.user_agent,
-            )
+            person = await self._arrived(connection, identity, now=now, changes_password=bool(new_password))
+            session = self._begun(person, origin, now=now)
             theirs = replace(origin, caller=_calling(person, session))
             ended: tuple[Revocation, ...] = ()
             if new_hash:
@@ -100,17 +96,7 @@ class SignIn:
                     connection, person.id, new_hash, keep=session.id, origin=theirs, now=now
                 )
             await sessions.add(connection, session)
-            await audit.add(
-                connection,
-                happened(
-                    EventType.SESSION_STARTED,
-                    origin=theirs,
-                    now=now,
-                    on=person.id,
-                    session_id=str(session.id),
-                    provider=person.provider,
-                ),
-            )
+            await audit.add(connection, _started(person, session, theirs))
             return person, session, ended
 
         person, session, ended = await self._database.transaction(step)
@@ -118,14 +104,21 @@ class SignIn:
         log.info("login", person=str(person.id), session=str(session.id), provider=person.provider)
         return await self._issuer.pair(person, session)
 
+    def _begun(self, person: Person, origin: Origin, *, now: datetime) -> Session:
+        return rules.start(
+            person.id, now=now, policy=self._session_policy, address=origin.address, user_agent=origin.user_agent
+        )
+
     async def _arrived(
         self, connection: Connection, identity: Identity, *, now: datetime, changes_password: bool
     ) -> Person:
-        """Who signs in. Raises BadCredentials, EmailNotVerified, PasswordChangeRequired."""
+        """Who signs in. Raises BadCredentials, EmailNotVerified, PasswordChangeRequired, AccountState."""
         if identity.provider != LOCAL:
             person = await people.remember(connection, identity, now=now)
             if not person.may_sign_in:
                 raise BadCredentials(person.id)
+            if changes_password:
+                raise AccountState(f"new_password: expected none: {person.provider} keeps its people's passwords")
             return person
         # What we know of our own people may have changed since their password was checked: the password, too.
         account = await accounts.arrived(connection, UUID(identity.subject), now=now)
@@ -140,13 +133,11 @@ class SignIn:
             raise PasswordChangeRequired(account.id)
         return account.person
 
-    async def _hashed(self, identity: Identity, *, present: str, new: str) -> str:
-        if identity.provider != LOCAL:
-            raise AccountState(f"new_password: expected none, {identity.provider} keeps the passwords of its people")
-        person_id = UUID(identity.subject)
+    async def _hashed(self, person_id: UUID, *, present: str, new: str) -> str:
         account = await self._database.autocommit(lambda connection: accounts.find(connection, person_id))
-        if account is None:
-            raise BadCredentials
+        # What is wrong with a new password is for those who may sign in: it tells that the present one was right.
+        if account is None or not account.person.may_sign_in:
+            raise BadCredentials(person_id)
         return await self._password_change.hashed(account, present=present, new=new)
 
     async def _identity(self, username: str, password: str) -> Identity:
@@ -172,10 +163,21 @@ class SignIn:
             outcome="refused",
             reason=refused.reason,
         )
-        await tell(
-            self._database, event if person_id is not None else replace(event, details={"username_start": username[:3]})
-        )
+        if person_id is None:
+            event = replace(event, details={"username_start": username[:3]})
+        await tell(self._database, event)
 
 
 def _calling(person: Person, session: Session) -> PersonCalling:
     return PersonCalling(person.id, str(session.id), person.user_number, roles=frozenset())
+
+
+def _started(person: Person, session: Session, origin: Origin) -> AuditEvent:
+    return happened(
+        EventType.SESSION_STARTED,
+        origin=origin,
+        now=session.started_at,
+        on=person.id,
+        session_id=str(session.id),
+        provider=person.provider,
+    )

@@ -105,7 +105,8 @@ async def test_disabled_and_deleted_people_are_refused_like_strangers(admin: Act
 
     assert {(each.verdict, each.message) for each in refusals} == {(stranger.verdict, stranger.message)}
     for each in (disabled, deleted):
-        [told] = await events(service, type="session.refused", subject_id=UUID(each.user_id))
+        assert (await refusal(login(service, each.username, PASSWORD, "too short"))).verdict == stranger.verdict
+        [told, _] = await events(service, type="session.refused", subject_id=UUID(each.user_id))
         assert (told.outcome, told.reason, told.actor_kind) == ("refused", "BAD_CREDENTIALS", "anonymous")
         assert not (await admin.get(each.user_id)).HasField("last_login_at")
         assert not await events(service, type="session.started", subject_id=UUID(each.user_id))
