@@ -300,6 +300,29 @@ async def test_a_persons_token_has_no_scope(service: Service) -> None:
     assert asked.client_id == "auth-service"
 
 
+@pytest.mark.row("E11", "E13")
+async def test_each_scope_opens_what_it_names_to_keys_and_tokens(service: Service) -> None:
+    admin = await administrator(service)
+    person = await service.verify((await service.login()).access_token)
+    users, roles = users_pb2_grpc.UserServiceStub(service.channel), roles_pb2_grpc.RoleServiceStub(service.channel)
+    audit = audit_pb2_grpc.AuditServiceStub(service.channel)
+
+    for scope in SCOPES:
+        made = await admin.key(await admin.account(), scope)
+        for credential in (made.secret, await token_for(service, made.secret)):
+            metadata = bearer(credential)
+            match scope:
+                case "audit:read":
+                    assert (await audit.ListAuditEvents(audit_pb2.ListAuditEventsRequest(), metadata=metadata)).events
+                case "experiments:read":
+                    assert (await service.experiments(1001, credential)).experiments
+                case "roles:read":
+                    assert (await roles.ListRoles(roles_pb2.ListRolesRequest(), metadata=metadata)).roles
+                case "users:read":
+                    request = users_pb2.LookUpUserRequest(user_id=person.subject)
+                    assert (await users.LookUpUser(request, metadata=metadata)).user_id == person.subject
+
+
 @pytest.mark.row("S63")
 async def test_a_service_is_nobody_where_a_person_is_expected(service: Service) -> None:
     admin = await administrator(service)
