@@ -21,7 +21,7 @@ test: $(VENV)/.dev ## Run the tests, on SQLite and on a PostgreSQL that the suit
 	@$(BIN)/python -m tests.left_out
 	@$(BIN)/python -m pytest -m "not drill" --cov --cov-report=term:skip-covered
 
-check: format lint types contracts generated test ## Everything that must hold before a commit
+check: format lint types contracts generated rows test ## Everything that must hold before a commit
 
 format: $(VENV)/.dev ## Check the format
 	@$(BIN)/ruff format --check --quiet .

@@ -57,3 +57,10 @@ def test_locks_carry_hashes_and_no_addresses(lock: str) -> None:
     assert "--hash=sha256:" in text
     assert "://" not in text
     assert "--index-url" not in text
+
+
+@pytest.mark.row("E18")
+def test_the_container_does_not_run_as_root() -> None:
+    last_stage = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+
+    assert re.findall(r"^USER (\S+)$", last_stage, re.MULTILINE) == ["10001"]

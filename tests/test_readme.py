@@ -54,6 +54,7 @@ def here(text: str, service: ServiceProcess) -> str:
     return text.replace(GRPC, service.grpc_address).replace(HTTP, service.http_address)
 
 
+@pytest.mark.row("C8")
 @pytest.mark.skipif(shutil.which("grpcurl") is None, reason="left out: there is no grpcurl on this machine")
 def test_the_console_session_prints_what_the_readme_says(service: ServiceProcess, tmp_path: Path) -> None:
     steps = [(here(command, service), here(printed, service)) for command, printed in session()]

@@ -41,6 +41,7 @@ def warnings(environment: dict[str, str]) -> list[str]:
     return load(environment)[1]
 
 
+@pytest.mark.row("B15")
 def test_nothing_has_to_be_set(tmp_path: Path) -> None:
     settings = embedded(tmp_path)
 
@@ -73,6 +74,7 @@ def test_production_starts_with_what_it_asks_for() -> None:
     assert settings.sealing_secrets == [bytes(range(32))]
 
 
+@pytest.mark.row("A8", "A19")
 @pytest.mark.parametrize(
     ("variable", "value", "field", "expected"),
     [
@@ -83,6 +85,12 @@ def test_production_starts_with_what_it_asks_for() -> None:
         ("AUTH_ACCESS_TOKEN_LIFETIME", "15m", "access_token_lifetime", timedelta(minutes=15)),
         ("AUTH_GRPC_ADDRESS", "[::1]:7", "grpc_address", Address("::1", 7)),
         ("AUTH_STAFF_ROLES", "One, Two ,", "staff_roles", ("One", "Two")),
+        (
+            "AUTH_ROLE_MAP",
+            "Beamline = Scientist=beamline, Other=urn:x ,",
+            "role_map",
+            {"Beamline = Scientist": "beamline", "Other": "urn:x"},
+        ),
         ("AUTH_REFLECTION", "False", "reflection", False),
         ("AUTH_DATABASE_TIMEOUT", "250ms", "database_timeout", timedelta(milliseconds=250)),
         ("AUTH_AUDIENCE", "none", "token_audience", None),
@@ -93,6 +101,14 @@ def test_a_variable_sets_its_field(tmp_path: Path, variable: str, value: str, fi
     keys = {"UOWS_API_KEY": "k", "ALLOCATIONS_API_KEY": "k"}
 
     assert getattr(embedded(tmp_path, **{variable: value}, **keys), field) == expected
+
+
+@pytest.mark.row("A19")
+@pytest.mark.parametrize("value", ["beamline", "=beamline", "Scientist=", "Scientist=Beamline", "A=x,A=y", "A=b c"])
+def test_a_map_of_roles_that_cannot_be_read_is_refused(tmp_path: Path, value: str) -> None:
+    (problem,) = problems({"AUTH_DATA_DIR": str(tmp_path), "AUTH_ROLE_MAP": value})
+
+    assert problem.startswith("AUTH_ROLE_MAP: expected ")
 
 
 def test_the_database_of_row_a19_is_one_address(tmp_path: Path) -> None:

@@ -41,10 +41,12 @@ def test_it_is_experiments() -> None:
     assert experiments
 
 
+@pytest.mark.row("A14")
 async def test_reference_numbers_become_integers(allocations: Allocations) -> None:
     assert await allocations.of(1002) == (9723, 1620354)
 
 
+@pytest.mark.row("A14")
 async def test_no_experiments_is_an_answer(allocations: Allocations) -> None:
     assert await allocations.of(1003) == ()
     assert await allocations.of(4_000_000) == ()
@@ -111,6 +113,7 @@ async def test_a_wrong_token_is_unavailable(facility: Facility) -> None:
     await allocations.close()
 
 
+@pytest.mark.row("A14")
 async def test_the_header_is_a_setting(facility: Facility) -> None:
     allocations = Allocations(f"{facility.url}/graphql", token=ALLOCATIONS_TOKEN, header="Authorization")
 

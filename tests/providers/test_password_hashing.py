@@ -37,6 +37,7 @@ async def test_the_right_password_and_no_other(hashing: PasswordHashing) -> None
     assert not await hashing.verify(encoded, "")
 
 
+@pytest.mark.row("S57")
 async def test_nothing_is_cut_off(hashing: PasswordHashing) -> None:
     encoded = await hashing.hash("x" * 1024)
 
@@ -54,6 +55,7 @@ async def cpu_seconds(check: Callable[[str], Awaitable[object]], argument: str) 
     return least
 
 
+@pytest.mark.row("S54", "B11")
 async def test_the_defaults_are_owasps_and_take_50_ms() -> None:
     hashing = PasswordHashing()
 
@@ -204,6 +206,7 @@ def test_an_import_that_is_malformed_or_too_dear_is_refused_and_not_quoted(malfo
     assert not malformed or malformed not in str(refused.value)
 
 
+@pytest.mark.row("S54")
 async def test_other_parameters_ask_for_a_new_hash(hashing: PasswordHashing) -> None:
     stronger = PasswordHashing(memory_kib=128, passes=2)
     encoded = await hashing.hash("correct horse")
@@ -230,6 +233,7 @@ async def test_a_full_queue_is_refused_and_empties_again(narrow: PasswordHashing
     await asyncio.gather(narrow.hash("correct horse"), narrow.hash("correct horse"))
 
 
+@pytest.mark.row("S55", "B11")
 async def test_the_loop_goes_on_while_a_password_is_hashed(narrow: PasswordHashing) -> None:
     hashing = asyncio.create_task(narrow.hash("correct horse"))
 
@@ -269,6 +273,7 @@ async def test_a_caller_who_leaves_while_being_served_leaks_no_place(narrow: Pas
     await asyncio.gather(narrow.hash("third"), narrow.hash("fourth"))
 
 
+@pytest.mark.row("S55")
 async def test_two_hundred_at_once_are_served_or_refused() -> None:
     hashing = PasswordHashing(memory_kib=19456, passes=2)
 

@@ -59,6 +59,7 @@ async def assert_unavailable(uows: Uows) -> ProviderUnavailable:
     return refusal.value
 
 
+@pytest.mark.row("A5")
 async def test_a_person_signs_in(uows: Uows) -> None:
     identity = await sign_in(uows)
 
@@ -73,6 +74,7 @@ def test_it_is_an_identity_provider() -> None:
     assert provider.name == "uows"
 
 
+@pytest.mark.row("A7")
 async def test_the_user_number_is_an_integer_even_where_uows_sends_a_string(uows: Uows) -> None:
     identity = await sign_in(uows, "staff1002")
 
@@ -81,6 +83,7 @@ async def test_the_user_number_is_an_integer_even_where_uows_sends_a_string(uows
     assert identity.provider_roles == {SCIENTIST}
 
 
+@pytest.mark.row("E20")
 async def test_nobody_has_to_have_a_role(uows: Uows) -> None:
     assert (await sign_in(uows, "user1003")).provider_roles == frozenset()
 
@@ -131,6 +134,7 @@ async def test_rubbish_is_no_answer(uows: Uows, facility: Facility, path: str, m
     assert (await sign_in(uows)).user_number == 1001
 
 
+@pytest.mark.row("A6")
 @pytest.mark.parametrize("mode", RUBBISH)
 async def test_roles_are_not_guessed(uows: Uows, facility: Facility, mode: str) -> None:
     facility.fault = {ROLE: mode}
@@ -173,6 +177,7 @@ async def test_the_user_id_of_nobody_signs_nobody_in(uows: Uows, facility: Facil
     await assert_unavailable(uows)
 
 
+@pytest.mark.row("A5")
 @pytest.mark.parametrize(
     "entries",
     [
@@ -444,6 +449,7 @@ async def test_a_hundred_megabytes_are_not_kept(facility: Facility, mode: str) -
     await uows.close()
 
 
+@pytest.mark.row("S61")
 @pytest.mark.parametrize("path", [SESSIONS, DETAILS, ROLE])
 @pytest.mark.parametrize("mode", [*RUBBISH, "wrong password", 'answer {"password": "user1001-password"}'])
 async def test_the_password_leaves_no_trace(

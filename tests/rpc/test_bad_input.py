@@ -127,6 +127,7 @@ async def test_odd_names_and_passwords_are_just_wrong(service: Service, username
     assert refused.verdict == ("UNAUTHENTICATED", "BAD_CREDENTIALS")
 
 
+@pytest.mark.row("E3")
 async def test_an_unnormalised_name_and_password_sign_in_as_their_nfc(service: Service, facility: Facility) -> None:
     name, password = "zoë", "pâssword of zoë"
     facility.knows(name, password, number=6001)
@@ -157,6 +158,7 @@ async def test_text_that_is_no_utf8_is_a_malformed_message(service: Service, met
     assert refused.verdict == ("INVALID_ARGUMENT", "MALFORMED_MESSAGE")
 
 
+@pytest.mark.row("S79")
 @pytest.mark.parametrize("method", OUR_METHODS)
 async def test_random_bytes_are_refused_or_read_but_never_a_defect(service: Service, method: str, logs: Logs) -> None:
     admin = bearer(await admin_token(service))
@@ -331,6 +333,7 @@ def hostile_tokens(forger: Forger, canary: str, genuine: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.row("S16", "S11")
 async def test_no_hostile_token_is_believed_and_nothing_is_fetched_for_it(
     service: Service, forger: Forger, canary: tuple[str, list[str]], logs: Logs
 ) -> None:
@@ -391,6 +394,7 @@ async def test_a_token_of_a_key_that_does_not_sign_yet_any_more_or_ever_again(st
 # --- refresh tokens --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("S42", "S33")
 async def test_a_refresh_token_has_one_spelling_and_one_deployment(service: Service, start: Start) -> None:
     pair = await service.login()
     token = pair.refresh_token
@@ -424,6 +428,7 @@ async def test_a_refresh_token_has_one_spelling_and_one_deployment(service: Serv
     assert (await service.refresh(token)).session_id == pair.session_id
 
 
+@pytest.mark.row("B4", "S40")
 async def test_a_refresh_token_is_no_access_token(service: Service) -> None:
     pair = await service.login()
 
@@ -440,6 +445,7 @@ async def test_a_genuine_token_of_a_session_that_never_was_is_expired(service: S
 # --- sizes -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("S72")
 @pytest.mark.parametrize("method", ["Login", "Verify", "Refresh", "Logout"])
 async def test_a_message_over_a_mebibyte_is_refused_by_its_size(service: Service, method: str) -> None:
     call = service.raw(f"/auth_api.v1.AuthService/{method}")
@@ -450,6 +456,7 @@ async def test_a_message_over_a_mebibyte_is_refused_by_its_size(service: Service
     assert (await service.login()).session_id
 
 
+@pytest.mark.row("S73")
 async def test_a_compressed_bomb_counts_inflated(service: Service) -> None:
     call = service.raw("/auth_api.v1.AuthService/Verify")
 
@@ -459,6 +466,7 @@ async def test_a_compressed_bomb_counts_inflated(service: Service) -> None:
     assert (await service.login()).session_id
 
 
+@pytest.mark.row("S74")
 @pytest.mark.parametrize("key", ["authorization", "x-request-id", "x-anything"])
 async def test_64_kib_of_metadata_are_refused(service: Service, key: str) -> None:
     request = auth_pb2.GetServerInfoRequest()

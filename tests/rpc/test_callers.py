@@ -58,6 +58,7 @@ async def verdict(call: Awaitable[object]) -> tuple[str, str]:
     return "OK", ""
 
 
+@pytest.mark.row("A17")
 @pytest.mark.parametrize("under", REFLECTION)
 async def test_reflection_answers_list_and_describe_under_both_its_names(service: Service, under: str) -> None:
     found = await described(service, under)
@@ -68,6 +69,7 @@ async def test_reflection_answers_list_and_describe_under_both_its_names(service
     assert len(found["auth_api.v1.KeyService"]) == 3
 
 
+@pytest.mark.row("S71")
 async def test_reflection_is_off_where_it_is_switched_off(start: Start) -> None:
     service = await start(reflection="false")
 
@@ -179,6 +181,7 @@ async def test_public_methods_pay_no_heed_to_who_calls(service: Service, credent
     assert (await service.auth.Login(request, metadata=bearer(credential))).session_id
 
 
+@pytest.mark.row("S41", "A10")
 async def test_a_refresh_belongs_to_whose_token_it_is_whoever_calls(service: Service) -> None:
     mine, theirs = await service.login("user1001"), await service.login("staff1002")
 
@@ -345,6 +348,7 @@ async def test_any_other_request_id_is_replaced(service: Service, given: str) ->
     assert json.dumps(refused.trailers["x-request-id"]).strip('"').isalnum()
 
 
+@pytest.mark.row("A16")
 async def test_health_is_told_for_the_server_and_for_each_service(service: Service) -> None:
     check: Callable[..., Awaitable[health_pb2.HealthCheckResponse]] = service.channel.unary_unary(
         "/grpc.health.v1.Health/Check",

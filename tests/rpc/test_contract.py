@@ -17,6 +17,7 @@ from tests.support.conditions import eventually
 from tests.support.service import AUDIENCE, ISSUER, PORTAL_API_KEY, Service, admin_token, bearer, refusal
 
 
+@pytest.mark.row("A1", "B4", "A8")
 async def test_login_gives_a_session_with_its_two_tokens(service: Service) -> None:
     pair = await service.login("user1001")
 
@@ -28,6 +29,7 @@ async def test_login_gives_a_session_with_its_two_tokens(service: Service) -> No
     assert len(pair.access_token) <= 2048
 
 
+@pytest.mark.row("A6", "A9")
 @pytest.mark.parametrize(
     ("username", "number", "roles"),
     [("user1001", 1001, ["user"]), ("staff1002", 1002, ["staff"]), ("user1003", 1003, ["user"])],
@@ -44,6 +46,7 @@ async def test_verify_tells_who_the_person_is(service: Service, username: str, n
     assert told.key_id in {key["kid"] for key in await service.jwks()}
 
 
+@pytest.mark.row("B5")
 async def test_the_subject_is_the_same_at_every_sign_in(service: Service) -> None:
     first, second = await service.login(), await service.login()
 
@@ -61,6 +64,7 @@ async def test_a_larger_key_signs_as_well(start: Start) -> None:
     assert (await service.verify(pair.access_token)).user_number == 1001
 
 
+@pytest.mark.row("A7", "S29", "S30", "S31")
 async def test_the_claims_are_those_that_consumers_read(service: Service) -> None:
     token = (await service.login("staff1002")).access_token
 
@@ -76,6 +80,7 @@ async def test_the_claims_are_those_that_consumers_read(service: Service) -> Non
     assert all(type(claims[name]) is int for name in ("exp", "iat", "usernumber"))
 
 
+@pytest.mark.row("A10", "S34")
 async def test_refresh_spends_the_token_and_keeps_the_session(service: Service) -> None:
     pair = await service.login()
 
@@ -90,6 +95,7 @@ async def test_refresh_spends_the_token_and_keeps_the_session(service: Service) 
     assert told.subject == before.subject
 
 
+@pytest.mark.row("S37")
 async def test_a_refresh_repeated_at_once_returns_the_same_successor(service: Service) -> None:
     pair = await service.login()
 
@@ -98,6 +104,7 @@ async def test_a_refresh_repeated_at_once_returns_the_same_successor(service: Se
     assert len(successors) == 1
 
 
+@pytest.mark.row("S35", "S38")
 async def test_a_spent_token_ends_its_session_and_no_other(service: Service) -> None:
     stolen, other = await service.login(), await service.login()
     second = await service.refresh(stolen.refresh_token)
@@ -112,6 +119,7 @@ async def test_a_spent_token_ends_its_session_and_no_other(service: Service) -> 
     assert (await service.refresh(other.refresh_token)).session_id == other.session_id
 
 
+@pytest.mark.row("C12", "S43", "S32")
 async def test_logout_ends_the_session_at_once_and_twice_is_fine(service: Service) -> None:
     pair = await service.login()
 
@@ -123,10 +131,12 @@ async def test_logout_ends_the_session_at_once_and_twice_is_fine(service: Servic
     assert refused.verdict == ("UNAUTHENTICATED", "REFRESH_TOKEN_REVOKED")
 
 
+@pytest.mark.row("S43")
 async def test_logout_of_an_unknown_token_is_fine(service: Service) -> None:
     assert await service.logout("rt1.never-heard-of") == auth_pb2.LogoutResponse()
 
 
+@pytest.mark.row("A3", "C13", "S52")
 async def test_wrong_password_and_unknown_name_are_one_answer(service: Service) -> None:
     wrong = await refusal(service.login("user1001", "not-the-password"))
     unknown = await refusal(service.login("nobody", "not-the-password"))
@@ -135,6 +145,7 @@ async def test_wrong_password_and_unknown_name_are_one_answer(service: Service) 
     assert wrong.message == unknown.message
 
 
+@pytest.mark.row("A11")
 async def test_refresh_tokens_are_refused_each_for_its_own_reason(service: Service) -> None:
     missing = await refusal(service.refresh(""))
     invalid = await refusal(service.refresh("rt1.garbage"))
@@ -165,6 +176,7 @@ async def test_logout_without_a_token_names_the_field(service: Service) -> None:
     assert refused.fields == {"refresh_token"}
 
 
+@pytest.mark.row("A12")
 @pytest.mark.parametrize(
     ("username", "number", "expected"),
     [("user1001", 1001, [2200081, 2200082, 2200083]), ("staff1002", 1002, [9723, 1620354]), ("user1003", 1003, [])],
@@ -180,6 +192,7 @@ async def test_everybody_may_list_their_own_experiments(
     assert answer.next_page_token == ""
 
 
+@pytest.mark.row("A12")
 @pytest.mark.parametrize("size", [1, 2, 3])
 async def test_pages_add_up_to_the_whole_list(service: Service, size: int) -> None:
     token = (await service.login("user1001")).access_token
@@ -216,12 +229,14 @@ async def test_page_tokens_are_good_for_their_own_listing_only(service: Service,
         assert refused.fields == {"page_token"}
 
 
+@pytest.mark.row("A12")
 async def test_a_service_with_its_api_key_may_list_anybodys(service: Service) -> None:
     answer = await service.experiments(1002, PORTAL_API_KEY)
 
     assert [each.rb_number for each in answer.experiments] == [9723, 1620354]
 
 
+@pytest.mark.row("A12", "S63")
 async def test_staff_may_list_anybodys_and_others_only_their_own(service: Service) -> None:
     staff, user = await service.login("staff1002"), await service.login("user1001")
 
@@ -255,6 +270,7 @@ async def test_the_key_set_is_the_same_over_grpc_and_http(service: Service) -> N
     assert over_grpc.ring_version >= 1
 
 
+@pytest.mark.row("E16")
 async def test_the_server_says_which_it_is(start: Start) -> None:
     service = await start(build="4f2a1c")
 
@@ -263,6 +279,7 @@ async def test_the_server_says_which_it_is(start: Start) -> None:
     assert (info.name, info.version, info.build, info.issuer) == ("auth-service", version(), "4f2a1c", ISSUER)
 
 
+@pytest.mark.row("A6")
 async def test_a_listed_user_number_is_staff_from_the_next_refresh_until_it_is_removed(start: Start) -> None:
     service = await start(provider_recheck_after="1h")
     pair = await service.login("user1003")
@@ -276,6 +293,7 @@ async def test_a_listed_user_number_is_staff_from_the_next_refresh_until_it_is_r
     assert [list((await service.verify(token)).roles) for token in tokens] == [["user"], ["staff"], ["user"]]
 
 
+@pytest.mark.row("A6", "A10")
 async def test_a_role_that_the_facility_gives_or_takes_shows_when_it_is_asked_again(
     start: Start, facility: Facility
 ) -> None:
@@ -292,6 +310,7 @@ async def test_a_role_that_the_facility_gives_or_takes_shows_when_it_is_asked_ag
     assert [list((await service.verify(token)).roles) for token in tokens] == [["user"], ["staff"], ["user"]]
 
 
+@pytest.mark.row("S45", "E21")
 async def test_a_disabled_person_is_out_at_the_next_refresh(start: Start) -> None:
     service = await start()
     pair = await service.login()
@@ -306,6 +325,7 @@ async def test_a_disabled_person_is_out_at_the_next_refresh(start: Start) -> Non
     assert (await refusal(service.login())).verdict == ("UNAUTHENTICATED", "BAD_CREDENTIALS")
 
 
+@pytest.mark.row("A4")
 @pytest.mark.parametrize("path", ["/v1/sessions", "/v1/role", "/v1/basic-person-details"])
 async def test_a_failing_facility_is_unavailable_and_not_a_wrong_password(
     start: Start, facility: Facility, path: str
@@ -321,6 +341,7 @@ async def test_a_failing_facility_is_unavailable_and_not_a_wrong_password(
     assert (await service.login()).session_id
 
 
+@pytest.mark.row("A14")
 async def test_failing_allocations_are_unavailable(start: Start, facility: Facility) -> None:
     service = await start()
     facility.fault = {"/graphql": "graphql errors"}
@@ -333,6 +354,7 @@ async def test_failing_allocations_are_unavailable(start: Start, facility: Facil
     assert refused.details["RetryInfo"].retry_delay.ToMilliseconds() > 0
 
 
+@pytest.mark.row("S27")
 async def test_a_program_with_only_pyjwt_and_the_key_set_follows_rotation_and_revocation(start: Start) -> None:
     service = await start(providers="uows,local")
     admin = await admin_token(service)
@@ -353,6 +375,7 @@ async def test_a_program_with_only_pyjwt_and_the_key_set_follows_rotation_and_re
     assert (await refusal(service.verify(before))).verdict == ("UNAUTHENTICATED", "TOKEN_REVOKED")
 
 
+@pytest.mark.row("A22", "D5", "S32")
 async def test_another_replica_refuses_the_tokens_of_an_ended_session(start: Start) -> None:
     one, other = await start(), await start()
     pair = await one.login()

@@ -167,6 +167,7 @@ async def test_a_taken_port_refuses_the_start_by_its_setting(sqlite_url: str, tm
                 pass
 
 
+@pytest.mark.row("S26")
 async def test_a_world_readable_database_refuses_the_start(settings: Settings) -> None:
     path = Path(settings.database.partition("///")[2])
     path.chmod(0o644)  # noqa: ASYNC240 -- a system call, over before a loop could do anything else
@@ -229,6 +230,7 @@ async def test_stopping_leaves_nothing_behind(databases: Databases, facility: Fa
         await asyncio.to_thread(socket.create_connection, address)
 
 
+@pytest.mark.row("S80")
 async def test_a_call_without_a_deadline_gets_one(start: Start, facility: Facility) -> None:
     service = await start(request_deadline="300ms", uows_timeout="60s")
     facility.fault = {"/v1/sessions": "hang"}
@@ -253,6 +255,7 @@ async def test_a_call_with_a_deadline_keeps_its_own(start: Start, facility: Faci
     assert refused.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
+@pytest.mark.row("S75")
 async def test_200_logins_at_once_on_one_channel_are_all_answered(start: Start) -> None:
     service = await start(database_connections="10")
 

@@ -33,6 +33,7 @@ async def quietly(call: Awaitable[object]) -> None:
         await call
 
 
+@pytest.mark.row("A18", "S91")
 async def test_each_event_is_one_line_with_who_and_the_request_id(start: Start, logs: Logs) -> None:
     service = await start(provider_recheck_after="1h")
     admin = await admin_token(service)
@@ -65,6 +66,7 @@ async def test_each_event_is_one_line_with_who_and_the_request_id(start: Start, 
         assert line["timestamp"].endswith("Z")
 
 
+@pytest.mark.row("A18", "S91", "S61")
 async def test_no_secret_of_a_whole_run_is_in_the_log(start: Start, facility: Facility, logs: Logs) -> None:
     service = await start(providers="uows,local")
     logs.clear()
@@ -100,6 +102,7 @@ async def test_no_secret_of_a_whole_run_is_in_the_log(start: Start, facility: Fa
     assert all(set(line) >= {"event", "level", "timestamp"} for line in logs.lines)
 
 
+@pytest.mark.row("S82")
 async def test_a_defect_of_ours_tells_the_caller_its_number_and_the_log_its_place_only(
     start: Start, logs: Logs
 ) -> None:
@@ -144,6 +147,7 @@ def test_a_traceback_shows_no_variable_and_no_token(style: str) -> None:
     assert "it failed" in logs.text
 
 
+@pytest.mark.row("S91", "S59")
 @pytest.mark.parametrize("style", ["json", "console"])
 @pytest.mark.parametrize("forged", ["a\nb", "a\r\nlevel=error", "a\x1b[2Jb", "a\u2028b", "a\x85b"])
 def test_nobody_forges_a_line(style: str, forged: str) -> None:

@@ -26,6 +26,7 @@ async def two_replicas(
         yield one, other
 
 
+@pytest.mark.row("A22")
 async def test_a_logout_on_one_replica_is_known_to_the_other_before_it_polls(
     replicas: tuple[Service, Service],
 ) -> None:

@@ -35,6 +35,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
+@pytest.mark.row("B15", "E18")
 async def test_migrating_twice_leads_to_the_tables_of_the_schema(empty_url: str) -> None:
     assert not await migrate.is_current(empty_url)
 
@@ -126,6 +127,7 @@ _LEGACY = """
 """
 
 
+@pytest.mark.row("A20")
 @pytest.mark.parametrize(
     ("constraint", "rest"),
     [("", ", (12), (NULL), (7)"), ("UNIQUE", ""), ("NOT NULL UNIQUE", "")],
@@ -171,6 +173,7 @@ async def test_a_migration_that_cannot_have_its_lock_gives_up_and_leaves_nothing
     await legacy.close()
 
 
+@pytest.mark.row("A20")
 @pytest.mark.skipif(not available(), reason=available().reason)
 async def test_migrations_run_through_a_transaction_pooling_pgbouncer(
     postgres: Postgres, empty_postgres_url: str

@@ -28,6 +28,7 @@ async def get(service: Service, path: str, method: str = "GET", **headers: str) 
         return answer.status, answer.headers, await answer.read()
 
 
+@pytest.mark.row("S20", "S22")
 async def test_the_key_set_is_public_cacheable_and_has_nothing_private(service: Service) -> None:
     status, headers, body = await get(service, JWKS)
 
@@ -44,6 +45,7 @@ async def test_the_key_set_is_public_cacheable_and_has_nothing_private(service: 
     assert all(len(key["n"]) == 342 and "=" not in key["n"] for key in keys)
 
 
+@pytest.mark.row("S22")
 async def test_the_etag_spares_whoever_has_the_key_set(service: Service) -> None:
     _, headers, _ = await get(service, JWKS)
     etag = headers["ETag"]
@@ -85,6 +87,7 @@ async def test_a_standby_is_published_and_a_revoked_key_is_not(start: Start) -> 
     assert then["Cache-Control"] == "public, max-age=60, stale-if-error=86400"
 
 
+@pytest.mark.row("S28")
 @pytest.mark.parametrize("path", METADATA)
 async def test_metadata_say_only_what_is_true(service: Service, path: str) -> None:
     status, headers, body = await get(service, path)
@@ -95,6 +98,7 @@ async def test_metadata_say_only_what_is_true(service: Service, path: str) -> No
     assert told == {"issuer": ISSUER, "jwks_uri": ISSUER + JWKS, "response_types_supported": []}
 
 
+@pytest.mark.row("A16")
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/ready"])
 async def test_a_plain_probe_is_answered_and_not_kept(service: Service, path: str) -> None:
     status, headers, body = await get(service, path)
@@ -102,6 +106,7 @@ async def test_a_plain_probe_is_answered_and_not_kept(service: Service, path: st
     assert (status, body, headers["Cache-Control"]) == (200, b"ok\n", "no-store")
 
 
+@pytest.mark.row("A16")
 async def test_without_a_live_lease_it_is_alive_but_not_ready(start: Start) -> None:
     service = await start(signer_lease="200ms", poll_every="50ms")
     assert (await get(service, "/readyz"))[0] == 200
