@@ -74,6 +74,7 @@ from auth_service.usecases.password_change import PasswordChange
 from auth_service.usecases.publishing import COUNTED, Publishing
 from auth_service.usecases.rate_limits import RateLimits
 from auth_service.usecases.registration import Registration
+from auth_service.usecases.revocation_list import RevocationList
 from auth_service.usecases.revoked import RevokedSessions
 from auth_service.usecases.roles import Roles
 from auth_service.usecases.service_accounts import ServiceAccounts
@@ -365,7 +366,12 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         is_ready = _readiness(base, revoked, leaving)
         http_server = HttpServer(
             [
-                *wellknown.routes(keys=base.keys, issuer=settings.token_issuer, now=base.clock.now),
+                *wellknown.routes(
+                    keys=base.keys,
+                    revocations=RevocationList(revoked, monotonic=time.monotonic),
+                    issuer=settings.token_issuer,
+                    now=base.clock.now,
+                ),
                 *probes.routes(is_ready=is_ready, exposition=metrics.exposition),
             ],
             tls=_http_tls(settings),

@@ -61,7 +61,7 @@ class Limits:
 
 
 def limits(*, here: int, account: int, address: int) -> Limits:
-    """With so many failures at once each; what follows is as decision 0011 has it.
+    """With so many failures at once each; what follows is as decision 0014 has it.
 
     By default, on one account within five minutes: 6 from one address, 8 from everywhere.
     """
@@ -87,9 +87,9 @@ def here_key(account: bytes, network: str) -> bytes:
     return _key("here", account.hex(), network)
 
 
-def address_key(network: str) -> bytes:
-    """Stands for a network."""
-    return _key("address", network)
+def address_key(network: str, *, kind: str) -> bytes:
+    """Stands for a network, as it tries secrets of one kind: a service with an old key keeps nobody from signing in."""
+    return _key("address", kind, network)
 
 
 def _key(*parts: str) -> bytes:

@@ -24,10 +24,18 @@ BEARABLE_LAG = timedelta(milliseconds=1)
 """How late the loop may be with a probe for one more to begin."""
 
 LONGEST_WAIT = timedelta(seconds=1)
-"""Whoever has waited so long goes in however late the loop is: it is busy with something else."""
+"""Whoever has waited so long goes in however late the loop is, for it is busy with something else."""
+
+MOST_INSIDE, MOST_INSIDE_LATE = 256, 64
+"""More would not end before their deadlines. Those that hang on a silent facility cost the loop nothing; where it is
+late, those inside are what delays it.
+"""
 
 MOST_WAITING = 512
-"""Whoever comes then is told to come again: at the pace of PROBE the last of them goes in after a second and a half."""
+"""Whoever comes then is told to come again; as is, after LONGEST_WAIT, whoever still finds too many inside."""
+
+SOONEST_AGAIN, LATEST_AGAIN = timedelta(seconds=1), timedelta(seconds=60)
+"""In between, each who is told to come again has a moment of their own: all at once they would only be told again."""
 
 
 class Admission:
@@ -37,12 +45,12 @@ class Admission:
         self._inside = 0
         self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
         self._admitting: asyncio.Task[None] | None = None
+        self._pace = PROBE.total_seconds()
+        self._last_in = self._promised_until = 0.0
 
     @asynccontextmanager
     async def entered(self) -> AsyncIterator[None]:
-        """Waits until the loop bears one more. Raises Overloaded if too many wait already."""
-        if len(self._waiting) >= MOST_WAITING:
-            raise Overloaded("too many people are signing in at once", retry_after=2 * MOST_WAITING * PROBE)
+        """Waits until the loop bears one more. Raises Overloaded where that would take too long."""
         if self._waiting or self._inside >= ALWAYS_IN:
             await self._turn()
         self._inside += 1
@@ -53,6 +61,8 @@ class Admission:
 
     async def _turn(self) -> None:
         loop = asyncio.get_running_loop()
+        if len(self._waiting) >= MOST_WAITING:
+            raise self._too_many(loop.time())
         admitted = loop.create_future()
         self._waiting.append((loop.time() + LONGEST_WAIT.total_seconds(), admitted))
         if self._admitting is None:
@@ -65,11 +75,28 @@ class Admission:
             began = loop.time()
             await asyncio.sleep(PROBE.total_seconds())
             now = loop.time()
-            lag = now - began - PROBE.total_seconds()
+            is_late = now - began - PROBE.total_seconds() >= BEARABLE_LAG.total_seconds()
             latest, admitted = self._waiting[0]
-            if lag < BEARABLE_LAG.total_seconds() or now >= latest or self._inside < ALWAYS_IN:
+            has_room = self._inside < (MOST_INSIDE_LATE if is_late else MOST_INSIDE)
+            if self._inside < ALWAYS_IN or (has_room and (not is_late or now >= latest)):
                 self._waiting.popleft()
                 # Whoever went away meanwhile takes nobody's place.
                 if not admitted.done():
                     admitted.set_result(None)
+                    self._note_pace(now)
+            elif now >= latest:
+                self._waiting.popleft()
+                if not admitted.done():
+                    admitted.set_exception(self._too_many(now))
         self._admitting = None
+
+    def _note_pace(self, now: float) -> None:
+        """Seconds from one who goes in to the next, about, while somebody waits."""
+        self._pace += 0.05 * (min(now - self._last_in, 1.0) - self._pace)
+        self._last_in = now
+
+    def _too_many(self, now: float) -> Overloaded:
+        soonest, latest = now + SOONEST_AGAIN.total_seconds(), now + LATEST_AGAIN.total_seconds()
+        self._promised_until = min(max(soonest, self._promised_until + self._pace), latest)
+        again = timedelta(seconds=self._promised_until - now)
+        return Overloaded("too many people are signing in at once", retry_after=again)

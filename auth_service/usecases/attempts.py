@@ -1,4 +1,4 @@
-"""Passwords and other secrets that somebody tries: counted, so that guessing is slow (docs/decisions/0011).
+"""Passwords and other secrets that somebody tries: counted, so that guessing is slow (docs/decisions/0014).
 
 Where nothing failed lately an attempt costs no statement. A failure is written down before it is answered, and of
 several attempts on one account one at a time is made: only its outcome tells whether there may be another.
@@ -68,10 +68,11 @@ class Attempts:
             account, name = rules.account_key(owner), owner
         return await self._allowed(Attempt(self, self._counters(account, network), network, name, account))
 
-    async def from_address(self, address: str) -> "Attempt":
-        """As `on_account`, for what names no account, such as a mailed token."""
+    async def from_address(self, address: str, *, kind: str) -> "Attempt":
+        """As `on_account`, for secrets of a `kind` that names no account, such as a mailed token."""
         network = network_of(address)
-        return await self._allowed(Attempt(self, (Counter(rules.address_key(network), self._limits.address),), network))
+        counter = Counter(rules.address_key(network, kind=kind), self._limits.address)
+        return await self._allowed(Attempt(self, (counter,), network))
 
     async def sweep(self) -> int:
         """Delete tallies that are paid off; how many."""
@@ -123,7 +124,7 @@ class Attempts:
         return (
             Counter(rules.here_key(account, network), self._limits.here, account),
             Counter(account, self._limits.account, account),
-            Counter(rules.address_key(network), self._limits.address),
+            Counter(rules.address_key(network, kind="password"), self._limits.address),
         )
 
     def _refusing(self, counters: Iterable[Counter], now: datetime) -> dict[Counter, datetime]:

@@ -22,6 +22,7 @@ from auth_service.providers.password_strength import PasswordRules
 from auth_service.storage import accounts, attempts, audit, local_accounts, mail, mailed_tokens
 from auth_service.storage.database import Connection, Database, DatabaseClock
 from auth_service.storage.revocations import Revocation
+from auth_service.usecases.attempts import Attempts
 from auth_service.usecases.ending import Ending
 from auth_service.usecases.sweeping import swept
 
@@ -29,6 +30,9 @@ log = structlog.get_logger()
 
 MOST_AT_ONCE = 256
 """Requests whose mail is being written; whoever comes then gets Overloaded, known or not."""
+
+MAILED = "mailed token"
+"""What failed attempts are counted as."""
 
 _REQUESTED = {
     Purpose.PASSWORD_RESET: EventType.PASSWORD_RESET_REQUESTED,
@@ -61,6 +65,7 @@ class MailedTokens:
         hashing: PasswordHashing,
         password_rules: PasswordRules,
         ending: Ending,
+        attempts: Attempts,
         clock: DatabaseClock,
         queued: asyncio.Event,
         is_on: bool,
@@ -71,6 +76,7 @@ class MailedTokens:
         self._hashing = hashing
         self._password_rules = password_rules
         self._ending = ending
+        self._attempts = attempts
         self._clock = clock
         self._queued = queued
         self._is_on = is_on
@@ -97,21 +103,29 @@ class MailedTokens:
         await self._queue(connection, account, Purpose.EMAIL_VERIFICATION, origin=origin, now=now)
 
     async def verify_email(self, *, token: str, origin: Origin) -> None:
-        """Raises ActionTokenInvalid, DatabaseUnavailable."""
-        digest = digest_of(token)
+        """Raises ActionTokenInvalid, TooManyAttempts, DatabaseUnavailable."""
+        attempt = await self._attempts.from_address(origin.address, kind=MAILED)
         now = self._clock.now()
 
         async def step(connection: Connection) -> None:
-            account = await self._spent(connection, digest, Purpose.EMAIL_VERIFICATION, now=now)
+            account = await self._spent(connection, digest_of(token), Purpose.EMAIL_VERIFICATION, now=now)
             await self._mark_verified(connection, account, origin=origin, now=now)
 
-        await self._database.transaction(step)
+        async with attempt.counted():
+            await self._database.transaction(step)
 
     async def reset_password(self, *, token: str, new_password: str, origin: Origin) -> None:
-        """Ends every session of the person. Raises ActionTokenInvalid, InvalidInput, Unavailable, Overloaded.
+        """Ends every session of the person.
 
-        A password that is refused does not spend the token.
+        Raises ActionTokenInvalid, TooManyAttempts, InvalidInput, Unavailable, Overloaded. A password that is refused
+        does not spend the token.
         """
+        attempt = await self._attempts.from_address(origin.address, kind=MAILED)
+        async with attempt.counted():
+            ended = await self._reset(token, new_password, origin)
+        self._ending.take_effect(ended)
+
+    async def _reset(self, token: str, new_password: str, origin: Origin) -> tuple[Revocation, ...]:
         digest = digest_of(token)
         account = await self._database.autocommit(lambda connection: self._bearer(connection, digest))
         words = (account.person.username, account.person.display_name, account.email or "")
@@ -132,7 +146,7 @@ class MailedTokens:
                 await self._mark_verified(connection, account, origin=origin, now=now)
             return await self._ending.in_step(connection, account.id, reason="password", origin=origin, now=now)
 
-        self._ending.take_effect(await self._database.transaction(step))
+        return await self._database.transaction(step)
 
     async def sweep(self) -> int:
         """Delete tokens that expired; how many."""

@@ -1,7 +1,8 @@
 """D6: 10,000 logins at once, 100 on each of 100 connections, of people whom the facility knows.
 
 Each first answer is a session or "too much, come again then"; nobody who comes again stays out; somebody who only
-verifies a token does not notice; memory stays bounded. On SQLite and on PostgreSQL.
+verifies a token does not notice; memory stays bounded. On SQLite and on PostgreSQL. An untouched twin shows how much
+the crowd's own work, on the same cores, delays everybody.
 """
 
 import asyncio
@@ -40,15 +41,20 @@ async def _on(kind: Kind, *, connections: int, calls: int) -> Findings:
         _facility() as facility_url,
         ServiceProcess(_environment(database, facility_url)) as service,
         Caller(service) as caller,
+        ServiceProcess(_environment(None, facility_url)) as untouched,
+        Caller(untouched) as twin,
     ):
-        token = (await caller.login(("person0", "right"))).access_token
+        token, twin_token = [(await each.login(("person0", "right"))).access_token for each in (caller, twin)]
         storm = await Storm.of(service.grpc_address, connections=connections, calls=calls, people=PEOPLE)
         stop = asyncio.Event()
-        bystander = asyncio.create_task(steady(lambda: caller.verify(token), rate_per_second=20, stop=stop))
+        bystanders = asyncio.gather(
+            steady(lambda: caller.verify(token), rate_per_second=20, stop=stop),
+            steady(lambda: twin.verify(twin_token), rate_per_second=20, stop=stop),
+        )
         memory = asyncio.create_task(_most_memory(service, stop))
         broken = await storm.break_loose()
         stop.set()
-        verified, most = await bystander, await memory
+        (verified, untouched_verified), most = await bystanders, await memory
     odd = {said: times for said, times in broken.first.items() if said != OK and not _is_fine(said)}
     findings.note(", ".join(f"{times} {said}" for said, times in broken.first.most_common()))
     findings.expect(f"{sum(odd.values())} other answers {odd or ''}".strip(), not odd)
@@ -60,8 +66,8 @@ async def _on(kind: Kind, *, connections: int, calls: int) -> Findings:
     findings.expect(f"memory {most >> 20} MiB at most", most <= MOST_MEMORY)
     findings.expect(
         f"Verify {len(verified.calls) - verified.outcomes[OK]} of {len(verified.calls)} failed,"
-        f" p99 {milliseconds(verified.p99)}",
-        verified.outcomes[OK] == len(verified.calls) and verified.p99 <= BYSTANDER_P99,
+        f" p99 {milliseconds(verified.p99)} (twin {milliseconds(untouched_verified.p99)})",
+        verified.outcomes[OK] == len(verified.calls) and verified.p99 <= max(BYSTANDER_P99, 2 * untouched_verified.p99),
     )
     return findings
 

@@ -85,7 +85,7 @@ async def _main(address: str, connections: int, calls: int, people: int) -> None
                 return
             if wait is None or time.monotonic() - began > PATIENCE:
                 return
-            await asyncio.sleep(wait * random.uniform(1, 3))
+            await asyncio.sleep(wait * random.uniform(1, 1.2))
 
     await asyncio.gather(*(sign_in(number) for number in range(connections * calls)))
     print(json.dumps([first, within]))

@@ -2,13 +2,18 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable
+from functools import partial
 
 import grpc
 import pytest
-from auth_api.v1 import auth_pb2
+from auth_api.v1 import auth_pb2, users_pb2, users_pb2_grpc
 
 from auth_service.demo import Facility
+from auth_service.storage import attempts
+from auth_service.storage.opening import open_database
 from tests.rpc.conftest import Start
+from tests.support.conditions import eventually
 from tests.support.service import Logs, Refusal, Service, refusal
 
 DEFAULTS = {"failures_here": "4", "failures_per_account": "6", "failures_per_address": "30"}
@@ -182,3 +187,48 @@ async def test_the_service_knows_a_caller_s_address_from_its_proxy(start: Start,
     await guesses(service, [OWNER] * 5, address="2001:db8:1:2::3, 127.0.0.1")
 
     assert [line["address"] for line in logs.named("attempts.refused")] == ["2001:db8:1:2::/64"]
+
+
+@pytest.mark.row("E2")
+@pytest.mark.parametrize("secret", ["API key", "reset token", "verification token"])
+async def test_guessing_secrets_that_name_nobody_is_slow_and_keeps_nobody_from_signing_in(
+    start: Start, secret: str
+) -> None:
+    service = await limited(start)
+    users = users_pb2_grpc.UserServiceStub(service.channel)
+
+    async def guess() -> str:
+        call: Awaitable[object]
+        match secret:
+            case "API key":
+                call = service.auth.LoginService(auth_pb2.LoginServiceRequest(api_key="of nobody"))
+            case "reset token":
+                request = users_pb2.ResetPasswordRequest(token="of nobody", new_password="a pass phrase, chosen now")
+                call = users.ResetPassword(request)
+            case _:
+                call = users.VerifyEmail(users_pb2.VerifyEmailRequest(token="of nobody"))
+        return (await refusal(call)).reason
+
+    told = Counter([await guess() for _ in range(40)])
+
+    assert told[LATER] == 10
+    assert await said(service, OWNER, RIGHT) is None
+
+
+@pytest.mark.row("E2")
+async def test_an_administrator_s_word_ends_the_waiting_on_every_replica(start: Start) -> None:
+    replicas = [await limited(start) for _ in range(2)]
+    for replica in replicas:
+        await guesses(replica, [OWNER] * 6)
+        assert (await refusal(replica.login(OWNER))).reason == LATER
+
+    database = open_database(replicas[0].settings.database, budget=replicas[0].settings.database_timeout)
+    assert await database.transaction(lambda connection: attempts.forget(connection, OWNER)) == 2
+    await database.close()
+
+    for replica in replicas:
+        await eventually(partial(is_in, replica))
+
+
+async def is_in(service: Service) -> bool:
+    return await said(service, OWNER, RIGHT) is None

@@ -113,7 +113,24 @@ async def test_whoever_comes_when_too_many_wait_is_told_when_to_come_again() -> 
 
     with pytest.raises(Overloaded) as refused:
         await crowd.tasks.pop()
-    assert refused.value.retry_after > timedelta(seconds=1)
+    assert refused.value.retry_after >= module.SOONEST_AGAIN
     for task in crowd.tasks:
         task.cancel()
     await asyncio.gather(*crowd.tasks, return_exceptions=True)
+
+
+@pytest.mark.row("S55")
+async def test_whoever_finds_too_many_inside_is_told_so_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_INSIDE", 5)
+    monkeypatch.setattr(module, "LONGEST_WAIT", timedelta(milliseconds=20))
+    crowd = Crowd(Admission())
+
+    crowd.come(8)
+
+    told = await asyncio.gather(*crowd.tasks[5:], return_exceptions=True)
+    again = [each.retry_after for each in told if isinstance(each, Overloaded)]
+    assert len(set(again)) == 3
+    assert module.SOONEST_AGAIN <= min(again) <= max(again) <= module.LATEST_AGAIN
+    assert crowd.entered == list(range(5))
+    crowd.tasks = crowd.tasks[:5]
+    await crowd.leave()
