@@ -45,7 +45,7 @@ async def test_what_arrives_is_what_was_sent(server: MailServer) -> None:
 
     [received] = server.received
     assert (received.sender, received.recipient) == ("auth@facility.example", ADDRESS)
-    assert received.text.replace("\r\n", "\n") == mail.text
+    assert received.text == mail.text
     assert received.message["From"] == "Facility sign-in <auth@facility.example>"
     assert received.message["To"] == ADDRESS
     assert received.message["Subject"] == "Grüße"

@@ -25,7 +25,7 @@ class Received:
 
     @property
     def text(self) -> str:
-        return cast(str, self.message.get_content())
+        return cast(str, self.message.get_content()).replace("\r\n", "\n")
 
     @property
     def token(self) -> str:
