@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import bcrypt
+import grpc
 import pytest
 import sqlalchemy as sa
 from auth_api.v1 import users_pb2
@@ -17,6 +18,7 @@ from auth_service.storage.opening import open_database
 from auth_service.storage.people import grant
 from tests.rpc.conftest import Start
 from tests.support.administering import PASSWORD, Acting, administrator, found, new_name, signed_in
+from tests.support.conditions import eventually
 from tests.support.service import PORTAL_API_KEY, Service, bearer, refusal
 
 INVALID = ("INVALID_ARGUMENT", "INVALID_FIELD")
@@ -270,7 +272,7 @@ async def test_a_weak_password_is_not_set(admin: Acting, password: str) -> None:
     assert (await admin.service.verify(person.token)).subject == user.user_id
 
 
-@pytest.mark.row("S48", "—")
+@pytest.mark.row("E21")
 async def test_a_disabled_persons_token_is_refused_at_once_until_somebody_enables_them(admin: Acting) -> None:
     user = await admin.create()
     pair = await admin.service.login(user.username, PASSWORD)
@@ -289,7 +291,27 @@ async def test_a_disabled_persons_token_is_refused_at_once_until_somebody_enable
     assert (await admin.service.login(user.username, PASSWORD)).session_id
 
 
-@pytest.mark.row("B9", "E7", "—")
+async def test_whoever_was_locked_out_by_failures_is_let_in_again(start: Start) -> None:
+    service = await start(failures_here="2", failures_per_account="4")
+    admin = await administrator(service)
+    user = await admin.create()
+
+    for _ in range(3):
+        await refusal(service.login(user.username, ANOTHER_PASSWORD))
+    locked_out = await refusal(service.login(user.username, PASSWORD))
+    await admin.enable(user.user_id)
+
+    async def is_let_in() -> bool:
+        try:
+            return bool((await service.login(user.username, PASSWORD)).session_id)
+        except grpc.aio.AioRpcError:
+            return False
+
+    assert locked_out.reason == "TOO_MANY_ATTEMPTS"
+    await eventually(is_let_in)
+
+
+@pytest.mark.row("B9", "E7", "E21")
 async def test_a_deleted_person_is_gone_and_their_name_and_address_stay_reserved(admin: Acting) -> None:
     name = new_name()
     user = await admin.create(name, email=f"{name}@example.org")
@@ -546,6 +568,18 @@ async def test_a_long_name_is_no_obstacle_to_the_next_page(admin: Acting) -> Non
         await admin.create(name, password="")
 
     assert sorted(await admin.listed(page_size=1, username_prefix=prefix)) == names
+
+
+@pytest.mark.parametrize(
+    "letters", ["a", "字", "🦊", "ß", "ﷺ", "".join(chr(0x3300 + number * 37 % 88) for number in range(255))]
+)
+async def test_a_name_of_the_longest_length_is_made_and_found(admin: Acting, letters: str) -> None:
+    """Some of these letters are 18 in the key, and an index holds no more than 2,700 bytes."""
+    name = (letters * 255)[:242] + str(uuid4().int)[:13]
+
+    made = await admin.create(name, password="")
+
+    assert (await admin.look_up(username=name)).user_id == made.user_id
 
 
 @pytest.mark.row("E6")
