@@ -269,8 +269,10 @@ class AioScans:
 
     async def echo(self, texts: Sequence[str], metadata: Metadata = ()) -> list[str]:
         with _aio_errors():
-            call = self.channel.stream_stream(ECHO, **_CODING)(map(_value, texts), metadata=metadata, timeout=10)
-            return [each.value async for each in call]
+            return [each.value async for each in self.echoing(map(_value, texts), metadata)]
+
+    def echoing(self, requests: Any = None, metadata: Metadata = ()) -> Any:
+        return self.channel.stream_stream(ECHO, **_CODING)(requests, metadata=metadata, timeout=10)
 
 
 class SyncScans:

@@ -111,6 +111,7 @@ async def test_callers_at_the_same_time_are_not_taken_for_each_other(client: Sca
     assert await asyncio.gather(*map(one, names)) == [f"{name}: x" for name in names]
 
 
+@pytest.mark.row("S63")
 @pytest.mark.parametrize(
     ("metadata", "reason"),
     [
@@ -137,11 +138,13 @@ async def test_no_good_token_is_unauthenticated_in_every_kind_of_method(
     assert await told(client.echo(["a"], metadata)) == refused
 
 
+@pytest.mark.row("S64")
 async def test_two_good_tokens_are_one_too_many(client: Scans, judge: Judge) -> None:
     assert await told(client.say("x", bearing(token()) * 2)) == (Code.UNAUTHENTICATED, "CREDENTIALS_INVALID")
     assert judge.asked == 0
 
 
+@pytest.mark.row("S63")
 async def test_the_wrong_role_is_denied_in_unary_and_streaming_methods(client: Scans) -> None:
     someone = bearing(token())
 
@@ -189,6 +192,18 @@ async def test_a_refusal_says_what_the_service_says_and_nothing_of_the_token(cha
     assert "audience" not in str(refused)
 
 
+async def test_the_finer_reason_is_for_the_log_and_the_token_is_not(
+    client: Scans, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = token(aud=["another"])
+
+    with caplog.at_level("INFO", "auth_client"):
+        await told(client.say("x", bearing(one)))
+
+    assert [record.getMessage() for record in caplog.records if record.name == "auth_client"] == ["refused: audience"]
+
+
+@pytest.mark.row("S62")
 async def test_a_method_without_a_row_is_closed_to_everybody(stack: str, judge: Judge) -> None:
     async with guarded_server(stack, judge, Rights({})) as address, scans("sync", address) as client:
         for roles in (["user"], ["admin", "staff"]):
@@ -205,6 +220,7 @@ async def test_a_public_method_looks_at_no_token_and_knows_nobody(stack: str, ju
     assert judge.asked == 0
 
 
+@pytest.mark.row("S65")
 @pytest.mark.parametrize("path", ["/facility.v1.Scans/say", "/facility.v1.Scans/Say/", "//facility.v1.Scans/Say"])
 async def test_another_spelling_never_reaches_the_method(channel: Any, path: str) -> None:
     refused: Refusal = await refusal(channel.unary_unary(path)(b"", metadata=bearing(token(**STAFF))))

@@ -4,8 +4,10 @@ import asyncio
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
+from types import SimpleNamespace
 from typing import Any
 
 import grpc.aio
@@ -21,6 +23,7 @@ from auth_client import (
     Rights,
     SignInRefused,
     TokenExpired,
+    TokenInvalid,
     TokenRefused,
     TokenRevoked,
     TokenVerifier,
@@ -30,9 +33,12 @@ from auth_client import (
     sync,
 )
 from auth_client.aio.client import error_from
+from google.protobuf.wrappers_pb2 import StringValue
 from grpclib.client import Channel
 
 from auth_service.demo import Facility
+from tests.client import minting
+from tests.client.jwks_endpoint import JwksEndpoint
 from tests.client.stacks import METHODS, STACKS, AioScans, auth_client, awaited, guarded_server, scans, session
 from tests.support.certificates import Authority
 from tests.support.conditions import eventually
@@ -172,6 +178,30 @@ async def test_a_call_that_meets_the_end_of_its_token_is_sent_once_more(
         assert await client.say("x") == "user1001: x"
 
     assert [token == first for token in judge.seen] == [True, False]
+
+
+async def test_a_token_that_expires_between_two_calls_is_not_noticed(
+    stack: str, auth: Counting, service: Service
+) -> None:
+    now = time()
+    async with HttpJwks(f"http://{service.where.http}/.well-known/jwks.json") as keys:
+        strict = TokenVerifier(
+            issuer=ISSUER, audience=AUDIENCE, keys=keys, leeway=timedelta(0), clock=lambda: max(now, time())
+        )
+        async with (
+            guarded_server("aio", Judge(strict), Rights(dict.fromkeys(METHODS, SIGNED_IN))) as address,
+            session(stack, auth, ADA) as one,
+            scans(stack, address, one) as client,
+        ):
+            await client.say("x")
+            first = strict.verify_now(await awaited(stack, one).token())
+            # The server's clock jumps to the token's end; one that is made a second later still has that second.
+            await eventually(lambda: time() >= first.iat + 1)
+            now = first.exp
+
+            assert await client.say("x") == "user1001: x"
+
+    assert auth.asked == {"login": 1, "refresh": 1}
 
 
 async def test_a_stream_of_answers_is_begun_again_unnoticed(
@@ -353,6 +383,21 @@ async def test_a_caller_that_gives_up_does_not_take_the_token_of_the_others_away
     assert auth.asked == {"login": 1}
 
 
+async def test_a_stream_that_is_written_piece_by_piece_is_signed_in_too(service: Service, address: str) -> None:
+    async with (
+        aio.AuthClient(str(service.where.grpc), plaintext=True) as client,
+        aio.Session(client, ADA) as one,
+        one.channel(address, plaintext=True) as channel,
+    ):
+        call: Any = AioScans(channel).echoing()
+        await call.write(StringValue(value="x"))
+
+        assert (await call.read()).value == "user1001: x"
+
+        await call.done_writing()
+        assert await call.read() is grpc.aio.EOF
+
+
 async def test_a_cancelled_stream_is_over(service: Service, address: str) -> None:
     async with (
         aio.AuthClient(str(service.where.grpc), plaintext=True) as client,
@@ -402,17 +447,51 @@ async def test_grpclib_does_not_attach_to_a_channel_in_plain_text_unless_asked()
         secure.close()
 
 
-async def test_threads_verify_with_keys_that_are_fetched_in_the_background(service: Service) -> None:
-    token = (await service.login()).access_token
-    url = f"http://{service.where.http}/.well-known/jwks.json"
-    keys = HttpJwks(url)
-    verifier = TokenVerifier(issuer=ISSUER, audience=AUDIENCE, keys=keys)
+@pytest.mark.parametrize("stack", ["aio", "grpclib"])
+async def test_closing_while_somebody_waits_is_an_answer(stack: str) -> None:
+    def never(*_: object) -> Any:
+        return asyncio.get_running_loop().create_future()
 
-    def verified() -> VerifiedToken:
-        with sync.BlockingVerifier(verifier, keys) as blocking:
-            return blocking.verify(token)
+    auth = Counting(SimpleNamespace(login=never))
+    async with session(stack, auth, ADA) as one:
+        waiting = asyncio.create_task(one.token())
+        await eventually(lambda: auth.asked["login"] == 1)
 
-    assert (await asyncio.to_thread(verified)).user_number == 1001
+    with pytest.raises(AuthError, match="CANCELLED"):
+        await waiting
+
+
+async def test_what_is_no_refusal_reaches_whoever_waits(stack: str) -> None:
+    def broken(*_: object) -> Any:
+        raise ZeroDivisionError
+
+    async with session(stack, Counting(SimpleNamespace(login=broken)), ADA) as one:
+        with pytest.raises(ZeroDivisionError):
+            await awaited(stack, one).token()
+
+
+async def test_threads_verify_with_keys_that_are_kept_fresh_in_the_background() -> None:
+    late = {"exp": 4_000_000_000, "iat": 1}
+    async with JwksEndpoint("first") as endpoint:
+        keys = HttpJwks(endpoint.url)
+        verifier = TokenVerifier(issuer=minting.ISSUER, audience=minting.AUDIENCE, keys=keys)
+
+        def verified() -> list[str]:
+            with sync.BlockingVerifier(verifier, keys) as blocking:
+                known = blocking.verify(minting.token(**late))
+                endpoint.names = ("first", "second")
+                endpoint.headers["ETag"] = '"2"'
+                found = blocking.verify(
+                    minting.sign(minting.header(kid="second"), minting.claims(**late), key="second")
+                )
+                with pytest.raises(TokenInvalid, match="kid"):
+                    blocking.verify(minting.sign(minting.header(kid="third"), minting.claims(**late), key="third"))
+                with pytest.raises(TokenExpired):
+                    blocking.verify(minting.token(exp=2, iat=1))
+            return [known.key_id, found.key_id]
+
+        assert await asyncio.to_thread(verified) == ["first", "second"]
+        assert endpoint.hits == 2
 
 
 def test_the_errors_of_a_call_are_read_alike() -> None:

@@ -1,5 +1,6 @@
 """How a server finds out who is calling: one `authorization` value, nothing else. What each refusal is on the wire."""
 
+import logging
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from .errors import (
 )
 from .token import VerifiedToken
 
+_log = logging.getLogger("auth_client")
 _RETRY_AFTER = timedelta(seconds=2)
 # One wording for each code that outsiders may hear; the finer reason stays inside.
 _MESSAGES = {
@@ -65,7 +67,11 @@ def one_bearer(authorization: Sequence[str | bytes]) -> str:
 
 
 def refusal_of(error: AuthClientError) -> Refusal:
-    """What the service itself would answer. Raises `error` if it is none of a guard's."""
+    """What the service itself would answer; the finer reason goes to the log.
+
+    Raises `error` if it is none of a guard's.
+    """
+    _log.info("refused: %s", getattr(error, "reason", error))
     match error:
         case PermissionDenied():
             return Refusal(Code.PERMISSION_DENIED, error.reason, str(error))

@@ -90,20 +90,18 @@ class Keeper:
         if token is not None:
             return token
         if self._failure is None:
-            raise AuthError(Code.UNAVAILABLE, "", "the session was closed before it had a token")
+            raise AuthError(Code.CANCELLED, "", "the session was closed before it had a token")
         raise self._failure.with_traceback(None)
 
     def ask(self, auth: Asks[_Answer_co]) -> _Answer_co:
         """Whatever brings the next token."""
-        if self.refresh_token:
-            return auth.refresh(self.refresh_token)
         match self._sign_in:
-            case Password(username, password):
-                return auth.login(username, password)
             case ApiKey(key):
                 return auth.login_service(key)
-            case RefreshToken(token):
-                return auth.refresh(token)
+            case Password(username, password) if not self.refresh_token:
+                return auth.login(username, password)
+            case _:
+                return auth.refresh(self.refresh_token)
 
     def brought(self, answer: TokenPair | ServiceToken, now: float) -> None:
         life = answer.expires_in.total_seconds()
