@@ -30,6 +30,7 @@ from auth_client import (
     VerifiedToken,
     aio,
     grpclib,
+    scope,
     sync,
 )
 from auth_client.aio.client import error_from
@@ -39,11 +40,23 @@ from grpclib.client import Channel
 from auth_service.demo import Facility
 from tests.client import minting
 from tests.client.jwks_endpoint import JwksEndpoint
-from tests.client.stacks import METHODS, STACKS, AioScans, auth_client, awaited, guarded_server, scans, session
+from tests.client.stacks import (
+    COUNT,
+    JOIN,
+    METHODS,
+    SAY,
+    STACKS,
+    AioScans,
+    auth_client,
+    awaited,
+    guarded_server,
+    scans,
+    session,
+)
 from tests.support.certificates import Authority
 from tests.support.conditions import eventually
 from tests.support.ports import free_port
-from tests.support.service import AUDIENCE, ISSUER, Service, running_service, running_stand_in
+from tests.support.service import AUDIENCE, ISSUER, PORTAL_API_KEY, Service, running_service, running_stand_in
 
 ADA = Password("user1001", "user1001-password")
 
@@ -294,6 +307,25 @@ async def test_a_wrong_password_is_tried_once(stack: str, auth: Counting, addres
     assert {(type(each), getattr(each, "reason", "")) for each in outcomes} == {(SignInRefused, "BAD_CREDENTIALS")}
     assert auth.asked == {"login": 1}
     assert judge.seen == []
+
+
+async def test_a_service_signs_in_by_its_api_key_and_may_do_what_its_scope_says(
+    stack: str, auth: Counting, judge: Judge
+) -> None:
+    rights = Rights({SAY: scope("experiments:read"), COUNT: SIGNED_IN, JOIN: scope("another")})
+    async with (
+        guarded_server("aio", judge, rights) as address,
+        session(stack, auth, ApiKey(PORTAL_API_KEY)) as one,
+        scans(stack, address, one) as client,
+    ):
+        assert await client.say("x") == ": x"
+        for call in (client.count(1), client.join(["x"])):
+            with pytest.raises(AuthError, match="PERMISSION_DENIED"):
+                await call
+
+    caller = await judge.verify(judge.seen[0])
+    assert (caller.client_id, caller.scopes, caller.roles) == ("portal", ("experiments:read",), ())
+    assert auth.asked == {"login_service": 1}
 
 
 async def test_a_wrong_api_key_is_tried_once(stack: str, auth: Counting) -> None:
