@@ -40,6 +40,7 @@ from auth_service.providers.mail_folder import MailFolder
 from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.password_strength import PasswordRules
 from auth_service.providers.rabbitmq import RabbitMq
+from auth_service.providers.smtp import Smtp, SmtpTls
 from auth_service.providers.uows import Uows
 from auth_service.rpc import server as rpc
 from auth_service.rpc import tls
@@ -462,9 +463,6 @@ def mail_sender(settings: Settings) -> Sender | None:
     if settings.smtp_address is None:
         sender = settings.mail_from or f"{NAME}@localhost"
         return MailFolder(settings.data_dir / "mail", sender=sender) if settings.is_embedded else None
-    # Only where mail is sent: its client is 4 MB.
-    from auth_service.providers.smtp import Smtp, SmtpTls
-
     assert settings.mail_from is not None
     return Smtp(
         settings.smtp_address.host,

@@ -23,6 +23,8 @@ PRODUCTION = {
     "AUTH_GRPC_ADDRESS": "0.0.0.0:50051",
     "AUTH_HTTP_ADDRESS": "0.0.0.0:8080",
     "AUTH_ALLOW_PLAINTEXT": "true",
+    "AUTH_SMTP_ADDRESS": "mail.facility.example:587",
+    "AUTH_MAIL_FROM": "Facility sign-in <auth@facility.example>",
 }
 
 
@@ -490,3 +492,38 @@ def test_an_address_knows_whether_only_this_machine_reaches_it(
     address = embedded(tmp_path, AUTH_GRPC_ADDRESS=text).grpc_address
 
     assert (address.is_loopback, str(address)) == (is_loopback, shown)
+
+
+def test_mail_needs_a_server_and_a_sender() -> None:
+    settings, said = load(PRODUCTION | {"AUTH_SMTP_USERNAME": "auth", "AUTH_SMTP_PASSWORD": "mail-password"})
+    without = {name: value for name, value in PRODUCTION.items() if name != "AUTH_SMTP_ADDRESS"}
+
+    assert settings.smtp_address == Address("mail.facility.example", 587)
+    assert said == []
+    assert any("AUTH_SMTP_ADDRESS" in line for line in warnings(without))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AUTH_MAIL_FROM", ""),
+        ("AUTH_MAIL_FROM", "nobody"),
+        ("AUTH_MAIL_FROM", "a@b.example\r\nBcc: c@d.example"),
+        ("AUTH_SMTP_TLS", "ssl"),
+        ("AUTH_SMTP_TLS", "none"),
+        ("AUTH_SMTP_PASSWORD", "without-a-name"),
+        ("AUTH_SMTP_ADDRESS", "mail.example"),
+        ("AUTH_SMTP_CA_FILE", "/nowhere"),
+        ("AUTH_SMTP_TIMEOUT", "0s"),
+        ("AUTH_MAIL_LINK_BASE", "http://portal.example"),
+        ("AUTH_MAIL_LINK_BASE", "https://portal.example/?a=b"),
+        ("AUTH_PASSWORD_RESET_LIFETIME", "2d"),
+        ("AUTH_EMAIL_VERIFICATION_LIFETIME", "1s"),
+        ("AUTH_PASSWORD_MIN_LENGTH", "7"),
+    ],
+)
+def test_mail_and_passwords_that_production_does_not_start_with(variable: str, value: str) -> None:
+    lines = problems(PRODUCTION | {variable: value})
+
+    assert any(variable in line for line in lines)
+    assert not any("without-a-name" in line for line in lines)

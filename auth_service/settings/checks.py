@@ -277,6 +277,10 @@ def warnings_about(settings: Settings, given: Mapping[str, str]) -> list[str]:
             "the stand-in facility's passwords are public, and this service listens beyond this machine: anybody there"
             " can sign in as staff (AUTH_DEMO_FACILITY=false ends it)"
         )
+    if settings.smtp_address is None and not settings.is_embedded and "local" in (settings.providers or ()):
+        warnings.append(
+            "AUTH_SMTP_ADDRESS is not set: nobody gets mail, neither to verify an address nor to reset a password"
+        )
     if settings.key_publish_ahead < timedelta(minutes=25):
         warnings.append(
             f"AUTH_KEY_PUBLISH_AHEAD is {settings.key_publish_ahead}: verifiers that refetch the key set every 20"
