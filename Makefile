@@ -49,7 +49,7 @@ protos: $(VENV)/.dev ## Generate code from the protos
 	  --include_source_info --descriptor_set_out=protos/auth_api/descriptors.binpb $(PROTOS)
 
 rows: $(VENV)/.dev ## Print each promise with the tests that prove it
-	@$(BIN)/python -m tests.rows
+	@$(BIN)/python -m tests.rows $(if $(filter check,$(MAKECMDGOALS)),--brief)
 
 permissions: $(VENV)/.dev ## Print who may call what, as a running service answers: docs/permissions.md
 	@$(BIN)/python -m tests.permission_walk

@@ -1,6 +1,6 @@
 """Prints each promise of docs/promises.md with the tests that prove it; fails where one of a finished area has none.
 
-A test says which by `@pytest.mark.row("B7")`. Tests are collected, not run.
+A test says which by `@pytest.mark.row("B7")`. Tests are collected, not run. `--brief` prints what is wrong only.
 """
 
 import io
@@ -70,12 +70,13 @@ def main() -> int:
     if code != pytest.ExitCode.OK:
         print(said.getvalue())
         return 1
-    for row, each in rows.items():
+    is_brief = "--brief" in sys.argv[1:]
+    for row, each in rows.items() if not is_brief else ():
         print(f"{row:<12}{each.text}" + ("" if each.area in finished else f"  [open: {each.area}]"))
         for test in sorted(marks.tests.get(row, ())):
             print(f"{'':<14}{test}")
     wrong = defects(rows, finished=finished, tests=marks.tests)
-    print("\n" + "\n".join(wrong or [f"{len(rows)} rows, {len(marks.tests)} of them with tests"]))
+    print("\n".join(wrong or [f"{len(rows)} rows, {len(marks.tests)} of them with tests"]))
     return 1 if wrong else 0
 
 
