@@ -329,7 +329,7 @@ def test_settings_that_contradict_each_other_are_refused(
         ({"AUTH_ALLOW_PLAINTEXT": ""}, "AUTH_TLS_CERTIFICATE_FILE"),
         ({"AUTH_ALLOW_PLAINTEXT": "", "AUTH_GRPC_ADDRESS": "127.0.0.1:1"}, "AUTH_TLS_CERTIFICATE_FILE"),
         ({"AUTH_UOWS_URL": "http://uows.example"}, "AUTH_UOWS_URL"),
-        ({"AUTH_REQUIRE_VERIFIED_EMAIL": "true"}, "AUTH_SMTP_ADDRESS"),
+        ({"AUTH_REQUIRE_VERIFIED_EMAIL": "true", "AUTH_SMTP_ADDRESS": ""}, "AUTH_SMTP_ADDRESS"),
         (
             {"AUTH_ALLOCATIONS_URL": "http://a.example", "AUTH_ALLOCATIONS_API_KEY": "k"},
             "AUTH_ALLOCATIONS_URL",
