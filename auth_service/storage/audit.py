@@ -15,7 +15,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
-from auth_service.domain.audit import AuditEvent, AuditFilter
+from auth_service.domain.audit import AuditEvent, AuditFilter, Outcome
 from auth_service.storage.database import Connection, Row, Statement
 from auth_service.storage.schema import Moment, audit_event, publication
 
@@ -151,7 +151,6 @@ async def page(
 ) -> Sequence[Recorded]:
     """Up to `most` events, newest first, of those before the moment and number of an event on the page before."""
     values: dict[str, Any] = {
-        "outcome": wanted.outcome,
         "subject_id": wanted.subject_id,
         "actor_id": wanted.actor_id,
         "request_id": wanted.request_id,
@@ -163,26 +162,28 @@ async def page(
     given |= {f"type_{index}": str(each) for index, each in enumerate(types)}
     if before is not None:
         given |= {"before_moment": before[0], "before_number": before[1]}
-    statement = _page(frozenset(given))
+    statement = _page(frozenset(given), wanted.outcome)
     return [_recorded(row) for row in await connection.rows(statement, most=most, **given)]
 
 
 @cache
-def _page(given: Collection[str]) -> Statement:
+def _page(given: Collection[str], outcome: Outcome | None) -> Statement:
     """By the conditions that are given, so that each has its index. There are few hundred of them at most."""
     conditions: dict[str, sa.ColumnElement[bool]] = {
-        **{name: audit_event.c[name] == sa.bindparam(name) for name in ("outcome", "subject_id", "actor_id")},
+        **{name: audit_event.c[name] == sa.bindparam(name) for name in ("subject_id", "actor_id")},
         "request_id": audit_event.c.request_id == sa.bindparam("request_id"),
         "since": audit_event.c.occurred_at >= sa.bindparam("since"),
         "until": audit_event.c.occurred_at < sa.bindparam("until"),
         "before_moment": sa.tuple_(audit_event.c.occurred_at, audit_event.c.id)
         < sa.tuple_(sa.bindparam("before_moment", type_=Moment), sa.bindparam("before_number", type_=sa.BigInteger)),
     }
+    # In so many words, for the index of those that were refused is of these words.
+    has_ended_so = audit_event.c.outcome == sa.literal_column(f"'{outcome}'") if outcome else sa.true()
     types = [audit_event.c.type == sa.bindparam(name) for name in sorted(given) if name.startswith("type_")]
     return Statement(
         sa.select(audit_event)
         .where(*(condition for name, condition in conditions.items() if name in given))
-        .where(sa.or_(sa.false(), *types) if types else sa.true())
+        .where(has_ended_so, sa.or_(sa.false(), *types) if types else sa.true())
         .order_by(audit_event.c.occurred_at.desc(), audit_event.c.id.desc())
         .limit(sa.bindparam("most"))
     )

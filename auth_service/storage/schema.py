@@ -269,6 +269,15 @@ audit_event = sa.Table(
     sa.Index(None, "actor_id", "occurred_at", "id"),
     sqlite_autoincrement=True,
 )
+# Few are, and they are looked for.
+_was_refused = audit_event.c.outcome == sa.literal_column("'refused'")
+sa.Index(
+    "ix_audit_event_refused",
+    audit_event.c.occurred_at,
+    audit_event.c.id,
+    postgresql_where=_was_refused,
+    sqlite_where=_was_refused,
+)
 
 # How far the audit log was published, for each place that it goes to, and which replica does it now.
 publication = sa.Table(

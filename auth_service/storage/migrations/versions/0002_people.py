@@ -249,6 +249,14 @@ def _audit() -> None:
     op.create_index("ix_audit_event_occurred_at_id", "audit_event", ["occurred_at", "id"])
     for column in ("type", "subject_id", "actor_id"):
         op.create_index(f"ix_audit_event_{column}_occurred_at_id", "audit_event", [column, "occurred_at", "id"])
+    was_refused = sa.text("outcome = 'refused'")
+    op.create_index(
+        "ix_audit_event_refused",
+        "audit_event",
+        ["occurred_at", "id"],
+        postgresql_where=was_refused,
+        sqlite_where=was_refused,
+    )
     op.create_table(
         "publication",
         sa.Column("name", sa.Text(), nullable=False),
