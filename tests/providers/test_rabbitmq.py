@@ -1,6 +1,8 @@
 """Events leave for a real RabbitMQ, which is stopped and started under them."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,10 +14,11 @@ import pytest
 from auth_service.domain.cloud_events import BrokerUnavailable, CloudEvent
 from auth_service.providers.rabbitmq import RabbitMq
 from tests.support import rabbitmq
+from tests.support.ports import free_port
 from tests.support.rabbitmq import RabbitMqServer
 
 EXCHANGE = "auth.events"
-pytestmark = pytest.mark.skipif(not rabbitmq.available(), reason=f"left out: {rabbitmq.available().reason}")
+needs_rabbitmq = pytest.mark.skipif(not rabbitmq.available(), reason=f"left out: {rabbitmq.available().reason}")
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,7 @@ async def taken(queue: Any) -> list[str]:
     return found
 
 
+@needs_rabbitmq
 @pytest.mark.row("E19")
 async def test_a_queue_gets_what_it_is_bound_to_in_order(server: RabbitMqServer, broker: RabbitMq) -> None:
     async with queue(server, EXCHANGE, "auth.session.*") as sessions, queue(server, EXCHANGE, "#") as everything:
@@ -69,11 +73,13 @@ async def test_a_queue_gets_what_it_is_bound_to_in_order(server: RabbitMqServer,
         assert set(await taken(everything)) == {each.id for each in (*started, *granted)}
 
 
+@needs_rabbitmq
 async def test_what_nobody_asked_for_is_counted(server: RabbitMqServer, broker: RabbitMq) -> None:
     async with queue(server, EXCHANGE, "auth.session.*"):
         assert await broker.publish([*events(3), *events(2, of="auth.session.ended")]) == 3
 
 
+@needs_rabbitmq
 async def test_a_queue_that_refuses_makes_the_batch_fail_without_leaving_any_out_of_order(
     server: RabbitMqServer, broker: RabbitMq
 ) -> None:
@@ -88,6 +94,7 @@ async def test_a_queue_that_refuses_makes_the_batch_fail_without_leaving_any_out
         assert found == [each.id for each in written[: len(found)]]
 
 
+@needs_rabbitmq
 @pytest.mark.row("E19")
 async def test_a_broker_that_was_stopped_is_used_again_when_it_is_back(
     server: RabbitMqServer, broker: RabbitMq
@@ -110,3 +117,31 @@ async def test_a_broker_that_was_stopped_is_used_again_when_it_is_back(
     async with await aio_pika.connect(server.url) as connection:
         after = await (await connection.channel()).get_queue(name)
         assert await taken(after) == [each.id for each in (*first, *second)]
+
+
+async def test_a_broker_that_is_not_there_is_unavailable() -> None:
+    broker = RabbitMq(f"amqp://guest:guest@127.0.0.1:{free_port()}/", exchange=EXCHANGE, app_id="auth-service")
+
+    with pytest.raises(BrokerUnavailable) as refused:
+        await broker.publish(events(1))
+
+    assert "guest" not in str(refused.value)
+
+
+async def test_what_answers_in_another_language_is_unavailable() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        broker = RabbitMq(f"amqp://guest:guest@127.0.0.1:{port}/", exchange=EXCHANGE, app_id="auth-service")
+
+        with pytest.raises(BrokerUnavailable):
+            await broker.publish(events(1))
+
+
+def test_aio_pika_is_imported_by_those_who_have_a_broker_only() -> None:
+    code = "import sys, auth_service.app; sys.exit(bool({'aio_pika', 'aiormq'} & sys.modules.keys()))"
+
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
