@@ -73,11 +73,8 @@ async def address(stack: str, judge: Judge) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def client(address: str) -> AsyncIterator[Scans]:
-    """That of threads, whatever the server: what a guard answers is on the wire.
-
-    Not grpc.aio's, which reports INTERNAL where a stream is refused while it still writes.
-    """
-    async with scans("sync", address) as client:
+    """grpc.aio's, whatever the server: what a guard answers is on the wire."""
+    async with scans("aio", address) as client:
         yield client
 
 
@@ -205,7 +202,7 @@ async def test_the_finer_reason_is_for_the_log_and_the_token_is_not(
 
 @pytest.mark.row("S62")
 async def test_a_method_without_a_row_is_closed_to_everybody(stack: str, judge: Judge) -> None:
-    async with guarded_server(stack, judge, Rights({})) as address, scans("sync", address) as client:
+    async with guarded_server(stack, judge, Rights({})) as address, scans("aio", address) as client:
         for roles in (["user"], ["admin", "staff"]):
             someone = bearing(token(roles=roles, scope="scans:write"))
             assert await told(client.say("x", someone)) == (Code.PERMISSION_DENIED, "PERMISSION_DENIED")
@@ -214,7 +211,7 @@ async def test_a_method_without_a_row_is_closed_to_everybody(stack: str, judge: 
 
 async def test_a_public_method_looks_at_no_token_and_knows_nobody(stack: str, judge: Judge) -> None:
     rights = Rights({}, public=METHODS)
-    async with guarded_server(stack, judge, rights) as address, scans("sync", address) as client:
+    async with guarded_server(stack, judge, rights) as address, scans("aio", address) as client:
         # The method itself asks who calls, and finds nobody.
         assert (await told(client.say("x", bearing(token()))))[0] is Code.UNKNOWN
     assert judge.asked == 0
@@ -228,10 +225,12 @@ async def test_another_spelling_never_reaches_the_method(channel: Any, path: str
     assert refused.code is grpc.StatusCode.UNIMPLEMENTED
 
 
-async def test_each_stacks_client_reads_each_stacks_refusal(stack: str, address: str) -> None:
+async def test_each_stacks_client_reads_each_stacks_refusal_also_while_it_writes(stack: str, address: str) -> None:
     for kind in STACKS:
         async with scans(kind, address) as client:
             assert await told(client.count(3, bearing(token()))) == (Code.PERMISSION_DENIED, "PERMISSION_DENIED")
+            for _ in range(10):
+                assert await told(client.echo(["x"] * 3)) == (Code.UNAUTHENTICATED, "CREDENTIALS_MISSING")
 
 
 def test_there_is_no_caller_outside_of_a_call() -> None:

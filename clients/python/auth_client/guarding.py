@@ -22,6 +22,9 @@ from .errors import (
 from .token import VerifiedToken
 
 _log = logging.getLogger("auth_client")
+LINGER = 0.1
+"""Seconds. A grpc.aio client that is refused while it still writes a stream may report INTERNAL instead, so a guard
+reads on for so long, unless the stream ends before."""
 _RETRY_AFTER = timedelta(seconds=2)
 # One wording for each code that outsiders may hear; the finer reason stays inside.
 _MESSAGES = {

@@ -1,13 +1,15 @@
 """Guarding a grpc.aio server: nobody gets further than the table of rights says."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import grpc.aio
 
 from ..details import TRAILER, packed
 from ..errors import AuthClientError
-from ..guarding import current, one_bearer, refusal_of
+from ..guarding import LINGER, current, one_bearer, refusal_of
 from ..rights import Rights
 from ..verifier import TokenVerifier
 
@@ -40,17 +42,27 @@ class Guard(grpc.aio.ServerInterceptor):
             caller = await self._verifier.verify(token)
             right.check(caller)
         except AuthClientError as error:
-            return _refusing(error)
+            return _refusing(error, lingers=handler.request_streaming)
         # The handler runs in the same context.
         current.set(caller)
         return handler
 
 
-def _refusing(error: AuthClientError) -> "_Handler":
+def _refusing(error: AuthClientError, *, lingers: bool) -> "_Handler":
     refusal = refusal_of(error)
 
-    async def refuse(_requests: object, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
+    async def refuse(requests: AsyncIterator[object], context: "grpc.aio.ServicerContext[Any, Any]") -> None:
+        if lingers:
+            # Not cancelled when its time is over, because grpc.aio would leak what it was about to read.
+            await asyncio.wait((asyncio.create_task(_read(requests)),), timeout=LINGER)
         await context.abort(_CODES[refusal.code], refusal.message, trailing_metadata=((TRAILER, packed(refusal)),))
 
     # As a stream, whatever the method is: so the answer does not wait for a request that may never come.
     return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+async def _read(requests: AsyncIterator[object]) -> None:
+    """Until they end, or the call does."""
+    with suppress(grpc.aio.AbortError, grpc.aio.UsageError, grpc.aio.InternalError):
+        async for _ in requests:
+            pass

@@ -1,5 +1,10 @@
 """Guarding a grpclib server: nobody gets further than the table of rights says."""
 
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from google.protobuf.message import DecodeError
 from grpclib.const import Status
 from grpclib.events import RecvRequest, listen
 from grpclib.exceptions import GRPCError
@@ -7,7 +12,7 @@ from grpclib.server import Server
 
 from ..details import messages
 from ..errors import AuthClientError
-from ..guarding import current, one_bearer, refusal_of
+from ..guarding import LINGER, current, one_bearer, refusal_of
 from ..rights import Rights
 from ..verifier import TokenVerifier
 
@@ -37,7 +42,20 @@ class Guard:
             caller = await self._verifier.verify(token)
             right.check(caller)
         except AuthClientError as error:
-            refusal = refusal_of(error)
-            raise GRPCError(Status(refusal.code.value), refusal.message, messages(refusal)) from None
+            event.method_func = _refusing(error)
+            return
         # The method runs in the same task.
         current.set(caller)
+
+
+def _refusing(error: AuthClientError) -> Any:
+    refusal = refusal_of(error)
+
+    async def refuse(stream: Any) -> None:
+        with suppress(TimeoutError, DecodeError):
+            async with asyncio.timeout(LINGER):
+                while await stream.recv_message() is not None:
+                    pass
+        raise GRPCError(Status(refusal.code.value), refusal.message, messages(refusal))
+
+    return refuse

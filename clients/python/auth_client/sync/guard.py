@@ -1,14 +1,16 @@
 """Guarding a grpcio server that answers from threads: nobody gets further than the table of rights says."""
 
-from collections.abc import Callable
-from typing import Any, Never, Protocol, TypeAlias
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from threading import Thread
+from typing import Any, Protocol, TypeAlias
 
 import grpc
 from grpc import StatusCode
 
 from ..details import TRAILER, packed
 from ..errors import AuthClientError
-from ..guarding import Refusal, current, one_bearer, refusal_of
+from ..guarding import LINGER, Refusal, current, one_bearer, refusal_of
 from ..rights import Right, Rights
 from ..token import VerifiedToken
 
@@ -43,18 +45,30 @@ class Guard(grpc.ServerInterceptor):
         right = self._rights[handler_call_details.method]
         if handler is None or right.is_public:
             return handler
-        return _around(handler, lambda context: self._admit(right, context))
 
-    def _admit(self, right: Right, context: grpc.ServicerContext) -> None:
-        try:
-            metadata = context.invocation_metadata() or ()
-            token = one_bearer([value for key, value in metadata if key == "authorization"])
-            caller = self._verifier.verify(token)
-            right.check(caller)
-        except AuthClientError as error:
-            _refuse(refusal_of(error), context)
-        # gRPC gives each call a context of its own, in which its generators run too.
-        current.set(caller)
+        def guarded(behaviour: _Behaviour) -> _Behaviour:
+            def answer(request: Any, context: grpc.ServicerContext) -> Any:
+                try:
+                    caller = self._admitted(right, context)
+                except AuthClientError as error:
+                    refusal = refusal_of(error)
+                    if handler.request_streaming:
+                        _linger(request)
+                    context.abort_with_status(_Status(refusal))
+                # gRPC gives each call a context of its own, in which its generators run too.
+                current.set(caller)
+                return behaviour(request, context)
+
+            return answer
+
+        return _around(handler, guarded)
+
+    def _admitted(self, right: Right, context: grpc.ServicerContext) -> VerifiedToken:
+        metadata = context.invocation_metadata() or ()
+        token = one_bearer([value for key, value in metadata if key == "authorization"])
+        caller = self._verifier.verify(token)
+        right.check(caller)
+        return caller
 
 
 class _Status(grpc.Status):
@@ -64,18 +78,19 @@ class _Status(grpc.Status):
         self.trailing_metadata = ((TRAILER, packed(refusal)),)
 
 
-def _refuse(refusal: Refusal, context: grpc.ServicerContext) -> Never:
-    context.abort_with_status(_Status(refusal))
+def _linger(requests: Iterator[object]) -> None:
+    def read() -> None:
+        # It ends with the call at the latest, and how is of no interest.
+        with suppress(Exception):
+            for _ in requests:
+                pass
+
+    reading = Thread(target=read, name="auth-client-refusing", daemon=True)
+    reading.start()
+    reading.join(LINGER)
 
 
-def _around(handler: "_Handler", admit: Callable[[grpc.ServicerContext], None]) -> "_Handler":
-    def guarded(behaviour: _Behaviour) -> _Behaviour:
-        def answer(request: Any, context: grpc.ServicerContext) -> Any:
-            admit(context)
-            return behaviour(request, context)
-
-        return answer
-
+def _around(handler: "_Handler", guarded: Callable[[_Behaviour], _Behaviour]) -> "_Handler":
     kinds: tuple[tuple[_Behaviour | None, Callable[..., _Handler]], ...] = (
         (handler.unary_unary, grpc.unary_unary_rpc_method_handler),
         (handler.unary_stream, grpc.unary_stream_rpc_method_handler),
