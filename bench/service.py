@@ -24,7 +24,7 @@ from tests.support.processes import SERVE, ServiceProcess
 PACKAGE = "/auth_api.v1.AuthService/"
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _DATABASE = "bench"
-ACCOUNT, _PASSWORD = "ada", "correct horse battery staple 1843"
+ACCOUNT, PASSWORD = "ada", "correct horse battery staple 1843"
 
 
 Method = Callable[[bytes], Awaitable[bytes]]
@@ -65,7 +65,7 @@ class Stage:
 
     async def local_login(self) -> auth_pb2.LoginResponse:
         """A session of the account that only the service knows, so that no refresh asks the facility."""
-        return await self._login(ACCOUNT, _PASSWORD)
+        return await self._login(ACCOUNT, PASSWORD)
 
     async def _login(self, username: str, password: str) -> auth_pb2.LoginResponse:
         request = auth_pb2.LoginRequest(username=username, password=password)
@@ -155,4 +155,4 @@ async def _answers(url: str) -> None:
 def _create_account(process: ServiceProcess) -> None:
     command = [sys.executable, "-m", "auth_service", "users", "create", ACCOUNT, "--role", "admin"]
     command.append("--password-stdin")
-    subprocess.run(command, env=process.environment, input=_PASSWORD, text=True, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, env=process.environment, input=PASSWORD, text=True, check=True, stdout=subprocess.DEVNULL)

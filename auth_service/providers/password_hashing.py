@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
 from typing import TypeVar
 
@@ -21,8 +21,12 @@ from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatc
 
 from auth_service.domain.errors import Overloaded
 from auth_service.domain.imported_hashes import Bcrypt, Foreign, Pbkdf2, Scrypt, foreign
+from auth_service.providers.stepping_back import threads_that_step_back
 
 T = TypeVar("T")
+
+LATER = 5
+"""The niceness of the threads that hash: all cores at it, and the event loop still has its turn at once."""
 
 
 class UnreadableHash(Exception):
@@ -57,7 +61,7 @@ class PasswordHashing:
         )
         self._dearness = _Dearness(passes)
         self._nobodys_hash = _hash_of_no_password(memory_kib=memory_kib, passes=passes, lanes=lanes)
-        self._threads = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="password-hashing")
+        self._threads = threads_that_step_back("password-hashing", at_most=at_once, niceness=LATER)
         self._places = threading.BoundedSemaphore(at_once + queue)
 
     async def hash(self, password: str) -> str:

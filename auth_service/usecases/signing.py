@@ -7,11 +7,8 @@ stops no login. Publishing and verifying need no lease.
 import asyncio
 import hashlib
 import json
-import os
-import sys
-import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -24,6 +21,7 @@ from auth_service.domain.audit import SYSTEM, AuditEvent, EventType, Origin, hap
 from auth_service.domain.errors import KeyState, RingChanged, SigningUnavailable
 from auth_service.domain.keys import KeyPolicy, KeyRing, SigningKey
 from auth_service.domain.sealing import KeyEncryptionKeys, SealBroken
+from auth_service.providers.stepping_back import threads_that_step_back
 from auth_service.storage import audit, signing_keys
 from auth_service.storage.database import Connection, Database, DatabaseClock
 
@@ -296,19 +294,13 @@ class SigningKeys:
     async def _fresh(self) -> SigningKey:
         loop = asyncio.get_running_loop()
         now = self._clock.now()
-        maker = ThreadPoolExecutor(1, thread_name_prefix="key-making", initializer=_step_back)
+        maker = threads_that_step_back("key-making", at_most=1, niceness=LATER)
         try:
             return await loop.run_in_executor(
                 maker, lambda: rules.generate(now=now, policy=self._policy, sealing=self._sealing)
             )
         finally:
             maker.shutdown(wait=False)
-
-
-def _step_back() -> None:
-    """Let whatever answers calls go first: a key is not urgent. On Linux a priority is one thread's own."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LATER)
 
 
 def _states(ring: KeyRing) -> dict[str, str]:
