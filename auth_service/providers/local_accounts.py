@@ -1,15 +1,12 @@
 """Accounts of our own: argon2id hashes in our database, for people whom no other system knows."""
 
-from datetime import datetime
-from uuid import UUID
-
 import structlog
 
 from auth_service.domain.errors import BadCredentials, DatabaseUnavailable, Overloaded, ProviderUnavailable
 from auth_service.domain.people import Identity, Person
 from auth_service.providers.password_hashing import PasswordHashing, UnreadableHash
-from auth_service.storage import local_accounts, people
-from auth_service.storage.database import Connection, Database
+from auth_service.storage import local_accounts
+from auth_service.storage.database import Database
 from auth_service.storage.local_accounts import PROVIDER, LocalAccount
 
 log = structlog.get_logger()
@@ -44,22 +41,6 @@ class LocalAccounts:
             user_number=account.user_number,
             password_changed_at=account.password_changed_at,
         )
-
-    async def create(
-        self, *, username: str, display_name: str, password: str, roles: frozenset[str], now: datetime
-    ) -> UUID:
-        """The new person's id, with `roles` granted. Raises AlreadyExists, NotFound, Unavailable, Overloaded."""
-        password_hash = await self._hashing.hash(password)
-
-        async def step(connection: Connection) -> UUID:
-            person_id = await local_accounts.add(
-                connection, username=username, display_name=display_name, password_hash=password_hash, now=now
-            )
-            for role in sorted(roles):
-                await people.grant(connection, person_id, role, now=now)
-            return person_id
-
-        return await self._database.transaction(step)
 
     async def current_roles(self, person: Person) -> frozenset[str]:
         """What we know of our own people is in the database already."""

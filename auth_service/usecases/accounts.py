@@ -104,31 +104,14 @@ class Accounts:
 
     async def look_up(self, *, person_id: UUID | None = None, username: str = "") -> Account:
         """The account with this id or this name, unless it is deleted. Raises NotFound, InvalidInput."""
-        if person_id is None:
-            _check_beginning(username, field="username")
-
-        async def step(connection: Connection) -> Account | None:
-            if person_id is not None:
-                return await accounts.find(connection, person_id)
-            return await accounts.named(connection, username)
-
-        found = await self._database.autocommit(step)
+        found = await self._sought(person_id, username, field="username")
         if found is None or found.state is AccountState.DELETED:
             raise NotFound(f"{'username' if person_id is None else 'user_id'}: there is no such account")
         return found
 
     async def addressed(self, who: str) -> Account:
         """The account that an operator means by its id or its name, deleted ones too. Raises NotFound, InvalidInput."""
-        person_id = _uuid_or_none(who)
-        if person_id is None:
-            _check_beginning(who, field="user")
-
-        async def step(connection: Connection) -> Account | None:
-            if person_id is not None:
-                return await accounts.find(connection, person_id)
-            return await accounts.named(connection, who)
-
-        found = await self._database.autocommit(step)
+        found = await self._sought(_uuid_or_none(who), who, field="user")
         if found is None:
             raise NotFound(f"user: there is no account {who!r}")
         return found
@@ -178,6 +161,13 @@ class Accounts:
             return await self._shown(connection, person_id)
 
         return await self._database.transaction(step)
+
+    async def _sought(self, person_id: UUID | None, username: str, *, field: str) -> Account | None:
+        """By id if there is one, else by name."""
+        if person_id is not None:
+            return await self._database.autocommit(lambda connection: accounts.find(connection, person_id))
+        _check_beginning(username, field=field)
+        return await self._database.autocommit(lambda connection: accounts.named(connection, username))
 
     async def _hash_of(self, new: NewAccount) -> str | None:
         if new.password_hash:

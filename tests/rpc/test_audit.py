@@ -98,13 +98,13 @@ async def test_pages_are_newest_first_and_hold_every_event_once(start: Start) ->
     service = await start(providers="uows,local")
     admin = await admin_token(service)
     # Several of one moment: the time alone is no position.
-    written = [event(minutes=number // 4, on=uuid4()) for number in range(25)]
+    written = [event(EventType.STAFF_ADDED, minutes=number // 4, on=uuid4()) for number in range(25)]
     await write(service, *written)
 
-    found = await listed(service, admin, page_size=7, type="role.granted")
+    found = await listed(service, admin, page_size=7, type="staff.added")
 
     assert [UUID(each.event_id) for each in found] == [each.id for each in reversed(written)]
-    assert await listed(service, admin, page_size=1000, type="role.") == found
+    assert await listed(service, admin, page_size=1000, type="staff.") == found
 
 
 async def test_each_filter_holds_alone_and_with_the_others(start: Start) -> None:

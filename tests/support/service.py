@@ -8,7 +8,6 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -29,10 +28,11 @@ from auth_service import app
 from auth_service import settings as settings_module
 from auth_service.demo import Facility, running_facility
 from auth_service.domain import keys as key_rules
+from auth_service.domain.accounts import NewAccount
+from auth_service.domain.audit import OPERATOR
 from auth_service.domain.errors import AlreadyExists
 from auth_service.domain.refresh_tokens import RefreshTokens
 from auth_service.domain.sealing import KeyEncryptionKeys
-from auth_service.providers.local_accounts import LocalAccounts
 from auth_service.settings import Settings
 from auth_service.storage import signing_keys
 from auth_service.storage.opening import open_database, parsed
@@ -314,16 +314,8 @@ async def admin_token(service: Service) -> str:
 
 async def token_of(service: Service, username: str, password: str, *roles: str) -> str:
     """An access token of a person with `roles`, whose account is made if there is none."""
-    database = open_database(service.settings.database, budget=service.settings.database_timeout)
-    accounts = LocalAccounts(database, app.password_hashing(service.settings))
-    with suppress(AlreadyExists):
-        await accounts.create(
-            username=username,
-            display_name="Root",
-            password=password,
-            roles=frozenset(roles),
-            now=datetime.now(UTC),
-        )
-    await accounts.close()
-    await database.close()
+    new = NewAccount(username, display_name="Root", password=lambda: password, roles=frozenset(roles))
+    async with app.administering(service.settings) as use:
+        with suppress(AlreadyExists):
+            await use.accounts.create(new, origin=OPERATOR)
     return (await service.login(username, password)).access_token
