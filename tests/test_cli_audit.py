@@ -78,3 +78,13 @@ def test_pruning_asks_first_and_keeps_thirty_days(on_both: Command) -> None:
     assert on_both("audit", "prune", "--before", "2020-01-02", "--yes").out == "deleted: 3\n"
     (left,) = rows(on_both("audit", "list", "--json"))
     assert (left["type"], left["details"]["count"]) == ("audit.pruned", "3")
+
+
+def test_renumbering_keeps_every_event(on_both: Command) -> None:
+    written(LONG_AGO, times=2)
+    before = rows(on_both("audit", "list", "--json"))
+
+    assert on_both("audit", "renumber").code == 1
+    assert on_both("audit", "renumber", "--yes").out.startswith("renumbered: ")
+
+    assert rows(on_both("audit", "list", "--json")) == before

@@ -75,6 +75,20 @@ def prune(*, before: datetime, yes: Yes = False) -> None:
     administer(step)
 
 
+@audit.command
+def renumber(*, yes: Yes = False) -> None:
+    """After a restore into another PostgreSQL server, before the service starts: put the log before all that comes.
+
+    Whoever follows the log goes by the server's transaction numbers, and those of another server are greater, or not.
+    """
+    confirm("Put every event before all that comes? No service may run.", yes=yes)
+
+    async def step(use: Administration) -> None:
+        print(f"renumbered: {await use.audit_log.renumber()}")
+
+    administer(step)
+
+
 async def _newest(use: Administration, wanted: AuditFilter, most: int) -> list[AuditEvent]:
     if most < 1:
         raise InvalidInput(FieldViolation("most", "expected 1 or more"))

@@ -34,6 +34,13 @@ class _OldestUnderWay(sa.sql.functions.FunctionElement[int]):
     inherit_cache = True
 
 
+class _NotYetGivenOut(sa.sql.functions.FunctionElement[int]):
+    """No transaction of this server has this number or a greater one yet, as the statement sees it."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
 @compiles(_TransactionNumber)
 def _one_writer_at_a_time(element: Any, compiler: Any, **options: Any) -> str:
     return "0"
@@ -52,6 +59,16 @@ def _none_is(element: Any, compiler: Any, **options: Any) -> str:
 @compiles(_OldestUnderWay, "postgresql")
 def _of_the_snapshot(element: Any, compiler: Any, **options: Any) -> str:
     return "(pg_snapshot_xmin(pg_current_snapshot())::text)::bigint"
+
+
+@compiles(_NotYetGivenOut)
+def _all_are(element: Any, compiler: Any, **options: Any) -> str:
+    return "1"
+
+
+@compiles(_NotYetGivenOut, "postgresql")
+def _beyond_the_snapshot(element: Any, compiler: Any, **options: Any) -> str:
+    return "(pg_snapshot_xmax(pg_current_snapshot())::text)::bigint"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -112,6 +129,20 @@ _count_after = Statement(
         sa.select(audit_event.c.id).where(_follows).limit(sa.bindparam("most")).subquery()
     )
 )
+_is_ahead = Statement(sa.select(audit_event.c.id).where(audit_event.c.transaction_number >= _NotYetGivenOut()).limit(1))
+_first_unpublished = (
+    sa.select(sa.func.min(audit_event.c.id))
+    .where(_position > sa.tuple_(publication.c.transaction_number, publication.c.audit_event_id))
+    .correlate(publication)
+    .scalar_subquery()
+)
+_last = sa.select(sa.func.max(audit_event.c.id)).scalar_subquery()
+_renumber_publications = Statement(
+    sa.update(publication).values(
+        transaction_number=0, audit_event_id=sa.func.coalesce(_first_unpublished - 1, _last, BEGINNING.number)
+    )
+)
+_renumber = Statement(sa.update(audit_event).where(audit_event.c.transaction_number != 0).values(transaction_number=0))
 _oldest = sa.select(audit_event.c.id).where(audit_event.c.occurred_at < sa.bindparam("before"))
 # An event that waits for the broker stays. A publication that is nobody's any more is deleted by hand.
 _is_published = ~sa.exists().where(
@@ -214,6 +245,23 @@ async def count_after(connection: Connection, position: Position, *, most: int) 
         _count_after, transaction_number=position.transaction_number, number=position.number, most=most
     )
     return int(row["count"]) if row else 0
+
+
+async def is_ahead(connection: Connection) -> bool:
+    """Whether the log was brought from another server, which had given out more transaction numbers than this one has.
+
+    Nobody who follows gets to its end, or to anything that is new, until it is renumbered.
+    """
+    return await connection.row(_is_ahead) is not None
+
+
+async def renumber(connection: Connection) -> int:
+    """Put what there is in the order of its numbers, before all that comes; how many. Belongs in a transaction.
+
+    What was published behind an event that was not is published again.
+    """
+    await connection.run(_renumber_publications)
+    return await connection.run(_renumber)
 
 
 async def prune(connection: Connection, *, before: datetime, most: int) -> int:

@@ -24,6 +24,7 @@ MOST_FOLLOWERS = 64
 KEPT_AT_LEAST = timedelta(days=30)
 """What the database itself refuses to delete (migration 0002)."""
 PRUNED_AT_ONCE = 1000
+RENUMBERED_WITHIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,13 @@ class AuditLog:
         while pruned := await self._database.transaction(step):
             total += pruned
         return total
+
+    async def renumber(self) -> int:
+        """After a restore into another server: so that followers and the broker get what comes; how many events.
+
+        Nobody may write meanwhile. Raises DatabaseUnavailable.
+        """
+        return await self._database.transaction(audit.renumber, budget=RENUMBERED_WITHIN)
 
     @contextmanager
     def _following(self) -> Iterator[None]:

@@ -111,6 +111,8 @@ class Publishing:
         if self._position is None or self._renew_at is None or now >= self._renew_at:
             if not self._has_begun:
                 await publications.begin(connection, NAME)
+                if await audit.is_ahead(connection):
+                    log.error("publishing.ahead", hint="was the database restored? see `auth-service audit renumber`")
                 self._has_begun = True
             self._position = await publications.hold(connection, NAME, holder=self._holder, now=now, until=now + LEASE)
             self._renew_at = now + RENEWED_AFTER

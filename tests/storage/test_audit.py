@@ -1,12 +1,16 @@
 """The audit log on both databases: nobody rewrites it, and whoever follows it misses nothing."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from auth_service.domain.audit import OPERATOR, AuditEvent, AuditFilter, EventType, Origin, happened
 from auth_service.domain.errors import InvalidInput
@@ -38,6 +42,31 @@ async def write(database: Database, *events: AuditEvent) -> None:
 async def ids(database: Database) -> list[UUID]:
     found = await database.autocommit(partial(audit.page, wanted=AuditFilter(), before=None, most=1000))
     return [each.event.id for each in found]
+
+
+HOLDER = uuid4()
+
+
+async def held(connection: Connection) -> Position:
+    await publications.begin(connection, "events")
+    now = datetime.now(UTC)
+    position = await publications.hold(connection, "events", holder=HOLDER, now=now, until=now)
+    assert position is not None
+    return position
+
+
+async def published(connection: Connection, *, to: Position) -> None:
+    await held(connection)
+    assert await publications.advance(connection, "events", holder=HOLDER, to=to)
+
+
+@asynccontextmanager
+async def as_owner(url: str) -> AsyncIterator[AsyncConnection]:
+    """Past the service, as somebody who may change tables."""
+    engine = create_async_engine(url, poolclass=NullPool)
+    async with engine.begin() as connection:
+        yield connection
+    await engine.dispose()
 
 
 @pytest.mark.row("E17")
@@ -112,15 +141,7 @@ async def test_pruning_keeps_what_waits_for_the_broker(database: Database) -> No
     await write(database, sent)
     await write(database, waiting)
     first, _ = await database.autocommit(partial(audit.after, position=BEGINNING, most=2))
-    holder = uuid4()
-
-    async def published(connection: Connection) -> None:
-        await publications.begin(connection, "events")
-        now = datetime.now(UTC)
-        await publications.hold(connection, "events", holder=holder, now=now, until=now)
-        await publications.advance(connection, "events", holder=holder, to=first.position)
-
-    await database.transaction(published)
+    await database.transaction(partial(published, to=first.position))
 
     pruned = await database.transaction(partial(audit.prune, before=datetime.now(UTC) - MONTH, most=10))
 
@@ -150,6 +171,31 @@ async def test_whoever_follows_waits_for_the_oldest_transaction(postgres_url: st
 
         found = await there.autocommit(partial(audit.after, position=BEGINNING, most=10))
         assert [each.event.id for each in found] == [late.id, early.id, later.id]
+
+
+async def test_a_log_from_another_server_is_followed_again_once_it_is_renumbered(postgres_url: str) -> None:
+    async with replicas(postgres_url, 1) as (database,):
+        await write(database, *(event() for _ in range(3)))
+        raised = sa.text("UPDATE audit_event SET transaction_number = transaction_number + 1000000000")
+        async with as_owner(postgres_url) as owner:
+            # What a dump brings along, trigger or no trigger.
+            await owner.execute(sa.text("ALTER TABLE audit_event DISABLE TRIGGER audit_event_is_append_only"))
+            await owner.execute(raised)
+            await owner.execute(sa.text("ALTER TABLE audit_event ENABLE TRIGGER audit_event_is_append_only"))
+        rows = await database.autocommit(partial(audit.page, wanted=AuditFilter(), before=None, most=10))
+        first, second, third = sorted(rows, key=lambda each: each.position)
+        await database.transaction(partial(published, to=first.position))
+        assert await database.autocommit(audit.is_ahead)
+        assert await database.autocommit(partial(audit.after, position=BEGINNING, most=10)) == []
+
+        assert await database.transaction(audit.renumber) == 3
+
+        new = event()
+        await write(database, new)
+        assert not await database.autocommit(audit.is_ahead)
+        cursor = await database.transaction(held)
+        followed = await database.autocommit(partial(audit.after, position=cursor, most=10))
+        assert [each.event.id for each in followed] == [second.event.id, third.event.id, new.id]
 
 
 async def test_following_batch_by_batch_finds_everything_that_many_write_at_once(database_url: str) -> None:
