@@ -527,3 +527,33 @@ def test_mail_and_passwords_that_production_does_not_start_with(variable: str, v
 
     assert any(variable in line for line in lines)
     assert not any("without-a-name" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AUTH_BROKER_URL", "https://rabbit.facility.example/"),
+        ("AUTH_BROKER_URL", "amqps://"),
+        ("AUTH_BROKER_URL", "amqps://[rabbit/"),
+        ("AUTH_BROKER_URL", "amqp://auth:broker-password@rabbit.facility.example/"),
+        ("AUTH_BROKER_URL", "amqp://auth:broker-password@127.evil.example/"),
+        ("AUTH_BROKER_EXCHANGE", "auth events"),
+        ("AUTH_SLOWEST_READER", "1ms"),
+    ],
+)
+def test_a_broker_that_cannot_be_or_is_not_safe_is_refused(variable: str, value: str) -> None:
+    (problem,) = problems(PRODUCTION | {variable: value})
+
+    assert problem.startswith(f"{variable}: ")
+    assert "broker-password" not in problem
+
+
+@pytest.mark.parametrize(
+    "host", ["amqps://auth:broker-password@rabbit.facility.example/auth", "amqp://localhost:5672/"]
+)
+def test_a_broker_is_spoken_to_by_tls_or_on_this_machine_and_its_password_is_masked(host: str) -> None:
+    settings, said = load(PRODUCTION | {"AUTH_BROKER_URL": host})
+
+    assert settings.broker_url is not None
+    assert settings.broker_url.get_secret_value() == host
+    assert "broker-password" not in str(described(settings)) + str(said)

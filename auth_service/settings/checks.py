@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from auth_service.settings.model import PREFIX, SECRETS, Profile, Settings
 
@@ -150,7 +151,7 @@ def _contradictions(settings: Settings) -> list[str]:
         if path is not None and not os.access(path, os.R_OK):
             problems.append(f"{PREFIX}{name.upper()}: cannot read {path}")
     broker = settings.broker_url.get_secret_value() if settings.broker_url else "amqp://host"
-    if not re.match(r"amqps?://[^/]", broker):
+    if not re.match("amqps?://", broker) or not _host_of(broker):
         problems.append("AUTH_BROKER_URL: expected amqps://user:password@host:port/virtual-host")
     if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,255}", settings.broker_exchange):
         problems.append("AUTH_BROKER_EXCHANGE: expected letters, digits and -_.: only")
@@ -239,7 +240,7 @@ def _unsafe(settings: Settings) -> list[str]:
     if settings.mail_link_base and not settings.mail_link_base.startswith("https://"):
         problems.append("AUTH_MAIL_LINK_BASE: expected https://, the token is in the link")
     broker = settings.broker_url.get_secret_value() if settings.broker_url else "amqps://"
-    if not re.match(r"amqps://|amqp://([^@/]*@)?(localhost|127\.|\[::1\])", broker):
+    if broker.startswith("amqp://") and _host_of(broker) not in ("localhost", "127.0.0.1", "::1"):
         problems.append("AUTH_BROKER_URL: expected amqps://, its password and people's ids travel there")
     return problems
 
@@ -263,6 +264,14 @@ def is_well_known(secret: str) -> bool:
     letters = re.sub(r"[^a-z]", "", secret.lower())
     is_counting = secret in _COUNTING or secret in _COUNTING[::-1]
     return is_counting or len(set(secret)) < _FEWEST_CHARACTERS or bool(letters and _EXAMPLE.fullmatch(letters))
+
+
+def _host_of(url: str) -> str:
+    """Empty where there is none to be found."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 _KUBERNETES = re.compile(r"AUTH_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP)(_\w+)?)?)")
