@@ -3,7 +3,7 @@
 What this replica learns it tells on, once: to the streams and the documents that other verifiers follow.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from auth_service.storage.database import Database, DatabaseClock
 from auth_service.storage.revocations import OVERLAP, Revocation
 
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
+_MINUTE = timedelta(minutes=1)
 
 Ended = tuple[str, datetime]
 """A session, and the moment from which on no token of it is left."""
@@ -107,3 +108,11 @@ class RevokedSessions:
         while self._held and self._held[oldest := next(iter(self._held))][0] <= now:
             del self._held[oldest]
             self.changes += 1
+
+
+def by_minute(ended: Iterable[Ended]) -> dict[datetime, list[str]]:
+    """Session ids by the minute at whose end they no longer matter, so that each moment is told once."""
+    groups: dict[datetime, list[str]] = {}
+    for session_id, until in ended:
+        groups.setdefault(until.replace(second=0, microsecond=0) + _MINUTE, []).append(session_id)
+    return groups

@@ -22,7 +22,7 @@ from random import uniform
 
 from auth_service.domain.errors import Overloaded, ServerLeaving
 from auth_service.storage.database import DatabaseClock
-from auth_service.usecases.revoked import Ended, RevokedSessions
+from auth_service.usecases.revoked import Ended, RevokedSessions, by_minute
 from auth_service.usecases.signing import PublishedKeys, SigningKeys
 
 MOST_BEHIND = 1024
@@ -37,7 +37,6 @@ SHORTEST_GATHERING, LONGEST_GATHERING = timedelta(milliseconds=20), timedelta(mi
 GATHERING_PER_STREAM = timedelta(microseconds=400)
 """What a change costs: so that telling of changes takes no more than part of this replica's time."""
 
-_MINUTE = timedelta(minutes=1)
 _CURSOR = re.compile(r"t1\.(?P<database>[0-9a-f]{16})\.(?P<etag>\d{1,19}-[0-9a-f]{16})\.(?P<micros>\d{1,17})", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -265,7 +264,7 @@ class Trust:
                     Kind.SNAPSHOT,
                     cursor if is_last else "",
                     keys=published if position == 0 else None,
-                    revoked=_by_minute(part),
+                    revoked=by_minute(part),
                     is_last=is_last,
                 )
             )
@@ -297,12 +296,4 @@ class Trust:
 
 def _in_messages(ended: Sequence[Ended]) -> Iterator[Mapping[datetime, Sequence[str]]]:
     for first in range(0, len(ended), SESSIONS_AT_ONCE):
-        yield _by_minute(ended[first : first + SESSIONS_AT_ONCE])
-
-
-def _by_minute(ended: Sequence[Ended]) -> Mapping[datetime, Sequence[str]]:
-    """Session ids by the minute at whose end they no longer matter, so that each moment is told once."""
-    groups: dict[datetime, list[str]] = {}
-    for session_id, until in ended:
-        groups.setdefault(until.replace(second=0, microsecond=0) + _MINUTE, []).append(session_id)
-    return groups
+        yield by_minute(ended[first : first + SESSIONS_AT_ONCE])

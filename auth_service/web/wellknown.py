@@ -1,4 +1,4 @@
-"""What verifiers fetch: the key set (RFC 7517) and metadata that tells only what is true (RFC 8414)."""
+"""What verifiers fetch: the key set (RFC 7517), the ended sessions, and metadata that tells the truth (RFC 8414)."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,28 +8,40 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from auth_service.domain.keys import KEY_SET_MAX_AGE
+from auth_service.usecases.revocation_list import RevocationList
 from auth_service.usecases.signing import SigningKeys
 
 JWKS_PATH = "/.well-known/jwks.json"
+REVOCATIONS_PATH = "/.well-known/revocations"
 MAX_AGE_SECONDS = int(KEY_SET_MAX_AGE.total_seconds())
 CAREFUL_MAX_AGE_SECONDS = 60
 STALE_IF_ERROR_SECONDS = 86_400
+REVOCATIONS_MAX_AGE_SECONDS, REVOCATIONS_STALE_IF_ERROR_SECONDS = 5, 600
 
 
-def routes(*, keys: SigningKeys, issuer: str, now: Callable[[], datetime]) -> list[Route]:
+def routes(*, keys: SigningKeys, revocations: RevocationList, issuer: str, now: Callable[[], datetime]) -> list[Route]:
     async def jwks(request: Request) -> Response:
         published = keys.published()
         max_age = CAREFUL_MAX_AGE_SECONDS if published.is_careful(now()) else MAX_AGE_SECONDS
-        etag = f'"{published.etag}"'
-        headers = {
-            "Cache-Control": f"public, max-age={max_age}, stale-if-error={STALE_IF_ERROR_SECONDS}",
-            "ETag": etag,
-            "Access-Control-Allow-Origin": "*",
-            "X-Content-Type-Options": "nosniff",
-        }
-        if _matches(request.headers.get("if-none-match", ""), etag):
-            return Response(status_code=304, headers=headers)
-        return Response(published.document, media_type="application/jwk-set+json", headers=headers)
+        return _cacheable(
+            request,
+            published.document,
+            etag=published.etag,
+            max_age=max_age,
+            stale_if_error=STALE_IF_ERROR_SECONDS,
+            media_type="application/jwk-set+json",
+        )
+
+    async def revoked(request: Request) -> Response:
+        made = await revocations.current()
+        return _cacheable(
+            request,
+            made.document,
+            etag=made.etag,
+            max_age=REVOCATIONS_MAX_AGE_SECONDS,
+            stale_if_error=REVOCATIONS_STALE_IF_ERROR_SECONDS,
+            media_type="application/json",
+        )
 
     metadata = {
         "issuer": issuer,
@@ -44,9 +56,24 @@ def routes(*, keys: SigningKeys, issuer: str, now: Callable[[], datetime]) -> li
 
     return [
         Route(JWKS_PATH, jwks),
+        Route(REVOCATIONS_PATH, revoked),
         Route("/.well-known/openid-configuration", describe),
         Route("/.well-known/oauth-authorization-server", describe),
     ]
+
+
+def _cacheable(
+    request: Request, document: bytes, *, etag: str, max_age: int, stale_if_error: int, media_type: str
+) -> Response:
+    headers = {
+        "Cache-Control": f"public, max-age={max_age}, stale-if-error={stale_if_error}",
+        "ETag": f'"{etag}"',
+        "Access-Control-Allow-Origin": "*",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if _matches(request.headers.get("if-none-match", ""), headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(document, media_type=media_type, headers=headers)
 
 
 def _matches(if_none_match: str, etag: str) -> bool:

@@ -34,7 +34,7 @@ def test_the_readme_names_what_a_module_offers_and_nothing_else(module: str) -> 
 def test_every_module_that_others_may_import_is_in_the_table() -> None:
     assert documented().keys() == {
         "auth_client",
-        *(f"auth_client.{name}" for name in ("aio", "sync", "grpclib", "asgi", "fastapi")),
+        *(f"auth_client.{name}" for name in ("aio", "sync", "grpclib", "asgi", "fastapi", "trust")),
     }
 
 

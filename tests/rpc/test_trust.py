@@ -1,8 +1,6 @@
 """The trust stream: a snapshot, changes and heartbeats, resumed by a cursor at whichever replica of the database."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,16 @@ from auth_service.demo import Facility
 from auth_service.storage import schema
 from tests.rpc.conftest import Start
 from tests.support.conditions import eventually
-from tests.support.service import Databases, Refusal, Service, admin_token, bearer, environment, refusal
+from tests.support.service import (
+    Databases,
+    Refusal,
+    Service,
+    admin_token,
+    bearer,
+    environment,
+    refusal,
+    running_service,
+)
 
 Response = trust_pb2.WatchTrustResponse
 SOON = 1.0
@@ -42,9 +49,10 @@ async def snapshot(stream: Any) -> list[Response]:
 
 async def until(stream: Any, kind: str) -> Response:
     while True:
-        response: Response = await stream.read()
+        response = await stream.read()
         assert response is not grpc.aio.EOF
         if response.WhichOneof("what") == kind:
+            assert isinstance(response, Response)
             return response
 
 
@@ -99,3 +107,296 @@ async def test_a_stream_begins_with_all_that_is_trusted_and_a_heartbeat(start: S
     assert beat.heartbeat.heartbeat_interval == told.snapshot.heartbeat_interval
     assert beat.heartbeat.heartbeat_interval.ToTimedelta() == timedelta(seconds=15)
     stream.cancel()
+
+
+async def test_a_change_is_told_to_the_streams_of_both_replicas(start: Start) -> None:
+    one, other = await start(), await start()
+    streams = [watch(one), watch(other)]
+    for stream in streams:
+        await snapshot(stream)
+    pair = await one.login()
+
+    await one.logout(pair.refresh_token)
+
+    for stream in streams:
+        told = await told_of(stream, pair.session_id)
+        assert not told.change.HasField("keys")
+        stream.cancel()
+
+
+async def test_a_cursor_goes_on_at_another_replica_and_misses_nothing(start: Start) -> None:
+    one, other = await start(), await start()
+    before = await one.login()
+    await one.logout(before.refresh_token)
+    stream = watch(one)
+    cursor = (await snapshot(stream))[-1].cursor
+    stream.cancel()
+    pairs = [await one.login() for _ in range(3)]
+    for pair in pairs:
+        await one.logout(pair.refresh_token)
+
+    resumed = watch(other, cursor)
+
+    missed = {pair.session_id for pair in pairs}
+    while missed:
+        missed -= set(ids((await until(resumed, "change")).change.revoked))
+    resumed.cancel()
+
+
+async def test_a_cursor_with_nothing_behind_it_is_answered_by_a_heartbeat(start: Start) -> None:
+    service = await start()
+    stream = watch(service)
+    cursor = (await snapshot(stream))[-1].cursor
+
+    assert (await watch(service, cursor).read()).WhichOneof("what") == "heartbeat"
+
+
+async def test_a_key_that_is_revoked_while_nobody_listens_is_told_with_the_cursor(start: Start) -> None:
+    service = await start()
+    admin = bearer(await admin_token(service))
+    stream = watch(service)
+    chunks = await snapshot(stream)
+    stream.cancel()
+    kid = chunks[0].snapshot.keys.keys[0].kid
+
+    await service.keys.RevokeSigningKey(keys_pb2.RevokeSigningKeyRequest(kid=kid), metadata=admin)
+    told = await until(watch(service, chunks[-1].cursor), "change")
+
+    assert list(told.change.keys.revoked_kids) == [kid]
+    assert kid not in {key.kid for key in told.change.keys.keys}
+
+
+async def test_rotation_and_revocation_of_keys_are_told_at_once(start: Start) -> None:
+    one, other = await start(), await start()
+    admin = bearer(await admin_token(one))
+    stream = watch(other)
+    (first,) = await snapshot(stream)
+    kids = [key.kid for key in first.snapshot.keys.keys]
+
+    await one.keys.RotateSigningKey(keys_pb2.RotateSigningKeyRequest(), metadata=admin)
+    rotated = await keys_told(stream, version=2)
+    await one.keys.RevokeSigningKey(keys_pb2.RevokeSigningKeyRequest(kid=kids[0]), metadata=admin)
+    revoked = await keys_told(stream, version=3)
+
+    assert {*kids} < {key.kid for key in rotated.keys}
+    assert kids[0] not in {key.kid for key in revoked.keys}
+    assert list(revoked.revoked_kids) == [kids[0]]
+    stream.cancel()
+
+
+async def keys_told(stream: Any, *, version: int) -> trust_pb2.TrustedKeys:
+    async with asyncio.timeout(SOON):
+        while True:
+            told = (await until(stream, "change")).change
+            if told.HasField("keys") and told.keys.ring_version == version:
+                return told.keys
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "x",
+        "t1",
+        "\0" * 1000,
+        "t1.0123456789abcdef.1-0123456789abcdef.1",
+        "t1.0123456789abcdef.1-0123456789abcdef.99999999999999999",
+        "t1.0123456789abcdef.1-0123456789abcdef.-1",
+        "t1.٠123456789abcdef.1-0123456789abcdef.1",
+        "t1.0123456789abcdef.1-0123456789abcdef.1\n",
+    ],
+)
+async def test_any_other_cursor_is_answered_by_a_snapshot(service: Service, cursor: str) -> None:
+    stream = watch(service, cursor)
+
+    assert (await snapshot(stream))[-1].cursor
+    stream.cancel()
+
+
+async def test_a_cursor_of_the_future_is_answered_by_a_snapshot(service: Service) -> None:
+    stream = watch(service)
+    cursor = (await snapshot(stream))[-1].cursor
+    stream.cancel()
+    head, _, micros = cursor.rpartition(".")
+
+    again = watch(service, f"{head}.{int(micros) + 10**9}")
+
+    assert await snapshot(again)
+    again.cancel()
+
+
+async def test_a_cursor_of_another_database_is_answered_by_a_snapshot(
+    databases: Databases, facility: Facility, tmp_path: Path
+) -> None:
+    cursors: list[str] = []
+    for name in ("one", "other"):
+        url = await databases.make("sqlite")
+        async with running_service(url, facility=facility, data_dir=tmp_path / name) as service:
+            for given in ("", *cursors):
+                stream = watch(service, given)
+                last = (await snapshot(stream))[-1]
+                stream.cancel()
+            cursors.append(last.cursor)
+
+    assert cursors[0].split(".")[1] != cursors[1].split(".")[1]
+
+
+async def test_a_cursor_outlives_the_replica_that_gave_it(
+    databases: Databases, facility: Facility, tmp_path: Path
+) -> None:
+    for kind in ("sqlite", "postgresql"):
+        url = await databases.make(kind)
+        async with running_service(url, facility=facility, data_dir=tmp_path) as service:
+            pair = await service.login()
+            stream = watch(service)
+            cursor = (await snapshot(stream))[-1].cursor
+            await service.logout(pair.refresh_token)
+            stream.cancel()
+        async with running_service(url, facility=facility, data_dir=tmp_path) as service:
+            resumed = watch(service, cursor)
+            assert pair.session_id in ids((await resumed.read()).change.revoked)
+            resumed.cancel()
+
+
+async def test_a_great_snapshot_comes_in_chunks_below_the_limit_and_whole(start: Start) -> None:
+    service = await start()
+    revoked = await revoke(service, 100_000)
+    fresh = await start()
+    streams = [watch(fresh) for _ in range(3)]
+
+    for stream in streams:
+        chunks = await snapshot(stream)
+
+        assert len(chunks) == 10
+        assert max(chunk.ByteSize() for chunk in chunks) < 1 << 20
+        assert {session_id for chunk in chunks for session_id in ids(chunk.snapshot.revoked)} == revoked
+        assert [chunk.cursor != "" for chunk in chunks] == [False] * 9 + [True]
+        assert [chunk.snapshot.HasField("keys") for chunk in chunks] == [True] + [False] * 9
+        stream.cancel()
+
+
+async def test_many_revocations_at_once_are_told_in_messages_below_the_limit(start: Start) -> None:
+    service = await start()
+    stream = watch(service)
+    await snapshot(stream)
+
+    missing = await revoke(service, 25_000)
+
+    while missing:
+        told = await until(stream, "change")
+        assert told.ByteSize() < 1 << 20
+        missing -= set(ids(told.change.revoked))
+    stream.cancel()
+
+
+async def test_a_stream_that_is_read_too_slowly_is_turned_away_and_can_go_on(start: Start) -> None:
+    service = await start(slowest_reader="200ms")
+    await revoke(service, 100_000)
+    fresh = await start(slowest_reader="200ms")
+    # A window that does not grow to hold all of it unread.
+    narrow = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536))
+    async with grpc.aio.insecure_channel(str(fresh.where.grpc), options=narrow) as channel:
+        stream = watch(fresh.at(channel))
+        first = await stream.read()
+        # It reads no more until the service has given up.
+        await eventually(lambda: nobody_follows(fresh))
+
+        refused = await ending(stream)
+
+    assert first.snapshot.HasField("keys")
+    assert refused.verdict == ("RESOURCE_EXHAUSTED", "OVERLOADED")
+    assert "RetryInfo" in refused.details
+
+
+async def nobody_follows(service: Service) -> bool:
+    async with service.http.get("/metrics") as response:
+        return "auth_trust_streams 0.0" in await response.text()
+
+
+async def test_no_more_streams_than_were_set(start: Start) -> None:
+    service = await start(trust_streams="2")
+    streams = [watch(service) for _ in range(2)]
+    for stream in streams:
+        await snapshot(stream)
+
+    refused = await ending(watch(service))
+
+    assert refused.verdict == ("RESOURCE_EXHAUSTED", "OVERLOADED")
+    streams[0].cancel()
+    await eventually(lambda: admitted(service))
+    streams[1].cancel()
+
+
+async def admitted(service: Service) -> bool:
+    stream = watch(service)
+    try:
+        return bool(await stream.read() is not grpc.aio.EOF)
+    except grpc.aio.AioRpcError:
+        return False
+    finally:
+        stream.cancel()
+
+
+async def test_heartbeats_tell_that_nothing_changed_and_move_the_cursor(start: Start) -> None:
+    service = await start(trust_heartbeat="100ms")
+    stream = watch(service)
+    (first,) = await snapshot(stream)
+
+    beats = [await until(stream, "heartbeat") for _ in range(4)]
+
+    assert first.snapshot.heartbeat_interval.ToTimedelta() == timedelta(milliseconds=100)
+    assert beats[-1].cursor > first.cursor
+    assert all(beat.age.ToTimedelta() < timedelta(seconds=SOON) for beat in beats)
+    stream.cancel()
+
+
+async def test_while_the_database_is_away_heartbeats_say_how_old_everything_is(start: Start) -> None:
+    service = await start(trust_heartbeat="100ms")
+    stream = watch(service)
+    await snapshot(stream)
+
+    await service.sql(sa.text("ALTER TABLE revocation RENAME TO revocation_gone"))
+    while (beat := await until(stream, "heartbeat")).age.ToTimedelta() < timedelta(seconds=0.5):
+        pass
+    await service.sql(sa.text("ALTER TABLE revocation_gone RENAME TO revocation"))
+    while (await until(stream, "heartbeat")).age.ToTimedelta() > timedelta(seconds=0.3):
+        pass
+
+    assert beat.cursor
+    stream.cancel()
+
+
+async def test_a_server_that_leaves_tells_its_streams_to_go_elsewhere(
+    databases: Databases, facility: Facility, tmp_path: Path
+) -> None:
+    url = await databases.make("postgresql")
+    settings, _ = settings_module.load(environment(url, facility=facility, data_dir=tmp_path, grace="60s"))
+    leave = asyncio.Event()
+    where: asyncio.Future[app.Running] = asyncio.get_running_loop().create_future()
+
+    async def serve() -> None:
+        async with app.running(settings) as running:
+            where.set_result(running)
+            await leave.wait()
+
+    serving = asyncio.create_task(serve())
+    async with grpc.aio.insecure_channel(str((await where).grpc)) as channel:
+        stub: Any = trust_pb2_grpc.TrustServiceStub(channel)
+        streams = [stub.WatchTrust(trust_pb2.WatchTrustRequest()) for _ in range(20)]
+        for stream in streams:
+            await snapshot(stream)
+
+        leave.set()
+
+        for stream in streams:
+            assert (await ending(stream)).verdict == ("UNAVAILABLE", "SERVER_LEAVING")
+        async with asyncio.timeout(30):
+            await serving
+
+
+async def test_nothing_is_told_before_it_is_known(start: Start) -> None:
+    service = await start()
+    await service.sql(sa.text("ALTER TABLE revocation RENAME TO revocation_gone"))
+
+    replica = await start(waits=False)
+
+    assert (await ending(watch(replica))).verdict == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 from collections.abc import Mapping
 
 import pytest
@@ -16,7 +17,7 @@ from tests.support.service import ISSUER, PORTAL_API_KEY, Service, admin_token, 
 
 JWKS = "/.well-known/jwks.json"
 METADATA = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"]
-PATHS = [JWKS, *METADATA, "/healthz", "/readyz", "/ready", "/metrics"]
+PATHS = [JWKS, "/.well-known/revocations", *METADATA, "/healthz", "/readyz", "/ready", "/metrics"]
 LEAKS = re.compile(
     r"traceback|starlette|uvicorn|python|\.py|sqlalchemy|asyncpg|postgres|sqlite|/work/|/tmp/", re.IGNORECASE
 )
@@ -251,3 +252,45 @@ async def test_http_identity_headers_and_queries_mean_nothing(service: Service) 
 
     assert status == 200
     assert (await service.auth.GetJwks(auth_pb2.GetJwksRequest())).keys[0].kid in body.decode()
+
+
+REVOCATIONS = "/.well-known/revocations"
+
+
+def revoked_in(body: bytes) -> dict[str, int]:
+    return {
+        session_id: group["until"]
+        for group in json.loads(body)["revoked_sessions"]
+        for session_id in group["session_ids"]
+    }
+
+
+async def test_ended_sessions_are_listed_until_their_tokens_are_gone_and_cacheable(start: Start) -> None:
+    one, other = await start(), await start()
+    pair, stays = await one.login(), await one.login()
+    before = time.time()
+    await one.logout(pair.refresh_token)
+
+    async def is_listed() -> bool:
+        return pair.session_id in revoked_in((await get(other, REVOCATIONS))[2])
+
+    await eventually(is_listed, deadline=1)
+    status, headers, body = await get(one, REVOCATIONS)
+
+    assert status == 200
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Cache-Control"] == "public, max-age=5, stale-if-error=600"
+    assert headers["Access-Control-Allow-Origin"] == "*"
+    assert before + 11 * 60 < revoked_in(body)[pair.session_id] < before + 14 * 60
+    assert stays.session_id not in body.decode()
+    # One document, one ETag, whichever replica answers.
+    assert (await get(other, REVOCATIONS))[1]["ETag"] == headers["ETag"]
+    status, again, body = await get(one, REVOCATIONS, If_None_Match=headers["ETag"])
+    assert (status, body, again["ETag"]) == (304, b"", headers["ETag"])
+    await one.logout(stays.refresh_token)
+
+    async def is_another() -> bool:
+        status, then, _ = await get(one, REVOCATIONS, If_None_Match=headers["ETag"])
+        return (status, then["ETag"] != headers["ETag"]) == (200, True)
+
+    await eventually(is_another, deadline=1)

@@ -1,8 +1,9 @@
 """Where a verifier gets its keys from."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .keys import KeySet
+from .token import VerifiedToken
 
 
 class KeySource(Protocol):
@@ -14,6 +15,15 @@ class KeySource(Protocol):
 
     async def look_again(self) -> bool:
         """Called when a token's key is unknown. True if `current` may answer differently than before the call."""
+        ...
+
+
+@runtime_checkable
+class Revocations(Protocol):
+    """What a key source may know besides: which tokens are no good although their keys are."""
+
+    def is_revoked(self, token: VerifiedToken) -> bool:
+        """At once and without I/O, on every verification."""
         ...
 
 

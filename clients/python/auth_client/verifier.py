@@ -11,7 +11,7 @@ from .checking import check
 from .claims import Rules, check_time
 from .errors import KeysUnavailable, TokenInvalid, TokenRevoked
 from .keys import KeySet
-from .sources import KeySource
+from .sources import KeySource, Revocations
 from .token import VerifiedToken
 
 _LONGEST_LEEWAY = timedelta(minutes=5)
@@ -21,7 +21,8 @@ class TokenVerifier:
     """Says what an access token says, or why it must not be believed. Safe to share between threads.
 
     `audience=None`, spelled out, takes tokens meant for anybody. `is_revoked` is asked on every call, also when the
-    token is remembered; what it raises passes through, so a check that fails lets nobody in.
+    token is remembered; what it raises passes through, so a check that fails lets nobody in. So is a key source that
+    knows of revocations, such as TrustStream.
     `cache_size` is how many verified tokens to remember; a remembered token costs a tenth of a fresh one.
     """
 
@@ -42,7 +43,9 @@ class TokenVerifier:
             raise ValueError("leeway must be between 0 and 5 minutes")
         self._rules = Rules(issuer, audience, leeway.total_seconds())
         self._source = keys
-        self._is_revoked = is_revoked
+        self._checks = tuple(
+            check for check in (keys.is_revoked if isinstance(keys, Revocations) else None, is_revoked) if check
+        )
         self._clock = clock
         self._cache_size = cache_size
         self._cache: OrderedDict[str, tuple[VerifiedToken, RSAPublicKey]] = OrderedDict()
@@ -76,8 +79,9 @@ class TokenVerifier:
             # Only the signature is remembered. Time goes on, or jumps.
             check_time(token_and_key[0], self._rules, now)
         verified = token_and_key[0]
-        if self._is_revoked is not None and self._is_revoked(verified):
-            raise TokenRevoked("the session of the token was ended", reason="revoked")
+        for is_revoked in self._checks:
+            if is_revoked(verified):
+                raise TokenRevoked("the session of the token was ended", reason="revoked")
         return verified
 
     def _remember(self, token: str, token_and_key: tuple[VerifiedToken, RSAPublicKey]) -> None:
