@@ -93,6 +93,8 @@ async def _service(url: str) -> AsyncIterator[tuple["users_pb2_grpc.UserServiceA
         "AUTH_PROVIDERS": "local",
         "AUTH_LOG_FORMAT": "json",
         "AUTH_DATABASE_TIMEOUT": "5s",
+        # Filling the table has worn the machine out: the first call may wait.
+        "AUTH_REQUEST_DEADLINE": "60s",
     }
     async with ServiceProcess(environment) as process, grpc.aio.insecure_channel(process.grpc_address) as channel:
         await asyncio.to_thread(_create_administrator, process)
