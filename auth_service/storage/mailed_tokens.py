@@ -27,9 +27,9 @@ _find = Statement(
     )
 )
 _last = Statement(
-    sa.select(action_token.c.created_at).where(
-        action_token.c.person_id == sa.bindparam("of"), action_token.c.purpose == sa.bindparam("purpose")
-    )
+    sa.select(action_token.c.created_at)
+    .where(action_token.c.person_id == sa.bindparam("of"), action_token.c.purpose == sa.bindparam("purpose"))
+    .with_for_update()
 )
 _spend = Statement(sa.delete(action_token).where(action_token.c.digest == sa.bindparam("digest")))
 _sweep = Statement(
@@ -60,7 +60,7 @@ async def put(connection: Connection, token: MailedToken) -> bool:
 
 
 async def last_made_at(connection: Connection, person_id: UUID, *, purpose: Purpose) -> datetime | None:
-    """When the person's token of this purpose was made, if there is one."""
+    """When the person's token of this purpose was made, if there is one; it stays so until the transaction ends."""
     row = await connection.row(_last, of=person_id, purpose=purpose.value)
     return row["created_at"] if row is not None else None
 

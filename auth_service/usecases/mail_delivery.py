@@ -41,7 +41,11 @@ class MailDelivery:
     async def deliver(self) -> None:
         """Send what is due, until nothing is. Raises DatabaseUnavailable."""
         while taken := await self._taken():
-            await asyncio.gather(*(self._deliver(each) for each in taken))
+            # Each to its end: what one meets must not cut another off between sending and saying so.
+            outcomes = await asyncio.gather(*(self._deliver(each) for each in taken), return_exceptions=True)
+            for outcome in outcomes:
+                if outcome is not None:
+                    raise outcome
 
     async def _taken(self) -> list[Taken]:
         now = self._clock.now()
