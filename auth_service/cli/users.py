@@ -179,7 +179,7 @@ def disable(user: str, *, reason: str = "", as_json: Json = False) -> None:
     administer(step)
 
 
-@users.command
+@users.command(name=("enable", "unlock"))
 def enable(user: str, *, as_json: Json = False) -> None:
     """Let a disabled or locked-out person sign in again."""
 
