@@ -33,9 +33,9 @@ SNAPSHOT_GOOD_FOR = timedelta(seconds=5)
 """For how long streams that begin share one; each is then sent the changes since."""
 WOKEN_AT_ONCE = 16
 """Streams that write before other calls get their turn."""
-SHORTEST_GATHERING, LONGEST_GATHERING = timedelta(milliseconds=20), timedelta(milliseconds=400)
-GATHERING_PER_STREAM = timedelta(microseconds=400)
-"""What a change costs: so that telling of changes takes no more than part of this replica's time."""
+GATHERED_FOR = timedelta(milliseconds=20)
+LONGEST_REST, REST_PER_STREAM = timedelta(milliseconds=400), timedelta(microseconds=400)
+"""After a change: so that telling of changes takes no more than part of this replica's time."""
 
 _CURSOR = re.compile(r"t1\.(?P<database>[0-9a-f]{16})\.(?P<etag>\d{1,19}-[0-9a-f]{16})\.(?P<micros>\d{1,17})", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -142,12 +142,12 @@ class Trust:
         """Tell the streams of what is new; never returns."""
         while True:
             await self._is_due.wait()
-            gathering = SHORTEST_GATHERING + len(self._streams) * GATHERING_PER_STREAM
-            await asyncio.sleep(min(LONGEST_GATHERING, gathering).total_seconds())
+            await asyncio.sleep(GATHERED_FOR.total_seconds())
             self._is_due.clear()
             if self._revoked.is_loaded and not self._keys.ring.is_empty:
                 self._publish()
                 await self._wake()
+                await asyncio.sleep(min(LONGEST_REST, len(self._streams) * REST_PER_STREAM).total_seconds())
 
     async def leave(self) -> None:
         """Returns when every stream has been told, or does not take it within a second."""

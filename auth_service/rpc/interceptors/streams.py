@@ -26,10 +26,13 @@ class Streams:
     def __init__(self, *, patience: timedelta, longest: timedelta = LONGEST) -> None:
         self._patience = patience
         self._longest = longest
-        self._leaving = asyncio.Event()
+        self._ends: set[asyncio.Timeout] = set()
+        self._is_leaving = False
 
     def leave(self) -> None:
-        self._leaving.set()
+        self._is_leaving = True
+        for end in self._ends:
+            end.reschedule(0)
 
     def answering(self, stream: Stream) -> Handler:
         """`stream` as a handler that writes its messages itself, so that interceptors see one call and its end."""
@@ -37,7 +40,17 @@ class Streams:
         async def answer(request: object, context: Context) -> None:
             # Not all at one moment, if all began at one.
             age = self._longest.total_seconds() * uniform(0.8, 1.0)  # noqa: S311 -- jitter, not a secret
-            await first_of(self._write(stream(request, context), context), self._leaving.wait(), timeout=age)
+            # One timeout, and no task beside this one: there may be thousands of streams.
+            end = asyncio.timeout(0 if self._is_leaving else age)
+            self._ends.add(end)
+            try:
+                async with end:
+                    await self._write(stream(request, context), context)
+            except TimeoutError:
+                if not end.expired():
+                    raise
+            finally:
+                self._ends.discard(end)
 
         return answer
 
