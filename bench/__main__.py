@@ -6,7 +6,18 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import limits, list_users, login, refresh, start, under_load, unknown_user, verify_local, verify_rpc
+from bench import (
+    limits,
+    list_users,
+    login,
+    refresh,
+    start,
+    trust_stream,
+    under_load,
+    unknown_user,
+    verify_local,
+    verify_rpc,
+)
 from bench.figures import Figure, Measure
 
 RESULTS = Path(__file__).with_name("results")
@@ -21,6 +32,7 @@ MEASUREMENTS: dict[str, Measure] = {
     "unknown_user": unknown_user.measure,
     "under_load": under_load.measure,
     "list_users": list_users.measure,
+    "trust_stream": trust_stream.measure,
     "start": start.measure,
 }
 
