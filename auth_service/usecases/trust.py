@@ -31,6 +31,7 @@ SESSIONS_AT_ONCE = 10_000
 """In one message: 400 kB."""
 SNAPSHOT_GOOD_FOR = timedelta(seconds=5)
 """For how long streams that begin share one; each is then sent the changes since."""
+HEARTBEAT_GOOD_FOR = timedelta(milliseconds=250)
 WOKEN_AT_ONCE = 16
 """Streams that write before other calls get their turn."""
 GATHERED_FOR = timedelta(milliseconds=20)
@@ -97,6 +98,8 @@ class Trust:
         self._told_until = _EPOCH
         self._streams: set[asyncio.Event] = set()
         self._snapshot: _Snapshot | None = None
+        self._beat: Told | None = None
+        self._beat_good_until = 0.0
         self._taking = asyncio.Lock()
         self._nobody_follows = asyncio.Event()
         self._nobody_follows.set()
@@ -218,9 +221,14 @@ class Trust:
         return self._changes[-behind]
 
     def _heartbeat(self) -> Told:
-        if not self._pending:
-            self._told_until = self._revoked.complete_until
-        return self._message(Kind.HEARTBEAT, self._cursor())
+        # One for all that are due: each stream holds on to its last message. An older cursor is as good.
+        now = asyncio.get_running_loop().time()
+        if self._beat is None or now >= self._beat_good_until:
+            if not self._pending:
+                self._told_until = self._revoked.complete_until
+            self._beat = self._message(Kind.HEARTBEAT, self._cursor())
+            self._beat_good_until = now + HEARTBEAT_GOOD_FOR.total_seconds()
+        return self._beat
 
     def _missed_since(self, cursor: str) -> Sequence[Told] | None:
         """None for a cursor that this database cannot have given: then a snapshot is due."""

@@ -44,8 +44,9 @@ class Streams:
             end = asyncio.timeout(0 if self._is_leaving else age)
             self._ends.add(end)
             try:
-                async with end:
-                    await self._write(stream(request, context), context)
+                async with end, aclosing(stream(request, context)) as messages:
+                    async for message in messages:
+                        await self._write(message, context)
             except TimeoutError:
                 if not end.expired():
                     raise
@@ -54,14 +55,12 @@ class Streams:
 
         return answer
 
-    async def _write(self, messages: AsyncGenerator[Any, None], context: Context) -> None:
-        async with aclosing(messages):
-            async for message in messages:
-                try:
-                    async with asyncio.timeout(self._patience.total_seconds()):
-                        await context.write(message)
-                except TimeoutError as error:
-                    raise Overloaded("this stream is read too slowly") from error
+    async def _write(self, message: object, context: Context) -> None:
+        try:
+            async with asyncio.timeout(self._patience.total_seconds()):
+                await context.write(message)
+        except TimeoutError as error:
+            raise Overloaded("this stream is read too slowly") from error
 
 
 async def first_of(*turns: Any, timeout: float | None = None) -> None:
