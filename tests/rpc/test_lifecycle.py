@@ -145,8 +145,11 @@ async def test_calls_under_way_are_answered_before_it_is_gone(
             request_serializer=auth_pb2.LoginRequest.SerializeToString,
             response_deserializer=auth_pb2.LoginResponse.FromString,
         )
-        request = auth_pb2.LoginRequest(username="user1001", password="user1001-password")
-        logins = [asyncio.ensure_future(login(request)) for _ in range(10)]
+        # Ten people: of one account the facility is asked about one attempt at a time.
+        for number in range(10):
+            facility.knows(f"held{number}", "right", number=5000 + number)
+        requests = [auth_pb2.LoginRequest(username=f"held{number}", password="right") for number in range(10)]
+        logins = [asyncio.ensure_future(login(request)) for request in requests]
         await facility.was_asked("/v1/sessions", times=asked + 10)
         asyncio.get_running_loop().call_later(0.3, setattr, facility, "fault", {})
 

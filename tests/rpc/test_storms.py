@@ -78,7 +78,9 @@ async def test_a_cancelled_login_that_the_facility_holds_up_leaves_no_session(st
     facility.fault = {"/v1/sessions": "hang"}
 
     calls = [
-        service.auth.Login(auth_pb2.LoginRequest(username="user1001", password="user1001-password")) for _ in range(20)
+        # Each somebody else: of one account the facility is asked about one attempt at a time.
+        service.auth.Login(auth_pb2.LoginRequest(username=f"person{number}", password="any"))
+        for number in range(20)
     ]
     tasks = [asyncio.ensure_future(call) for call in calls]
     await facility.was_asked("/v1/sessions", times=asked + 20)
