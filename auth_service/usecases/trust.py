@@ -73,6 +73,40 @@ class _Snapshot:
     chunks: Sequence[Told]
 
 
+class _Stream:
+    """Whether there may be something new for it. An asyncio.Event would do, and is 1 kB."""
+
+    __slots__ = ("_waiter", "_was_woken")
+
+    def __init__(self) -> None:
+        self._was_woken = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def wake(self) -> None:
+        self._was_woken = True
+        if self._waiter is not None:
+            _release(self._waiter)
+
+    async def is_woken(self, *, within: float) -> bool:
+        """Waits until it is; False after so many seconds in which it was not."""
+        if not self._was_woken:
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            timer = loop.call_later(within, _release, self._waiter)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        was_woken, self._was_woken = self._was_woken, False
+        return was_woken
+
+
+def _release(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
 class Trust:
     """`tell` has to run for as long as anybody follows. `leave` ends every stream, and lets no more begin."""
 
@@ -96,7 +130,7 @@ class Trust:
         self._is_due = asyncio.Event()
         self._told_etag = ""
         self._told_until = _EPOCH
-        self._streams: set[asyncio.Event] = set()
+        self._streams: set[_Stream] = set()
         self._snapshot: _Snapshot | None = None
         self._beat: Told | None = None
         self._beat_good_until = 0.0
@@ -120,7 +154,7 @@ class Trust:
 
         Raises Overloaded, ServerLeaving, and until there is something to tell DatabaseUnavailable, SigningUnavailable.
         """
-        with self._following() as woken:
+        with self._following() as stream:
             missed = self._missed_since(cursor)
             if missed is not None:
                 sent, chunks = self._number, missed
@@ -139,7 +173,7 @@ class Trust:
                     continue
                 if is_quiet:
                     yield self._heartbeat()
-                is_quiet = not await self._is_woken(woken)
+                is_quiet = not await stream.is_woken(within=self._heartbeat_due_in())
 
     async def tell(self) -> None:
         """Tell the streams of what is new; never returns."""
@@ -182,37 +216,29 @@ class Trust:
     async def _wake(self) -> None:
         streams = list(self._streams)
         for first in range(0, len(streams), WOKEN_AT_ONCE):
-            for woken in streams[first : first + WOKEN_AT_ONCE]:
-                woken.set()
+            for stream in streams[first : first + WOKEN_AT_ONCE]:
+                stream.wake()
             await asyncio.sleep(0)
 
     @contextmanager
-    def _following(self) -> Iterator[asyncio.Event]:
+    def _following(self) -> Iterator[_Stream]:
         if self._is_leaving:
             raise ServerLeaving
         if len(self._streams) >= self._most_streams:
             raise Overloaded("too many verifiers follow this server at once", retry_after=timedelta(seconds=5))
-        woken = asyncio.Event()
-        self._streams.add(woken)
+        stream = _Stream()
+        self._streams.add(stream)
         self._nobody_follows.clear()
         try:
-            yield woken
+            yield stream
         finally:
-            self._streams.discard(woken)
+            self._streams.discard(stream)
             if not self._streams:
                 self._nobody_follows.set()
 
-    async def _is_woken(self, woken: asyncio.Event) -> bool:
-        """Waits until there may be something new; False after a while in which there was not."""
+    def _heartbeat_due_in(self) -> float:
         # Not all at one moment, if all began at one.
-        pause = self._heartbeat_every.total_seconds() * uniform(0.8, 1.0)  # noqa: S311 -- jitter, not a secret
-        try:
-            async with asyncio.timeout(pause):
-                await woken.wait()
-        except TimeoutError:
-            return False
-        woken.clear()
-        return True
+        return self._heartbeat_every.total_seconds() * uniform(0.8, 1.0)  # noqa: S311 -- jitter, not a secret
 
     def _change(self, sent: int) -> Told:
         behind = self._number - sent
