@@ -2,9 +2,7 @@
 
 import structlog
 
-from auth_service.domain.audit import Origin
 from auth_service.usecases.api_keys import ApiKeys
-from auth_service.usecases.attempts import Attempts
 from auth_service.usecases.issuing import Issuer, ServiceToken
 
 log = structlog.get_logger()
@@ -13,16 +11,17 @@ log = structlog.get_logger()
 class ServiceSignIn:
     """Needs the database only as much as the keys and the signer do."""
 
-    def __init__(self, api_keys: ApiKeys, *, attempts: Attempts, issuer: Issuer) -> None:
+    def __init__(self, api_keys: ApiKeys, *, issuer: Issuer) -> None:
         self._api_keys = api_keys
-        self._attempts = attempts
         self._issuer = issuer
 
-    async def login(self, api_key: str, *, origin: Origin) -> ServiceToken:
-        """Raises CredentialsInvalid, TooManyAttempts, DatabaseUnavailable, SigningUnavailable."""
-        attempt = await self._attempts.from_address(origin.address, kind="API key")
-        async with attempt.counted():
-            held = await self._api_keys.holder(api_key)
+    async def login(self, api_key: str) -> ServiceToken:
+        """Raises CredentialsInvalid, DatabaseUnavailable, SigningUnavailable.
+
+        Wrong keys are not counted: nobody guesses 256 random bits, and one service that retries an old key would lock
+        out those behind the same address.
+        """
+        held = await self._api_keys.holder(api_key)
         token = await self._issuer.service_token(held.key, account_name=held.account_name)
         log.info("login.service", service=held.account_name, api_key=str(held.key.id))
         return token

@@ -1,0 +1,93 @@
+"""The doors: a gRPC server and an HTTP server around the stories, not bound yet."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from auth_service.app.core import NAME, Core, version
+from auth_service.app.outside import (
+    http_tls,
+)
+from auth_service.app.stories import Stories
+from auth_service.rpc import server as rpc
+from auth_service.rpc.audit_servicer import AuditServicer
+from auth_service.rpc.auth_servicer import AuthServicer, ServerInfo
+from auth_service.rpc.call import Interceptor
+from auth_service.rpc.interceptors.observation import Observe
+from auth_service.rpc.keys_servicer import KeyServicer
+from auth_service.rpc.roles_servicer import RoleServicer
+from auth_service.rpc.server import GrpcServer
+from auth_service.rpc.service_accounts_servicer import ServiceAccountServicer
+from auth_service.rpc.trust_servicer import TrustServicer
+from auth_service.rpc.users_servicer import UserServicer
+from auth_service.settings import Settings
+from auth_service.usecases.revocation_list import RevocationList
+from auth_service.web import probes, wellknown
+from auth_service.web.server import HttpServer
+
+RIGHTS_ASKED_EVERY = 10
+"""In polls: of whoever listens to a stream."""
+
+
+def grpc_door(
+    settings: Settings, base: Core, stories: Stories, *, observe: Observe, outermost: Sequence[Interceptor]
+) -> GrpcServer:
+    """Every service of the contract, health and, where it is wanted, reflection."""
+    return rpc.build(
+        auth=AuthServicer(
+            sign_in=stories.sign_in,
+            service_sign_in=stories.service_sign_in,
+            sessions=stories.sessions,
+            verification=stories.verification,
+            experiments=stories.experiments,
+            keys=base.keys,
+            server_info=ServerInfo(name=NAME, version=version(), build=settings.build, issuer=settings.token_issuer),
+        ),
+        users=UserServicer(
+            registration=stories.registration,
+            own_account=stories.own_account,
+            mailed_tokens=stories.mailed_tokens,
+            accounts=stories.admin.accounts,
+            standing=stories.admin.standing,
+            session_lists=stories.admin.session_lists,
+        ),
+        roles=RoleServicer(
+            roles=stories.admin.roles, accounts=stories.admin.accounts, verification=stories.verification
+        ),
+        service_accounts=ServiceAccountServicer(service_accounts=stories.admin.service_accounts),
+        keys=KeyServicer(keys=base.keys, page_tokens=stories.page_tokens),
+        audit=AuditServicer(audit_log=stories.admin.audit_log),
+        trust=TrustServicer(trust=stories.trust),
+        known_caller=stories.verification.caller,
+        level_of=stories.admin.levels.of,
+        observe=observe,
+        outermost=outermost,
+        longest_call=settings.request_deadline,
+        slowest_reader=settings.slowest_reader,
+        rights_asked_every=RIGHTS_ASKED_EVERY * settings.poll_every,
+        reflects=settings.serves_reflection,
+        trusted_proxies=settings.trusted_proxies,
+        rate_limits=stories.rate_limits,
+    )
+
+
+def http_door(
+    settings: Settings,
+    base: Core,
+    stories: Stories,
+    *,
+    is_ready: Callable[[], Awaitable[str]],
+    exposition: Callable[[], tuple[bytes, str]],
+) -> HttpServer:
+    """The key set, what was revoked, the metadata, and the probes."""
+    return HttpServer(
+        [
+            *wellknown.routes(
+                keys=base.keys,
+                revocations=RevocationList(stories.revoked, monotonic=time.monotonic),
+                issuer=settings.token_issuer,
+                now=base.clock.now,
+            ),
+            *probes.routes(is_ready=is_ready, exposition=exposition),
+        ],
+        tls=http_tls(settings),
+    )

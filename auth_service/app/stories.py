@@ -1,0 +1,223 @@
+"""The use cases, built over the core from what the settings say."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from auth_client import TokenVerifier
+
+from auth_service.app.administration import Administration, administration, password_hashing, role_policy
+from auth_service.app.core import Core
+from auth_service.app.outside import (
+    experiments_of,
+    mail_sender,
+    providers_of,
+)
+from auth_service.domain.attempts import Limits, limits
+from auth_service.domain.mail import Sender
+from auth_service.domain.pages import PageTokens
+from auth_service.domain.rates import Rate, rate
+from auth_service.domain.refresh_tokens import RefreshTokens
+from auth_service.domain.sessions import SessionPolicy
+from auth_service.domain.tokens import TokenPolicy
+from auth_service.settings import Settings
+from auth_service.usecases.api_keys import ApiKeys
+from auth_service.usecases.attempts import Attempts
+from auth_service.usecases.experiments import ListExperiments
+from auth_service.usecases.issuing import Issuer
+from auth_service.usecases.mailed_tokens import MailedTokens, MailPolicy
+from auth_service.usecases.own_account import OwnAccount
+from auth_service.usecases.password_again import PasswordAgain
+from auth_service.usecases.password_change import PasswordChange
+from auth_service.usecases.rate_limits import RateLimits
+from auth_service.usecases.registration import Registration
+from auth_service.usecases.revoked import RevokedSessions
+from auth_service.usecases.service_sign_in import ServiceSignIn
+from auth_service.usecases.sessions import Sessions
+from auth_service.usecases.sign_in import SignIn
+from auth_service.usecases.trust import Trust
+from auth_service.usecases.verification import Verification
+
+VERIFIED_TOKENS_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stories:
+    """What the doors open on, and what goes on behind them. `mail_queued` wakes whoever delivers mail."""
+
+    revoked: RevokedSessions
+    api_keys: ApiKeys
+    verification: Verification
+    admin: Administration
+    page_tokens: PageTokens
+    rate_limits: RateLimits
+    attempts: Attempts
+    sender: Sender | None
+    mail_queued: asyncio.Event
+    mailed_tokens: MailedTokens
+    registration: Registration
+    own_account: OwnAccount
+    sign_in: SignIn
+    service_sign_in: ServiceSignIn
+    sessions: Sessions
+    experiments: ListExperiments
+    trust: Trust
+
+
+@asynccontextmanager
+async def stories(settings: Settings, base: Core) -> AsyncIterator[Stories]:
+    """Nothing is read yet. At the end, providers are closed, and mail that was asked for is written down."""
+    async with AsyncExitStack() as stack:
+        revoked = RevokedSessions(base.database, clock=base.clock)
+        refresh_tokens, page_tokens = RefreshTokens(base.sealing), PageTokens(base.sealing)
+        hashing = password_hashing(settings)
+        stack.push_async_callback(hashing.close)
+        providers = providers_of(settings, base.database, hashing)
+        experiments = experiments_of(settings)
+        for provider in providers.values():
+            stack.push_async_callback(provider.close)
+        stack.push_async_callback(experiments.close)
+        token_policy = TokenPolicy(
+            issuer=settings.token_issuer,
+            audience=settings.token_audience,
+            lifetime=settings.access_token_lifetime,
+            client_id=settings.client_id,
+        )
+        session_policy = SessionPolicy(
+            idle_lifetime=settings.session_idle_lifetime,
+            absolute_lifetime=settings.session_absolute_lifetime,
+            replay_window=settings.refresh_replay_window,
+        )
+        known_keys = ApiKeys(
+            base.database,
+            in_settings={name: secret.get_secret_value() for name, secret in settings.api_keys.items()},
+            revoked=revoked,
+            longest_token=base.keys.longest_token,
+            clock=base.clock,
+            monotonic=time.monotonic,
+        )
+        verification = Verification(
+            TokenVerifier(
+                issuer=settings.token_issuer,
+                audience=settings.token_audience,
+                keys=base.keys.verifying,
+                is_revoked=revoked.holds,
+                leeway=settings.clock_skew,
+                cache_size=VERIFIED_TOKENS_REMEMBERED,
+                clock=base.clock.timestamp,
+            ),
+            api_keys=known_keys,
+        )
+        admin = administration(settings, base, revoked=revoked, page_tokens=page_tokens, hashing=hashing)
+        issuer = Issuer(
+            base.keys,
+            refresh_tokens=refresh_tokens,
+            token_policy=token_policy,
+            role_policy=role_policy(settings),
+            clock=base.clock,
+            workers=base.workers,
+        )
+        rate_limits = RateLimits(base.database, rates=_rates(settings), clock=base.clock)
+        attempts = Attempts(base.database, limits=_attempt_limits(settings), clock=base.clock)
+        password_change = PasswordChange(hashing=hashing, password_rules=admin.password_rules, ending=admin.ending)
+        sender = mail_sender(settings)
+        mail_queued = asyncio.Event()
+        mailed_tokens = MailedTokens(
+            base.database,
+            policy=MailPolicy(
+                service=urlsplit(settings.token_issuer).netloc,
+                link_base=settings.mail_link_base,
+                reset_lifetime=settings.password_reset_lifetime,
+                verification_lifetime=settings.email_verification_lifetime,
+            ),
+            sealing=base.sealing,
+            hashing=hashing,
+            password_rules=admin.password_rules,
+            ending=admin.ending,
+            attempts=attempts,
+            clock=base.clock,
+            queued=mail_queued,
+            is_on=sender is not None,
+        )
+        stack.push_async_callback(mailed_tokens.close)
+        registration = Registration(
+            base.database,
+            levels=admin.levels,
+            hashing=hashing,
+            password_rules=admin.password_rules,
+            mailed_tokens=mailed_tokens,
+            clock=base.clock,
+            is_open=settings.lets_people_register,
+            requires_email=settings.require_verified_email,
+        )
+        own_account = OwnAccount(
+            base.database,
+            levels=admin.levels,
+            ending=admin.ending,
+            password_again=PasswordAgain(base.database, providers=providers, attempts=attempts, clock=base.clock),
+            password_change=password_change,
+            mailed_tokens=mailed_tokens,
+            clock=base.clock,
+            requires_email=settings.require_verified_email,
+        )
+        sign_in = SignIn(
+            base.database,
+            providers=tuple(providers.values()),
+            issuer=issuer,
+            session_policy=session_policy,
+            attempts=attempts,
+            password_change=password_change,
+            ending=admin.ending,
+            clock=base.clock,
+            requires_verified_email=settings.require_verified_email,
+        )
+        sessions = Sessions(
+            base.database,
+            refresh_tokens=refresh_tokens,
+            issuer=issuer,
+            ending=admin.ending,
+            providers=providers,
+            policy=session_policy,
+            recheck_after=settings.provider_recheck_after,
+            clock=base.clock,
+        )
+        trust = Trust(
+            base.keys,
+            revoked,
+            clock=base.clock,
+            heartbeat_every=settings.trust_heartbeat,
+            most_streams=settings.trust_streams,
+        )
+
+        yield Stories(
+            revoked=revoked,
+            api_keys=known_keys,
+            verification=verification,
+            admin=admin,
+            page_tokens=page_tokens,
+            rate_limits=rate_limits,
+            attempts=attempts,
+            sender=sender,
+            mail_queued=mail_queued,
+            mailed_tokens=mailed_tokens,
+            registration=registration,
+            own_account=own_account,
+            sign_in=sign_in,
+            service_sign_in=ServiceSignIn(known_keys, issuer=issuer),
+            sessions=sessions,
+            experiments=ListExperiments(experiments, page_tokens=page_tokens),
+            trust=trust,
+        )
+
+
+def _rates(settings: Settings) -> list[Rate]:
+    return [rate(what, calls=calls, per=per) for what, (calls, per) in settings.rate_limits.items()]
+
+
+def _attempt_limits(settings: Settings) -> Limits:
+    return limits(
+        here=settings.failures_here, account=settings.failures_per_account, address=settings.failures_per_address
+    )

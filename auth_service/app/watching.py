@@ -1,0 +1,81 @@
+"""What is told of the running service: whether it is ready, and its gauges."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from auth_service.app.core import Core
+from auth_service.app.stories import Stories
+from auth_service.rpc import server as rpc
+from auth_service.settings import Settings
+from auth_service.telemetry import Metrics
+from auth_service.usecases.publishing import COUNTED, Publishing
+from auth_service.usecases.revoked import RevokedSessions
+
+log = structlog.get_logger()
+
+
+def readiness(base: Core, revoked: RevokedSessions, leaving: asyncio.Event) -> Callable[[], Awaitable[str]]:
+    async def missing() -> str:
+        if leaving.is_set():
+            return "the service is stopping"
+        if base.keys.ring.is_empty:
+            return "no key ring was loaded yet"
+        if not revoked.is_loaded:
+            return "the ended sessions were not read yet"
+        if base.keys.is_sealed:
+            return "the signing key cannot be opened: its key-encryption key is not configured"
+        if not base.keys.has_lease:
+            return "no signing key may be used: the database was last reached too long ago"
+        return ""
+
+    return missing
+
+
+async def tell_health(server: rpc.GrpcServer, is_ready: Callable[[], Awaitable[str]], pause: timedelta) -> None:
+    said: bool | None = None
+    while True:
+        missing = await is_ready()
+        if said != (not missing):
+            said = not missing
+            await server.say(serving=said)
+            log.info("serving" if said else "not_serving", missing=missing)
+        await asyncio.sleep(pause.total_seconds())
+
+
+def watch(metrics: Metrics, base: Core, stories: Stories, settings: Settings) -> None:
+    def active_age() -> float:
+        ring = base.keys.ring
+        if ring.is_empty or ring.active.activated_at is None:
+            return 0.0
+        return (base.clock.now() - ring.active.activated_at).total_seconds()
+
+    metrics.gauge("auth_key_ring_version", "Version of the key ring in memory.", lambda: base.keys.ring.version)
+    metrics.gauge("auth_key_active_age_seconds", "How long the active key has signed.", active_age)
+    metrics.gauge(
+        "auth_key_rotation_due_seconds",
+        "Seconds until the active key should be rotated; negative when late.",
+        lambda: settings.key_rotate_every.total_seconds() - active_age(),
+    )
+    metrics.gauge("auth_signer_lease", "1 while this replica may sign.", lambda: float(base.keys.has_lease))
+    metrics.gauge("auth_api_keys", "API keys in memory, those that expired included.", lambda: len(stories.api_keys))
+    metrics.gauge("auth_revoked_sessions", "Ended sessions whose tokens may be about.", lambda: len(stories.revoked))
+    metrics.gauge("auth_trust_streams", "Verifiers that follow what is trusted.", lambda: stories.trust.streams)
+    metrics.gauge(
+        "auth_audit_followers", "Streams that follow the audit log.", lambda: stories.admin.audit_log.followers
+    )
+
+
+def watch_publishing(metrics: Metrics, publishing: Publishing | None) -> None:
+    if publishing is None:
+        return
+    metrics.gauge("auth_events_waiting", f"For the broker; counts to {COUNTED}.", lambda: publishing.waiting)
+    metrics.gauge("auth_events_published", "Taken by the broker since the start.", lambda: publishing.published)
+    metrics.gauge("auth_events_unwanted", "Of those: for which no queue was bound.", lambda: publishing.unwanted)
+    metrics.gauge(
+        "auth_events_last_published_timestamp_seconds",
+        "When the broker last took some; 0 if not since the start.",
+        lambda: publishing.last_published_at.timestamp() if publishing.last_published_at else 0.0,
+    )
