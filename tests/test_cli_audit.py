@@ -33,7 +33,7 @@ def test_what_the_command_line_does_is_in_the_log(on_both: Command) -> None:
 
     found = rows(on_both("audit", "list", "--on", "ada", "--json"))
 
-    assert [(each["type"], each["actor kind"], each["subject"]) for each in found] == [
+    assert [(each["type"], each["actor_kind"], each["subject"]) for each in found] == [
         ("person.created", "operator", ada["id"])
     ]
     assert PASSWORD not in str(found)

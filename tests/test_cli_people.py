@@ -42,7 +42,7 @@ def test_the_first_administrator_gets_a_password_that_has_to_be_changed(on_both:
     assert said.code == 0
     assert re.search(r"one-time password  ([a-z2-9]{5}-){4}[a-z2-9]{5}\n", said.out)
     account = shown(on_both, "admin")
-    assert (account["roles"], account["level"], account["must change password"]) == (["user", "admin"], 0, True)
+    assert (account["roles"], account["level"], account["must_change_password"]) == (["user", "admin"], 0, True)
     assert (again.code, again.out) == (1, "")
     assert again.err.startswith("auth-service: there is an administrator already")
     assert [each["username"] for each in rows(on_both("users", "list", "--json"))] == ["admin"]
@@ -71,14 +71,14 @@ def test_an_account_is_created_with_everything_that_it_can_have(on_both: Command
     )
 
     assert made == shown(on_both, "zoë") == shown(on_both, made["id"])
-    assert {name: made[name] for name in ("username", "display name", "email", "email verified", "user number")} == {
+    assert {name: made[name] for name in ("username", "display_name", "email", "email_verified", "user_number")} == {
         "username": "Zoë",
-        "display name": "Zoë Z",
+        "display_name": "Zoë Z",
         "email": "Zoe@example.org",
-        "email verified": True,
-        "user number": 17,
+        "email_verified": True,
+        "user_number": 17,
     }
-    assert (made["roles"], made["level"], made["must change password"]) == (["user", "admin", "beamline"], 0, True)
+    assert (made["roles"], made["level"], made["must_change_password"]) == (["user", "admin", "beamline"], 0, True)
     assert "user number           17\n" in on_both("users", "show", "zoë").out
 
 

@@ -1,12 +1,11 @@
 """`auth-service admin …`: the first administrator."""
 
-import json
-
 from cyclopts import App
 
 from auth_service.app import Administration
 from auth_service.cli.administering import administer
 from auth_service.cli.options import Json
+from auth_service.cli.terminal import print_json
 
 admin = App(name="admin", help="The first administrator.")
 
@@ -26,7 +25,7 @@ def bootstrap(*, username: str = "admin", as_json: Json = False) -> None:
     async def step(use: Administration) -> None:
         shown, password = await use.bootstrap.first_administrator(username)
         if as_json:
-            print(json.dumps({"id": str(shown.account.id), "username": username, "password": password}, indent=2))
+            print_json({"id": shown.account.id, "username": username, "password": password})
             return
         print(
             f"{username} may administer from now on ({shown.account.id})\n\n"

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from auth_service import app
 from auth_service.app import Administration
-from auth_service.cli.terminal import confirm, moment, run, settings_in_force
+from auth_service.cli.terminal import confirm, run, settings_in_force
 from auth_service.domain.accounts import Account, Shown
 
 
@@ -33,10 +33,10 @@ def row_of(shown: Shown) -> Mapping[str, object]:
         "id": str(account.id),
         "username": account.person.username,
         "provider": account.person.provider,
-        "email": account.email or "-",
+        "email": account.email,
         "roles": ", ".join(shown.roles),
         "state": account.state.value,
-        "last login": moment(account.last_login_at),
+        "last login": account.last_login_at,
     }
 
 
@@ -54,7 +54,7 @@ def described(shown: Shown) -> Mapping[str, object]:
         "roles": list(shown.roles),
         "level": shown.level,
         "state": account.state.value,
-        "created": moment(account.created_at),
-        "last login": moment(account.last_login_at),
+        "created": account.created_at,
+        "last login": account.last_login_at,
         "must change password": account.must_change_password,
     }

@@ -104,28 +104,28 @@ async def _newest(use: Administration, wanted: AuditFilter, most: int) -> list[A
 
 
 def _row(event: AuditEvent, *, as_json: bool) -> dict[str, object]:
-    who = str(event.actor_id or "") or event.actor_kind
+    who = event.actor_id or event.actor_kind
     if as_json:
         return {
             "id": str(event.id),
-            "at": event.occurred_at.isoformat(),
+            "at": event.occurred_at,
             "type": event.type,
             "outcome": event.outcome,
             "reason": event.reason,
             "actor kind": event.actor_kind,
-            "actor": str(event.actor_id or ""),
-            "subject": str(event.subject_id or ""),
+            "actor": event.actor_id,
+            "subject": event.subject_id,
             "address": event.address,
             "request id": event.request_id,
             "details": dict(event.details),
         }
     return {
-        "at": moment(event.occurred_at),
+        "at": event.occurred_at,
         "type": event.type + (f" ({event.outcome})" if event.outcome != "success" else ""),
         "by": who,
-        "on": str(event.subject_id or "-"),
-        "from": event.address or "-",
-        "what": " ".join([event.reason, *(f"{name}={value}" for name, value in event.details.items())]).strip() or "-",
+        "on": event.subject_id,
+        "from": event.address or None,
+        "what": " ".join([event.reason, *(f"{name}={value}" for name, value in event.details.items())]).strip(),
     }
 
 

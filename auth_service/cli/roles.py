@@ -5,7 +5,7 @@ from cyclopts import App
 from auth_service.app import Administration
 from auth_service.cli.administering import administer
 from auth_service.cli.options import Json, Yes
-from auth_service.cli.terminal import confirm, moment, print_rows
+from auth_service.cli.terminal import confirm, print_rows
 from auth_service.domain.audit import OPERATOR
 from auth_service.domain.pages import LARGEST_PAGE_SIZE
 from auth_service.usecases.accounts import RoleHolder
@@ -50,7 +50,7 @@ def list_roles(*, as_json: Json = False) -> None:
                     "name": role.name,
                     "level": role.level,
                     "built in": role.built_in,
-                    "created": moment(role.created_at),
+                    "created": role.created_at,
                     "description": role.description,
                 }
                 for role in found
@@ -116,7 +116,7 @@ def users(name: str, *, as_json: Json = False) -> None:
                     "id": str(each.account.id),
                     "username": each.account.person.username,
                     "state": each.account.state.value,
-                    "granted": moment(each.granted_at),
+                    "granted": each.granted_at,
                 }
                 for each in found
             ],

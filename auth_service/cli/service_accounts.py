@@ -1,6 +1,5 @@
 """`auth-service service-accounts …` and `auth-service api-keys …`: services that call us, and their keys."""
 
-import json
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,7 @@ from cyclopts import App, Parameter
 from auth_service.app import Administration
 from auth_service.cli.administering import administer
 from auth_service.cli.options import Json, Yes
-from auth_service.cli.terminal import confirm, fail, moment, print_rows
+from auth_service.cli.terminal import confirm, fail, print_json, print_rows
 from auth_service.domain.api_keys import ApiKey, ServiceAccount
 from auth_service.domain.audit import OPERATOR
 from auth_service.domain.pages import LARGEST_PAGE_SIZE
@@ -48,7 +47,7 @@ def list_accounts(*, as_json: Json = False) -> None:
             {
                 "name": account.name,
                 "id": str(account.id),
-                "created": moment(account.created_at),
+                "created": account.created_at,
                 "description": account.description,
             }
             async for account in _accounts(use)
@@ -97,7 +96,7 @@ def create_key(
             account.id, scopes=scope, expires_at=_in_days(days), origin=OPERATOR
         )
         if as_json:
-            print(json.dumps({**_row(account, new.key), "secret": new.secret}, indent=2))
+            print_json({**_row(account, new.key), "secret": new.secret})
             return
         print(f"key {new.key.id} of {account.name}, shown this once:", file=sys.stderr)
         print(new.secret)
@@ -161,12 +160,12 @@ def _row(account: ServiceAccount, key: ApiKey) -> Mapping[str, object]:
     return {
         "service account": account.name,
         "id": str(key.id),
-        "prefix": key.prefix or "-",
+        "prefix": key.prefix or None,
         "scopes": " ".join(sorted(key.scopes)),
-        "created": moment(key.created_at),
-        "expires": moment(key.expires_at),
-        "last used": moment(key.last_used_at),
-        "revoked": moment(key.revoked_at),
+        "created": key.created_at,
+        "expires": key.expires_at,
+        "last used": key.last_used_at,
+        "revoked": key.revoked_at,
         "from settings": key.from_settings,
     }
 

@@ -5,7 +5,7 @@ from cyclopts import App
 from auth_service.app import Administration
 from auth_service.cli.administering import administer, confirmed
 from auth_service.cli.options import Json, Yes
-from auth_service.cli.terminal import moment, print_rows
+from auth_service.cli.terminal import print_rows
 from auth_service.domain.audit import OPERATOR
 from auth_service.domain.identifiers import uuid_in
 from auth_service.domain.pages import LARGEST_PAGE_SIZE
@@ -24,11 +24,11 @@ def list_sessions(user: str, *, as_json: Json = False) -> None:
             [
                 {
                     "id": str(each.id),
-                    "started": moment(each.started_at),
-                    "last used": moment(each.rotated_at),
-                    "expires": moment(each.expires_at),
-                    "address": each.address or "-",
-                    "program": each.user_agent or "-",
+                    "started": each.started_at,
+                    "last used": each.rotated_at,
+                    "expires": each.expires_at,
+                    "address": each.address or None,
+                    "program": each.user_agent or None,
                 }
                 for each in page.sessions
             ],

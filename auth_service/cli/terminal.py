@@ -63,31 +63,56 @@ def password(*, from_stdin: bool) -> str:
 
 
 def print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
+    """Values are as they are: None where there is none, moments as datetimes. What prints them spells them."""
     if as_json:
-        print(json.dumps(rows, indent=2, default=str))
+        print_json([*rows])
         return
     if not rows:
         print("none")
         return
     columns = list(rows[0])
-    widths = [max(len(column), *(len(str(row[column])) for row in rows)) for column in columns]
-    for cells in (columns, *([str(row[column]) for column in columns] for row in rows)):
-        print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+    table = [columns, *([_told(row[column]) for column in columns] for row in rows)]
+    widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def print_fields(fields: Mapping[str, object], *, as_json: bool) -> None:
     """One thing, a line for each of its fields."""
     if as_json:
-        print(json.dumps(fields, indent=2, default=str))
+        print_json(fields)
         return
     width = max(len(name) for name in fields)
     for name, value in fields.items():
-        told = ", ".join(map(str, value)) if isinstance(value, list) else value
-        print(f"{name:<{width}}  {'-' if told in (None, '') else told}")
+        print(f"{name:<{width}}  {_told(value)}")
 
 
-def moment(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%SZ}" if at else "-"
+def print_json(value: Mapping[str, object] | Sequence[Mapping[str, object]]) -> None:
+    """Names in one word, moments by RFC 3339, nothing as null."""
+    rows = [value] if isinstance(value, Mapping) else value
+    named = [{name.replace(" ", "_"): each for name, each in row.items()} for row in rows]
+    print(json.dumps(named[0] if isinstance(value, Mapping) else named, indent=2, default=_in_json))
+
+
+def moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%SZ}"
+
+
+def _told(value: object) -> str:
+    match value:
+        case None | "" | [] | ():
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return moment(value)
+        case list() | tuple():
+            return ", ".join(map(str, value))
+    return str(value)
+
+
+def _in_json(value: object) -> str:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
 
 
 def fail(message: str) -> Never:

@@ -1,6 +1,5 @@
 """`auth-service users …`: people, and the accounts of our own."""
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import Literal
@@ -10,7 +9,7 @@ from cyclopts import App
 from auth_service.app import Administration
 from auth_service.cli.administering import administer, confirmed, described, row_of
 from auth_service.cli.options import Json, Yes
-from auth_service.cli.terminal import fail, password, print_fields, print_rows
+from auth_service.cli.terminal import fail, password, print_fields, print_json, print_rows
 from auth_service.domain.accounts import AccountFilter, AccountState, NewAccount, Shown
 from auth_service.domain.audit import OPERATOR
 from auth_service.domain.pages import LARGEST_PAGE_SIZE
@@ -216,4 +215,7 @@ def purge(user: str, *, yes: Yes = False) -> None:
 
 
 def _say(shown: Shown, sentence: str, *, as_json: bool) -> None:
-    print(json.dumps(described(shown), indent=2) if as_json else sentence)
+    if as_json:
+        print_json(described(shown))
+    else:
+        print(sentence)
