@@ -159,12 +159,6 @@ class _Run:
             baseline = samples.due_between(1, fault_at).p99
             during = samples.due_between(fault_at, back_at)
             failed = len(samples.calls) - samples.outcomes[OK]
-            import os
-
-            if os.environ.get("DRILL_SLOW"):
-                for c in samples.calls:
-                    if c.latency > 0.012:
-                        print(name, round(c.due - fault_at, 3), round(c.latency * 1000, 1))
             self.findings.expect(f"{name} {failed} of {len(samples.calls)} failed", failed == 0)
             self.findings.expect(
                 f"p99 {milliseconds(during.p99)} (before {milliseconds(baseline)}, twin {milliseconds(twin)})",
