@@ -3,6 +3,8 @@
 import base64
 import binascii
 import hmac
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from auth_service.domain.errors import FieldViolation, InvalidInput
 from auth_service.domain.sealing import KeyEncryptionKeys
@@ -12,6 +14,8 @@ LARGEST_PAGE_SIZE = 1000
 _MAC_BYTES = 16
 _LONGEST = 16 << 10
 """Some listings go on after a name, and a name may be long."""
+
+Row = TypeVar("Row")
 
 
 def page_size(asked: int) -> int:
@@ -47,6 +51,17 @@ class PageTokens:
         ):
             raise InvalidInput(FieldViolation("page_token", "expected the next_page_token of this very listing"))
         return body.decode()
+
+    def cut(
+        self, found: Sequence[Row], *, most: int, listing: str, position: Callable[[Row], str]
+    ) -> tuple[tuple[Row, ...], str]:
+        """Up to `most` of `found`, and the token of the next page: empty unless there were more.
+
+        So ask for one more than `most`, at the least. `position` tells where the page after a row begins.
+        """
+        page = tuple(found[:most])
+        has_more = len(found) > most
+        return page, self.write(listing=listing, position=position(page[-1])) if has_more else ""
 
     def _mac(self, key: bytes, listing: str, body: bytes) -> bytes:
         return hmac.digest(key, listing.encode() + b"\0" + body, "sha256")[:_MAC_BYTES]

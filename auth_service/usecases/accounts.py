@@ -133,7 +133,7 @@ class Accounts:
         """Those who were granted `role`, whoever was first comes first. Raises InvalidInput, NotFound."""
         filters = AccountFilter(role=valid_role(role, field="name"))
 
-        async def step(connection: Connection) -> tuple[list[ListedAccount], str]:
+        async def step(connection: Connection) -> tuple[tuple[ListedAccount, ...], str]:
             await granting.existing(connection, role, field="name")
             return await self._found(connection, filters, size, page_token)
 
@@ -186,17 +186,14 @@ class Accounts:
 
     async def _found(
         self, connection: Connection, filters: AccountFilter, size: int, page_token: str
-    ) -> tuple[list[ListedAccount], str]:
+    ) -> tuple[tuple[ListedAccount, ...], str]:
         """A page of accounts, and the token of the next one."""
         most = page_size(size)
         listing = _listing(filters)
         position = self._page_tokens.read(page_token, listing=listing)
         after = _read(position, filters) if position is not None else None
         found = await account_pages.page(connection, filters, after=after, most=most + 1)
-        if len(found) <= most:
-            return list(found), ""
-        last = found[most - 1]
-        return list(found[:most]), self._page_tokens.write(listing=listing, position=_written(last))
+        return self._page_tokens.cut(found, most=most, listing=listing, position=_written)
 
 
 async def _set_must_change(connection: Connection, person_id: UUID, *, must_change: bool) -> None:

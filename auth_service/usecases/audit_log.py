@@ -67,8 +67,7 @@ class AuditLog:
         found = await self._database.autocommit(
             lambda connection: audit.page(connection, wanted, before=before, most=size + 1)
         )
-        shown, is_last = found[:size], len(found) <= size
-        token = "" if is_last else self._page_tokens.write(listing=listing, position=_position(shown[-1]))
+        shown, token = self._page_tokens.cut(found, most=size, listing=listing, position=_position)
         return AuditPage([each.event for each in shown], token)
 
     async def follow(

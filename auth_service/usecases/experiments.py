@@ -27,9 +27,4 @@ class ListExperiments:
         rb_numbers = await self._experiments.of(user_number)
         # By value, not by count: a proposal that appears meanwhile neither repeats nor hides another.
         start = bisect_right(rb_numbers, int(after)) if after is not None else 0
-        page = rb_numbers[start : start + most]
-        has_more = start + most < len(rb_numbers)
-        return ExperimentPage(
-            rb_numbers=page,
-            next_page_token=self._page_tokens.write(listing=listing, position=str(page[-1])) if has_more else "",
-        )
+        return ExperimentPage(*self._page_tokens.cut(rb_numbers[start:], most=most, listing=listing, position=str))

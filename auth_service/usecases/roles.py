@@ -74,11 +74,8 @@ class Roles:
         position = self._page_tokens.read(page_token, listing="roles")
         after = int(position) if position is not None else _ABOVE_THE_STRONGEST
         found = await self._database.autocommit(lambda connection: roles.page(connection, after=after, most=most + 1))
-        page = found[:most]
-        has_more = len(found) > most
         return RolePage(
-            roles=page,
-            next_page_token=self._page_tokens.write(listing="roles", position=str(page[-1].level)) if has_more else "",
+            *self._page_tokens.cut(found, most=most, listing="roles", position=lambda last: str(last.level))
         )
 
     async def update(self, name: str, *, level: int | None, description: str | None, origin: Origin) -> Role:

@@ -87,9 +87,7 @@ class ServiceAccounts:
         found = await self._database.autocommit(
             lambda connection: service_accounts.page(connection, after=after, most=most + 1)
         )
-        page = found[:most]
-        has_more = len(found) > most
-        return AccountPage(page, self._page_tokens.write(listing=listing, position=page[-1].name) if has_more else "")
+        return AccountPage(*self._page_tokens.cut(found, most=most, listing=listing, position=lambda last: last.name))
 
     async def delete(self, account_id: UUID, *, origin: Origin) -> None:
         """The account and its keys. Raises NotFound, AccountState."""
@@ -152,9 +150,7 @@ class ServiceAccounts:
             return await api_keys.page(connection, account_id, after=after, most=most + 1)
 
         found = await self._database.autocommit(step)
-        page = found[:most]
-        has_more = len(found) > most
-        return KeyPage(page, self._page_tokens.write(listing=listing, position=_written(page[-1])) if has_more else "")
+        return KeyPage(*self._page_tokens.cut(found, most=most, listing=listing, position=_written))
 
     async def revoke_key(self, key_id: UUID, *, origin: Origin) -> ApiKey:
         """The key as it is then. Raises NotFound."""

@@ -35,12 +35,7 @@ class SessionLists:
             return await sessions.live(connection, person_id, now=now, before=before, most=most + 1)
 
         found = await self._database.autocommit(step)
-        page = found[:most]
-        has_more = len(found) > most
-        return SessionPage(
-            sessions=page,
-            next_page_token=self._page_tokens.write(listing=listing, position=_position(page[-1])) if has_more else "",
-        )
+        return SessionPage(*self._page_tokens.cut(found, most=most, listing=listing, position=_position))
 
 
 def _position(session: Session) -> str:

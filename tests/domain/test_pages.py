@@ -39,6 +39,14 @@ def test_an_altered_token_is_refused_in_any_spelling() -> None:
             TOKENS.read(each, listing="people")
 
 
+@pytest.mark.parametrize(("there", "shown", "goes_on_after"), [(0, 0, None), (2, 2, None), (3, 3, None), (4, 3, "2")])
+def test_a_page_is_cut_where_there_is_more(there: int, shown: int, goes_on_after: str | None) -> None:
+    page, token = TOKENS.cut(range(there), most=3, listing="people", position=str)
+
+    assert page == tuple(range(shown))
+    assert TOKENS.read(token, listing="people") == goes_on_after
+
+
 def test_tokens_survive_a_new_first_key() -> None:
     old = PageTokens(KeyEncryptionKeys([b"o" * 32])).write(listing="people", position="ada")
 
