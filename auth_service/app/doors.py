@@ -4,9 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from auth_service.app.core import NAME, Core, version
-from auth_service.app.outside import (
-    http_tls,
-)
+from auth_service.app.outside import http_tls
 from auth_service.app.stories import Stories
 from auth_service.rpc import server as rpc
 from auth_service.rpc.audit_servicer import AuditServicer
@@ -20,6 +18,7 @@ from auth_service.rpc.service_accounts_servicer import ServiceAccountServicer
 from auth_service.rpc.trust_servicer import TrustServicer
 from auth_service.rpc.users_servicer import UserServicer
 from auth_service.settings import Settings
+from auth_service.usecases.key_list import KeyList
 from auth_service.usecases.revocation_list import RevocationList
 from auth_service.web import probes, wellknown
 from auth_service.web.server import HttpServer
@@ -54,7 +53,7 @@ def grpc_door(
             roles=stories.admin.roles, accounts=stories.admin.accounts, verification=stories.verification
         ),
         service_accounts=ServiceAccountServicer(service_accounts=stories.admin.service_accounts),
-        keys=KeyServicer(keys=base.keys, page_tokens=stories.page_tokens),
+        keys=KeyServicer(keys=base.keys, key_list=KeyList(base.keys, page_tokens=stories.page_tokens)),
         audit=AuditServicer(audit_log=stories.admin.audit_log),
         trust=TrustServicer(trust=stories.trust),
         known_caller=stories.verification.caller,

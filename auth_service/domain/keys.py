@@ -124,6 +124,12 @@ class KeyRing:
         return next(key for key in self.keys if key.state is State.STANDBY)
 
     @property
+    def last_demoted(self) -> SigningKey:
+        """The key that signed before the active one. Ask only of a ring that was rotated."""
+        demoted = [(key.demoted_at, key) for key in self.keys if key.demoted_at is not None]
+        return max(demoted, key=lambda each: each[0])[1]
+
+    @property
     def is_empty(self) -> bool:
         return not self.keys
 

@@ -40,10 +40,3 @@ def current_session_id() -> str:
     """Of the session that the call's access token is of; empty for a service."""
     caller = current.get().caller
     return caller.session_id if isinstance(caller, PersonCalling) else ""
-
-
-def known_caller() -> Caller:
-    """The caller of a method whose row asks for one."""
-    caller = current.get().caller
-    assert caller is not None, "the permission table lets nobody through without"
-    return caller

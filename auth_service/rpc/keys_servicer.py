@@ -2,18 +2,14 @@
 
 from datetime import datetime
 
-import structlog
 from auth_api.v1 import keys_pb2, keys_pb2_grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from auth_service.domain.errors import FieldViolation, InvalidInput
-from auth_service.domain.keys import KeyRing, SigningKey, State
-from auth_service.domain.pages import PageTokens, page_size
-from auth_service.domain.policy import Caller, OperatorCalling, PersonCalling, ServiceCalling
-from auth_service.rpc.call import Context, known_caller, origin
+from auth_service.domain.keys import SigningKey, State
+from auth_service.rpc.call import Context, origin
+from auth_service.usecases.key_list import KeyList
 from auth_service.usecases.signing import SigningKeys
-
-log = structlog.get_logger()
 
 LONGEST_KID = 128
 _STATES = {
@@ -26,24 +22,18 @@ _STATES = {
 
 
 class KeyServicer(keys_pb2_grpc.KeyServiceServicer):
-    def __init__(self, *, keys: SigningKeys, page_tokens: PageTokens) -> None:
+    def __init__(self, *, keys: SigningKeys, key_list: KeyList) -> None:
         self._keys = keys
-        self._page_tokens = page_tokens
+        self._key_list = key_list
 
     async def ListSigningKeys(
         self, request: keys_pb2.ListSigningKeysRequest, context: Context
     ) -> keys_pb2.ListSigningKeysResponse:
-        most = page_size(request.page_size)
-        after = self._page_tokens.read(request.page_token, listing="signing keys")
-        ring = self._keys.ring
-        newest_first = [key.kid for key in reversed(ring.keys)]
-        start = newest_first.index(after) + 1 if after in newest_first else 0
-        page = newest_first[start : start + most]
-        has_more = start + most < len(newest_first)
+        page = self._key_list.page(size=request.page_size, page_token=request.page_token)
         return keys_pb2.ListSigningKeysResponse(
-            signing_keys=[_message(ring.get(kid)) for kid in page],
-            next_page_token=self._page_tokens.write(listing="signing keys", position=page[-1]) if has_more else "",
-            ring_version=ring.version,
+            signing_keys=[_message(each) for each in page.keys],
+            next_page_token=page.next_page_token,
+            ring_version=page.ring_version,
         )
 
     async def RotateSigningKey(
@@ -54,10 +44,9 @@ class KeyServicer(keys_pb2_grpc.KeyServiceServicer):
             ring_version=request.ring_version if request.HasField("ring_version") else None,
             require_published_ahead=request.require_published_ahead,
         )
-        log.info("keys.rotated", by=_named(known_caller()), version=ring.version)
         return keys_pb2.RotateSigningKeyResponse(
             active=_message(ring.active),
-            demoted=_message(_last_demoted(ring)),
+            demoted=_message(ring.last_demoted),
             standby=_message(ring.standby),
             ring_version=ring.version,
         )
@@ -72,15 +61,9 @@ class KeyServicer(keys_pb2_grpc.KeyServiceServicer):
             origin=origin(),
             ring_version=request.ring_version if request.HasField("ring_version") else None,
         )
-        log.warning("keys.revoked", by=_named(known_caller()), kid=request.kid, version=ring.version)
         return keys_pb2.RevokeSigningKeyResponse(
             revoked=_message(ring.get(request.kid)), active=_message(ring.active), ring_version=ring.version
         )
-
-
-def _last_demoted(ring: KeyRing) -> SigningKey:
-    demoted = [(key.demoted_at, key) for key in ring.keys if key.demoted_at is not None]
-    return max(demoted, key=lambda each: each[0])[1]
 
 
 def _message(key: SigningKey) -> keys_pb2.SigningKey:
@@ -103,13 +86,3 @@ def _timestamp(moment: datetime | None) -> Timestamp | None:
     timestamp = Timestamp()
     timestamp.FromDatetime(moment)
     return timestamp
-
-
-def _named(caller: Caller) -> str:
-    match caller:
-        case PersonCalling(person_id=person_id):
-            return str(person_id)
-        case ServiceCalling(name=name):
-            return name
-        case OperatorCalling():
-            return "operator"

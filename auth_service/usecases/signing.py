@@ -20,6 +20,7 @@ from auth_service.domain import keys as rules
 from auth_service.domain.audit import SYSTEM, AuditEvent, EventType, Origin, happened
 from auth_service.domain.errors import KeyState, RingChanged, SigningUnavailable
 from auth_service.domain.keys import KeyPolicy, KeyRing, SigningKey
+from auth_service.domain.policy import OperatorCalling, PersonCalling, ServiceCalling
 from auth_service.domain.sealing import KeyEncryptionKeys, SealBroken
 from auth_service.providers.stepping_back import threads_that_step_back
 from auth_service.storage import audit, signing_keys
@@ -176,6 +177,7 @@ class SigningKeys:
                 )
             new = self._rotated(fresh=await self._fresh())
             await self._swap_or_raise(new, self._tells_of_rotation(new, origin=origin))
+            log.info("keys.rotated", by=_named(origin), version=self._ring.version)
             return self._ring
 
     async def revoke(self, kid: str, *, origin: Origin, ring_version: int | None = None) -> KeyRing:
@@ -187,6 +189,7 @@ class SigningKeys:
             now = self._clock.now()
             event = happened(EventType.SIGNING_KEY_REVOKED, origin=origin, now=now, kid=kid)
             await self._swap_or_raise(rules.without(self._ring, kid, fresh=fresh, now=now), event)
+            log.warning("keys.revoked", by=_named(origin), kid=kid, version=self._ring.version)
             return self._ring
 
     async def rewrap(self) -> int:
@@ -301,6 +304,18 @@ class SigningKeys:
             )
         finally:
             maker.shutdown(wait=False)
+
+
+def _named(origin: Origin) -> str:
+    match origin.caller:
+        case PersonCalling(person_id=person_id):
+            return str(person_id)
+        case ServiceCalling(name=name):
+            return name
+        case OperatorCalling():
+            return "operator"
+        case None:
+            return "system"
 
 
 def _states(ring: KeyRing) -> dict[str, str]:

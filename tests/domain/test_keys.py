@@ -147,6 +147,15 @@ def test_the_longest_lifetime_and_lease_of_any_replica_count() -> None:
     )
 
 
+def test_the_last_demoted_is_the_one_that_signed_before() -> None:
+    ring = first_ring()
+    once = keys.rotated(ring, fresh=standby(), now=NOON, policy=POLICY)
+    twice = keys.rotated(once, fresh=standby(), now=NOON + timedelta(days=1), policy=POLICY)
+
+    assert once.last_demoted.kid == ring.active.kid
+    assert twice.last_demoted.kid == once.active.kid
+
+
 @pytest.mark.parametrize("state", list(State))
 def test_a_key_of_any_state_can_be_revoked_and_the_ring_stays_whole(state: State) -> None:
     ring, fresh = of_every_state(), standby()
