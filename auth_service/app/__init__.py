@@ -1,7 +1,8 @@
 """The composition root: every object is built once, in plain sight; the servers start and stop here.
 
 `core` is what everything stands on, `outside` what the settings name beyond this process, `stories` the use cases,
-`doors` the servers around them, `serving` starts and stops it all; `administration` is what the command line takes.
+`doors` the servers around them, `watching` what is told of them; `serving` starts and stops it all. `administration` is
+what the command line takes.
 """
 
 from auth_service.app.administration import Administration, administering

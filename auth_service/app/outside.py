@@ -94,7 +94,7 @@ def mail_sender(settings: Settings) -> Sender | None:
 def mail_turns(
     settings: Settings, base: Core, sender: Sender | None, *, queued: asyncio.Event
 ) -> Sequence[Awaitable[None]]:
-    """None where no mail is sent."""
+    """What sends mail in the background; nothing where none is sent."""
     if sender is None:
         return []
     lease = settings.smtp_timeout + MAIL_LEASE_BEYOND_DEADLINE

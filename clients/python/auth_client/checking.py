@@ -33,7 +33,7 @@ _HASH = Prehashed(SHA256())
 
 
 def check(token: str, keys: KeySet, rules: Rules, now: float) -> tuple[VerifiedToken, RSAPublicKey]:
-    """What `token` says at `now`, and the key that signed it. Raises TokenInvalid or TokenExpired."""
+    """What `token` says at `now`, and the key that signed it. Raises TokenInvalid, TokenExpired or TokenRevoked."""
     if len(token) > LARGEST_TOKEN:
         raise TokenInvalid("the token is longer than 8 KiB", reason="too_large")
     # The causes below are cut off (`from None`) because their repr quotes the bytes they choked on.
