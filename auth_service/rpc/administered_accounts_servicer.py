@@ -6,7 +6,8 @@ from auth_service.domain.accounts import CHANGEABLE, AccountChanges, AccountFilt
 from auth_service.domain.errors import FieldViolation, InvalidInput
 from auth_service.domain.identifiers import uuid_in
 from auth_service.rpc.call import Context, current_session_id, origin
-from auth_service.rpc.users_messages import paths_in, session_message, state_in, user_message
+from auth_service.rpc.users_messages import session_message, state_in, user_message
+from auth_service.rpc.wire import paths_in
 from auth_service.usecases.accounts import Accounts
 from auth_service.usecases.session_lists import SessionLists
 from auth_service.usecases.standing import Standing

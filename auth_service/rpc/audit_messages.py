@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from auth_service.domain.audit import ActorKind, AuditEvent, AuditFilter, Outcome, types_named
 from auth_service.domain.errors import FieldViolation, InvalidInput
 from auth_service.domain.identifiers import uuid_in
-from auth_service.rpc.users_messages import timestamp
+from auth_service.rpc.wire import timestamp
 
 _OUTCOMES: dict[Outcome, audit_pb2.AuditOutcome.ValueType] = {
     "success": audit_pb2.AUDIT_OUTCOME_SUCCESS,

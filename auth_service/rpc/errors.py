@@ -6,11 +6,11 @@ from typing import Never
 import grpc
 import structlog
 from google.protobuf import any_pb2
-from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
 from auth_service.domain import errors as domain
 from auth_service.rpc.call import Context, Handler, current
+from auth_service.rpc.wire import duration
 
 log = structlog.get_logger()
 
@@ -99,9 +99,7 @@ def _details(error: domain.AuthError, request_id: str) -> list[any_pb2.Any]:
         case domain.RefreshTokenMissing():
             details.append(_bad_request([("refresh_token", "expected the refresh token that Login or Refresh issued")]))
         case domain.Unavailable() | domain.Exhausted():
-            delay = Duration()
-            delay.FromTimedelta(error.retry_after)
-            details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+            details.append(error_details_pb2.RetryInfo(retry_delay=duration(error.retry_after)))
     return [_packed(each) for each in details]
 
 

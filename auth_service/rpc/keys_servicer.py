@@ -1,13 +1,11 @@
 """`auth_api.v1.KeyService`: the key ring for operators."""
 
-from datetime import datetime
-
 from auth_api.v1 import keys_pb2, keys_pb2_grpc
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from auth_service.domain.errors import FieldViolation, InvalidInput
 from auth_service.domain.keys import SigningKey, State
 from auth_service.rpc.call import Context, origin
+from auth_service.rpc.wire import timestamp
 from auth_service.usecases.key_list import KeyList
 from auth_service.usecases.signing import SigningKeys
 
@@ -71,18 +69,10 @@ def _message(key: SigningKey) -> keys_pb2.SigningKey:
         kid=key.kid,
         state=_STATES[key.state],
         size_bits=key.size_bits,
-        published_at=_timestamp(key.published_at),
-        activated_at=_timestamp(key.activated_at),
-        demoted_at=_timestamp(key.demoted_at),
-        verifies_until=_timestamp(key.verifies_until),
-        withdrawn_at=_timestamp(key.withdrawn_at),
+        published_at=timestamp(key.published_at),
+        activated_at=timestamp(key.activated_at),
+        demoted_at=timestamp(key.demoted_at),
+        verifies_until=timestamp(key.verifies_until),
+        withdrawn_at=timestamp(key.withdrawn_at),
         private_half_held=key.sealed_private is not None,
     )
-
-
-def _timestamp(moment: datetime | None) -> Timestamp | None:
-    if moment is None:
-        return None
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp

@@ -5,7 +5,8 @@ from auth_api.v1 import users_pb2
 from auth_service.domain.accounts import AccountChanges
 from auth_service.domain.identifiers import uuid_in
 from auth_service.rpc.call import Context, current_session_id, origin
-from auth_service.rpc.users_messages import paths_in, session_message, user_message
+from auth_service.rpc.users_messages import session_message, user_message
+from auth_service.rpc.wire import paths_in
 from auth_service.usecases import own_account as usecase
 from auth_service.usecases.registration import Registration
 from auth_service.usecases.session_lists import SessionLists

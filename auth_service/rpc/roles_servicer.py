@@ -5,7 +5,7 @@ from auth_api.v1 import roles_pb2, roles_pb2_grpc
 from auth_service.domain.identifiers import uuid_in
 from auth_service.domain.roles import Role
 from auth_service.rpc.call import Context, origin
-from auth_service.rpc.users_messages import paths_in, timestamp
+from auth_service.rpc.wire import paths_in, timestamp
 from auth_service.usecases.accounts import Accounts
 from auth_service.usecases.roles import Roles
 from auth_service.usecases.verification import Verification

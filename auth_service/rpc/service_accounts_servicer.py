@@ -9,7 +9,7 @@ from auth_service.domain.api_keys import ApiKey, ServiceAccount
 from auth_service.domain.errors import FieldViolation, InvalidInput
 from auth_service.domain.identifiers import uuid_in
 from auth_service.rpc.call import Context, origin
-from auth_service.rpc.users_messages import timestamp
+from auth_service.rpc.wire import timestamp
 from auth_service.usecases.service_accounts import ServiceAccounts
 
 

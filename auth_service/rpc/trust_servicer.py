@@ -2,14 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from datetime import datetime, timedelta
 from weakref import WeakKeyDictionary
 
 from auth_api.v1 import auth_pb2, trust_pb2, trust_pb2_grpc
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from auth_service.rpc.call import Context
+from auth_service.rpc.wire import duration, timestamp
 from auth_service.usecases.signing import PublishedKeys
 from auth_service.usecases.trust import Kind, Told, Trust
 
@@ -31,11 +29,11 @@ class TrustServicer(trust_pb2_grpc.TrustServiceServicer):
                 yield encoded
 
     def _message(self, told: Told) -> trust_pb2.WatchTrustResponse:
-        message = trust_pb2.WatchTrustResponse(cursor=told.cursor, now=_timestamp(told.now), age=_duration(told.age))
-        heartbeat_interval = _duration(self._trust.heartbeat_every)
+        message = trust_pb2.WatchTrustResponse(cursor=told.cursor, now=timestamp(told.now), age=duration(told.age))
+        heartbeat_interval = duration(self._trust.heartbeat_every)
         keys = _keys(told.keys) if told.keys is not None else None
         revoked = [
-            trust_pb2.RevokedSessions(session_ids=session_ids, until=_timestamp(until))
+            trust_pb2.RevokedSessions(session_ids=session_ids, until=timestamp(until))
             for until, session_ids in told.revoked.items()
         ]
         match told.kind:
@@ -61,15 +59,3 @@ def _keys(published: PublishedKeys) -> trust_pb2.TrustedKeys:
         ring_version=published.version,
         revoked_kids=published.revoked_kids,
     )
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    made = Timestamp()
-    made.FromDatetime(moment)
-    return made
-
-
-def _duration(span: timedelta) -> Duration:
-    made = Duration()
-    made.FromTimedelta(span)
-    return made

@@ -1,15 +1,11 @@
-"""People, sessions and field masks, from and to the wire."""
-
-from collections.abc import Collection
-from datetime import datetime
+"""People and sessions, from and to the wire."""
 
 from auth_api.v1 import users_pb2
-from google.protobuf.field_mask_pb2 import FieldMask
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from auth_service.domain.accounts import AccountState, Shown
 from auth_service.domain.errors import FieldViolation, InvalidInput
 from auth_service.domain.sessions import Session
+from auth_service.rpc.wire import timestamp
 
 _STATES = {
     AccountState.ACTIVE: users_pb2.USER_STATE_ACTIVE,
@@ -60,19 +56,3 @@ def session_message(session: Session, *, current: str = "") -> users_pb2.Session
         user_agent=session.user_agent,
         is_current=str(session.id) == current,
     )
-
-
-def timestamp(moment: datetime | None) -> Timestamp | None:
-    if moment is None:
-        return None
-    made = Timestamp()
-    made.FromDatetime(moment)
-    return made
-
-
-def paths_in(mask: FieldMask, *, allowed: Collection[str]) -> frozenset[str]:
-    """The fields that `mask` names. Raises InvalidInput for none, and for any that is not in `allowed`."""
-    paths = frozenset(mask.paths)
-    if not paths or paths - frozenset(allowed):
-        raise InvalidInput(FieldViolation("update_mask", f"expected some of {', '.join(sorted(allowed))}"))
-    return paths
