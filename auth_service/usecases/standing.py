@@ -6,7 +6,6 @@ from auth_service.domain.accounts import Account, AccountState, Shown
 from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.domain.errors import AccountState as NotInThisState
 from auth_service.domain.roles import valid_remark
-from auth_service.domain.sessions import EndReason
 from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.password_strength import PasswordRules
 from auth_service.storage import accounts, attempts, audit, local_accounts, staff
@@ -81,7 +80,7 @@ class Standing:
             await accounts.set_state(connection, person_id, disabled_at=now, deleted_at=None)
             event = happened(EventType.PERSON_DISABLED, origin=origin, now=now, on=person_id, reason=why)
             await audit.add(connection, event)
-            ended = await self._end_all(connection, person_id, "disabled", origin)
+            ended = await self._ending.in_step(connection, person_id, reason="disabled", origin=origin, now=now)
             return await self._shown(connection, person_id), ended
 
         shown, ended = await self._database.transaction(step)
@@ -112,7 +111,7 @@ class Standing:
             disabled_at = account.person.disabled_at
             await accounts.set_state(connection, person_id, disabled_at=disabled_at, deleted_at=now)
             await audit.add(connection, happened(EventType.PERSON_DELETED, origin=origin, now=now, on=person_id))
-            ended = await self._end_all(connection, person_id, "deleted", origin)
+            ended = await self._ending.in_step(connection, person_id, reason="deleted", origin=origin, now=now)
             return await self._shown(connection, person_id), ended
 
         shown, ended = await self._database.transaction(step)
@@ -147,12 +146,6 @@ class Standing:
                 f"user_id: expected an account of our own; {account.person.provider} keeps its passwords"
             )
         return account
-
-    async def _end_all(
-        self, connection: Connection, person_id: UUID, reason: EndReason, origin: Origin
-    ) -> tuple[Revocation, ...]:
-        now = await self._database.time(connection)
-        return await self._ending.in_step(connection, person_id, reason=reason, origin=origin, now=now)
 
     async def _shown(self, connection: Connection, person_id: UUID) -> Shown:
         account = await accounts.find(connection, person_id)
