@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from typing import Any
 
 from auth_service.domain.errors import PermissionDenied, Unavailable
 from auth_service.domain.policy import Caller, PersonCalling, Right
 from auth_service.rpc.call import Context, Handler, Interceptor, current
-from auth_service.rpc.interceptors.streams import first_of
 
 KnownCaller = Callable[[tuple[str, ...]], Awaitable[Caller]]
 """Who sent these `authorization` values. Raises CredentialsMissing, CredentialsInvalid, AccessTokenRefused."""
@@ -38,7 +38,7 @@ def permission(
 
         async def lasting(request: object, context: Context) -> None:
             await check(right, request, context)
-            await first_of(handler(request, context), check_again(right, request, context))
+            await _first_of(handler(request, context), check_again(right, request, context))
 
         return answer if again_every is None else lasting
 
@@ -70,3 +70,16 @@ def permission(
 
 def _named(request: object, right: Right) -> object:
     return getattr(request, right.self_field, None) if right.self_field else None
+
+
+async def _first_of(*turns: Awaitable[Any]) -> None:
+    """Until the first of `turns` is over; the others are cancelled. Raises what it raised."""
+    tasks = [asyncio.ensure_future(turn) for turn in turns]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -61,16 +61,3 @@ class Streams:
                 await context.write(message)
         except TimeoutError as error:
             raise Overloaded("this stream is read too slowly") from error
-
-
-async def first_of(*turns: Any, timeout: float | None = None) -> None:
-    """Until the first of `turns`, or `timeout` in seconds, is over; the others are cancelled. Raises what it raised."""
-    tasks = [asyncio.ensure_future(turn) for turn in turns]
-    try:
-        done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
