@@ -53,6 +53,14 @@ class Account:
         return AccountState.DISABLED if self.person.disabled_at is not None else AccountState.ACTIVE
 
 
+def check_is_local(account: Account, *, field: str) -> None:
+    """Raises AccountState where an upstream provider keeps what `field` names."""
+    if not account.is_local:
+        raise WrongAccountState(
+            f"{field}: expected an account of our own; this one is kept by {account.person.provider}"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """An account with the roles that it has now, and how strong they make it."""
@@ -138,10 +146,8 @@ def changed(account: Account, changes: AccountChanges, *, now: datetime) -> Acco
     Raises AccountState for what an upstream provider keeps, InvalidInput for a verified address that is not there.
     """
     kept = changes.fields & KEPT_BY_PROVIDERS
-    if kept and not account.is_local:
-        raise WrongAccountState(
-            f"{', '.join(sorted(kept))}: {account.person.provider} keeps what it says of its people"
-        )
+    if kept:
+        check_is_local(account, field=", ".join(sorted(kept)))
     person = replace(account.person, **{name: getattr(changes, name) for name in kept})
     email, verified_at = account.email, account.email_verified_at
     if "email" in changes.fields and (changes.email or None) != email:

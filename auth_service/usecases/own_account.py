@@ -3,11 +3,10 @@
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-from auth_service.domain.accounts import Account, AccountChanges, Shown, changed, valid_changes
+from auth_service.domain.accounts import Account, AccountChanges, Shown, changed, check_is_local, valid_changes
 from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.domain.errors import (
     AccessTokenRefused,
-    AccountState,
     BadCredentials,
     FieldViolation,
     InvalidInput,
@@ -66,9 +65,7 @@ class OwnAccount:
         """Raises InvalidInput, AlreadyExists, BadCredentials, TooManyAttempts, AccountState, Overloaded."""
         changes = valid_changes(changes)
         account = await self._account(origin)
-        if not account.is_local:
-            fields = ", ".join(sorted(changes.fields))
-            raise AccountState(f"{fields}: {account.person.provider} keeps what is known of its people")
+        check_is_local(account, field=", ".join(sorted(changes.fields)))
         identity = None
         if "email" in changes.fields:
             if not changes.email and self._requires_email:
@@ -97,8 +94,7 @@ class OwnAccount:
         Raises InvalidInput, BadCredentials, TooManyAttempts, AccountState, Overloaded.
         """
         account = await self._account(origin)
-        if not account.is_local:
-            raise AccountState(f"{account.person.provider} keeps the passwords of its people")
+        check_is_local(account, field="new_password")
         identity = await self._password_again.shown(
             account, current_password, field="current_password", wanted=EventType.PASSWORD_CHANGED, origin=origin
         )

@@ -3,9 +3,9 @@
 from datetime import datetime
 from uuid import UUID
 
-from auth_service.domain.accounts import Account
+from auth_service.domain.accounts import Account, check_is_local
 from auth_service.domain.audit import EventType, Origin, happened
-from auth_service.domain.errors import AccountState, FieldViolation, InvalidInput
+from auth_service.domain.errors import FieldViolation, InvalidInput
 from auth_service.domain.passwords import normalised_password
 from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.password_strength import PasswordRules
@@ -25,10 +25,7 @@ class PasswordChange:
 
     async def hashed(self, account: Account, *, present: str, new: str) -> str:
         """The hash of `new`. Raises InvalidInput, AccountState for a person who has no password here, Overloaded."""
-        if not account.is_local:
-            raise AccountState(
-                f"expected an account of our own: {account.person.provider} keeps its people's passwords"
-            )
+        check_is_local(account, field="new_password")
         words = (account.person.username, account.person.display_name, account.email or "")
         chosen = await self._password_rules.check(new, field="new_password", words=words)
         if chosen == normalised_password(present):

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from auth_service.domain.accounts import Account, AccountState, Shown
+from auth_service.domain.accounts import Account, AccountState, Shown, check_is_local
 from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.domain.errors import AccountState as NotInThisState
 from auth_service.domain.roles import valid_remark
@@ -141,10 +141,7 @@ class Standing:
 
     async def _of_ours(self, connection: Connection, origin: Origin, person_id: UUID) -> Account:
         account = await self._present(connection, origin, person_id)
-        if not account.is_local:
-            raise NotInThisState(
-                f"user_id: expected an account of our own; {account.person.provider} keeps its passwords"
-            )
+        check_is_local(account, field="user_id")
         return account
 
     async def _shown(self, connection: Connection, person_id: UUID) -> Shown:
