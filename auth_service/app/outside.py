@@ -39,9 +39,8 @@ DEMO_ALLOCATIONS_API_KEY = "stand-in-allocations-key"
 
 def providers_of(settings: Settings, database: Database, hashing: PasswordHashing) -> Mapping[str, IdentityProvider]:
     """By name, in the order in which they are asked."""
-    order = settings.providers or ("uows", "local")
     known: dict[str, IdentityProvider] = {}
-    for name in order:
+    for name in settings.provider_order:
         if name == "local":
             known[name] = LocalAccounts(database, hashing)
         elif settings.uows_url or settings.runs_demo_facility:

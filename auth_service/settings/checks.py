@@ -133,7 +133,7 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append("AUTH_PROVIDERS: expected uows, local or both")
     if settings.issuer is not None and re.search(r"[?#]", settings.issuer):
         problems.append("AUTH_ISSUER: expected neither ? nor # (RFC 8414 section 2)")
-    for name in settings.providers or ():
+    for name in settings.provider_order:
         if name not in ("uows", "local"):
             problems.append(f"AUTH_PROVIDERS: expected uows and local, got {name!r}")
     if settings.uows_url and not settings.uows_api_key:
@@ -172,7 +172,7 @@ def _contradictions(settings: Settings) -> list[str]:
 
 def _registration(settings: Settings) -> list[str]:
     problems = []
-    if settings.registration and "local" not in (settings.providers or ("local",)):
+    if settings.registration and "local" not in settings.provider_order:
         problems.append("AUTH_REGISTRATION: expected local among AUTH_PROVIDERS, or nobody signs in afterwards")
     if settings.require_verified_email and not settings.is_embedded and settings.smtp_address is None:
         problems.append("AUTH_SMTP_ADDRESS: expected, because AUTH_REQUIRE_VERIFIED_EMAIL is set")
@@ -286,7 +286,7 @@ def warnings_about(settings: Settings, given: Mapping[str, str]) -> list[str]:
             "the stand-in facility's passwords are public, and this service listens beyond this machine: anybody there"
             " can sign in as staff (AUTH_DEMO_FACILITY=false ends it)"
         )
-    if settings.smtp_address is None and not settings.is_embedded and "local" in (settings.providers or ()):
+    if settings.smtp_address is None and not settings.is_embedded and "local" in settings.provider_order:
         warnings.append(
             "AUTH_SMTP_ADDRESS is not set: nobody gets mail, neither to verify an address nor to reset a password"
         )

@@ -1,5 +1,6 @@
 """Everything that can be set, and what follows from it."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -170,10 +171,15 @@ class Settings(BaseModel):
         return self.is_embedded if self.reflection is None else self.reflection
 
     @property
+    def provider_order(self) -> Sequence[str]:
+        """Who is asked for a password; of these, only whom the deployment has."""
+        return self.providers or ("uows", "local")
+
+    @property
     def lets_people_register(self) -> bool:
         """Unless it is said, in the embedded profile; never where nobody could sign in afterwards."""
         asked = self.is_embedded if self.registration is None else self.registration
-        return asked and "local" in (self.providers or ("local",))
+        return asked and "local" in self.provider_order
 
     @property
     def token_audience(self) -> str | None:
