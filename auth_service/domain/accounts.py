@@ -7,8 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from auth_service.domain.emails import valid_email
-from auth_service.domain.errors import AccountState as WrongAccountState
-from auth_service.domain.errors import FieldViolation, InvalidInput
+from auth_service.domain.errors import FieldViolation, InvalidInput, WrongAccountState
 from auth_service.domain.names import new_username
 from auth_service.domain.people import Person, valid_display_name, valid_user_number
 from auth_service.domain.roles import valid_role
@@ -54,7 +53,7 @@ class Account:
 
 
 def check_is_local(account: Account, *, field: str) -> None:
-    """Raises AccountState where an upstream provider keeps what `field` names."""
+    """Raises WrongAccountState where an upstream provider keeps what `field` names."""
     if not account.is_local:
         raise WrongAccountState(
             f"{field}: expected an account of our own; this one is kept by {account.person.provider}"
@@ -143,7 +142,7 @@ def valid_changes(changes: AccountChanges) -> AccountChanges:
 def changed(account: Account, changes: AccountChanges, *, now: datetime) -> Account:
     """`account` after `changes`. An address that is another one is not verified, unless the change says so.
 
-    Raises AccountState for what an upstream provider keeps, InvalidInput for a verified address that is not there.
+    Raises WrongAccountState for what an upstream provider keeps, InvalidInput for a verified address that is not there.
     """
     kept = changes.fields & KEPT_BY_PROVIDERS
     if kept:

@@ -16,7 +16,7 @@ AuthError
 ├── AlreadyExists
 ├── RingChanged                compare-and-swap on the key ring lost
 ├── WrongState                 what is there does not allow it; the message says what would
-│   ├── KeyState, AccountState, RoleState, LastAdministrator, TooManyKeys
+│   ├── KeyState, WrongAccountState, RoleState, LastAdministrator, TooManyKeys
 │   └── PasswordChangeRequired, EmailNotVerified, RegistrationClosed
 ├── Unavailable                worth trying again after `retry_after`
 │   ├── ProviderUnavailable
@@ -192,8 +192,11 @@ class KeyState(WrongState):
     reason = "KEY_STATE"
 
 
-class AccountState(WrongState):
+class WrongAccountState(WrongState):
     reason = "ACCOUNT_STATE"
+
+
+AccountState = WrongAccountState  # `usecases.sign_in` still names it so
 
 
 class RoleState(WrongState):

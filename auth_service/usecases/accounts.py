@@ -19,8 +19,7 @@ from auth_service.domain.accounts import (
 )
 from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.domain.emails import email_key
-from auth_service.domain.errors import AccountState as NotInThisState
-from auth_service.domain.errors import FieldViolation, InvalidInput, NotFound
+from auth_service.domain.errors import FieldViolation, InvalidInput, NotFound, WrongAccountState
 from auth_service.domain.imported_hashes import valid_imported_hash
 from auth_service.domain.names import check_not_reserved, name_key
 from auth_service.domain.pages import PageTokens, page_size
@@ -142,7 +141,7 @@ class Accounts:
         return HolderPage(holders, next_page_token)
 
     async def update(self, person_id: UUID, changes: AccountChanges, *, origin: Origin) -> Shown:
-        """Raises InvalidInput, NotFound, AlreadyExists, PermissionDenied, AccountState, DatabaseUnavailable."""
+        """Raises InvalidInput, NotFound, AlreadyExists, PermissionDenied, WrongAccountState, DatabaseUnavailable."""
         changes = valid_changes(changes)
         if "username" in changes.fields:
             _check_may_be_named(changes.username, origin)
@@ -151,7 +150,7 @@ class Accounts:
             now = await self._database.time(connection)
             account = await self._levels.target(connection, origin, person_id)
             if account.state is AccountState.DELETED:
-                raise NotInThisState("user_id: expected an account that is not deleted")
+                raise WrongAccountState("user_id: expected an account that is not deleted")
             await accounts.change(connection, changed(account, changes, now=now))
             if "must_change_password" in changes.fields:
                 await _set_must_change(connection, person_id, must_change=changes.must_change_password)
@@ -198,7 +197,7 @@ class Accounts:
 
 async def _set_must_change(connection: Connection, person_id: UUID, *, must_change: bool) -> None:
     if not await local_accounts.set_must_change(connection, person_id, must_change=must_change) and must_change:
-        raise NotInThisState("must_change_password: expected an account of our own that has a password")
+        raise WrongAccountState("must_change_password: expected an account of our own that has a password")
 
 
 def _check_may_be_named(username: str, origin: Origin) -> None:

@@ -4,7 +4,7 @@ import secrets
 
 from auth_service.domain.accounts import NewAccount, Shown
 from auth_service.domain.audit import OPERATOR
-from auth_service.domain.errors import AccountState as NotInThisState
+from auth_service.domain.errors import WrongAccountState
 from auth_service.domain.policy import ADMIN
 from auth_service.storage.database import Database
 from auth_service.usecases.accounts import Accounts
@@ -24,10 +24,10 @@ class Bootstrap:
     async def first_administrator(self, username: str) -> tuple[Shown, str]:
         """The account, and the password that is good for the first sign-in only.
 
-        Raises InvalidInput, AlreadyExists, AccountState if somebody may administer already, DatabaseUnavailable.
+        Raises InvalidInput, AlreadyExists, WrongAccountState if somebody may administer already, DatabaseUnavailable.
         """
         if await self._database.autocommit(self._levels.has_administrator):
-            raise NotInThisState("there is an administrator already: see `auth-service roles users admin`")
+            raise WrongAccountState("there is an administrator already: see `auth-service roles users admin`")
         password = "-".join("".join(secrets.choice(_LETTERS) for _ in range(_GROUP_LENGTH)) for _ in range(_GROUPS))
         new = NewAccount(username, roles=frozenset({ADMIN}), password=lambda: password, must_change_password=True)
         return await self._accounts.create(new, origin=OPERATOR), password

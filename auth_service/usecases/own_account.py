@@ -62,7 +62,7 @@ class OwnAccount:
         return await self._database.autocommit(step)
 
     async def update(self, changes: AccountChanges, *, current_password: str, origin: Origin) -> Shown:
-        """Raises InvalidInput, AlreadyExists, BadCredentials, TooManyAttempts, AccountState, Overloaded."""
+        """Raises InvalidInput, AlreadyExists, BadCredentials, TooManyAttempts, WrongAccountState, Overloaded."""
         changes = valid_changes(changes)
         account = await self._account(origin)
         check_is_local(account, field=", ".join(sorted(changes.fields)))
@@ -91,7 +91,7 @@ class OwnAccount:
     async def change_password(self, *, current_password: str, new_password: str, origin: Origin) -> int:
         """How many other sessions ended.
 
-        Raises InvalidInput, BadCredentials, TooManyAttempts, AccountState, Overloaded.
+        Raises InvalidInput, BadCredentials, TooManyAttempts, WrongAccountState, Overloaded.
         """
         account = await self._account(origin)
         check_is_local(account, field="new_password")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from auth_service.domain.accounts import Account
 from auth_service.domain.audit import EventType, Origin, happened
-from auth_service.domain.errors import AccountState, BadCredentials
+from auth_service.domain.errors import BadCredentials, WrongAccountState
 from auth_service.domain.passwords import normalised_password
 from auth_service.domain.people import Identity, IdentityProvider
 from auth_service.storage.database import Database, DatabaseClock
@@ -33,12 +33,12 @@ class PasswordAgain:
     ) -> Identity:
         """`wanted` is what is refused without the password, and `field` the password's name on the wire.
 
-        Raises InvalidInput, BadCredentials, TooManyAttempts, AccountState, Unavailable, Overloaded.
+        Raises InvalidInput, BadCredentials, TooManyAttempts, WrongAccountState, Unavailable, Overloaded.
         """
         password = normalised_password(password, field=field)
         provider = self._providers.get(account.person.provider)
         if provider is None:
-            raise AccountState(f"expected a password, and {account.person.provider!r} is not asked for any here")
+            raise WrongAccountState(f"expected a password, and {account.person.provider!r} is not asked for any here")
         username = account.person.username
         attempt = await self._attempts.on_account(username, address=origin.address)
         try:

@@ -24,7 +24,7 @@ class PasswordChange:
         self._ending = ending
 
     async def hashed(self, account: Account, *, present: str, new: str) -> str:
-        """The hash of `new`. Raises InvalidInput, AccountState for a person who has no password here, Overloaded."""
+        """The hash of `new`. Raises InvalidInput, WrongAccountState for whoever has no password here, Overloaded."""
         check_is_local(account, field="new_password")
         words = (account.person.username, account.person.display_name, account.email or "")
         chosen = await self._password_rules.check(new, field="new_password", words=words)

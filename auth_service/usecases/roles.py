@@ -5,8 +5,7 @@ from uuid import UUID
 
 from auth_service.domain.accounts import AccountState
 from auth_service.domain.audit import EventType, Origin, happened
-from auth_service.domain.errors import AccountState as NotInThisState
-from auth_service.domain.errors import NotFound, RoleState
+from auth_service.domain.errors import NotFound, RoleState, WrongAccountState
 from auth_service.domain.pages import PageTokens, page_size
 from auth_service.domain.policy import ADMIN, Caller, ServiceCalling, check_strength
 from auth_service.domain.roles import (
@@ -118,7 +117,7 @@ class Roles:
     async def grant(self, person_id: UUID, name: str, *, origin: Origin) -> tuple[str, ...]:
         """Every role that the person has now.
 
-        Raises InvalidInput, NotFound, PermissionDenied, RoleState, AccountState, DatabaseUnavailable.
+        Raises InvalidInput, NotFound, PermissionDenied, RoleState, WrongAccountState, DatabaseUnavailable.
         """
         valid_role_name(name, field="role")
 
@@ -128,7 +127,7 @@ class Roles:
             level = await self._levels.of_actor(connection, origin)
             await granting.grant(connection, person_id, name, field="role", level=level, origin=origin, now=now)
             if account.state is AccountState.DELETED:
-                raise NotInThisState("user_id: expected an account that is not deleted")
+                raise WrongAccountState("user_id: expected an account that is not deleted")
             return await self._held(connection, person_id)
 
         return await self._database.transaction(step)

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from auth_service.domain import api_keys as rules
 from auth_service.domain.api_keys import ApiKey, ServiceAccount
 from auth_service.domain.audit import EventType, Origin, happened
-from auth_service.domain.errors import AccountState, NotFound, TooManyKeys
+from auth_service.domain.errors import NotFound, TooManyKeys, WrongAccountState
 from auth_service.domain.pages import PageTokens, page_size
 from auth_service.storage import api_keys, audit, service_accounts
 from auth_service.storage.database import Connection, Database
@@ -26,7 +26,7 @@ class NewKey:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountPage:
+class ServiceAccountPage:
     accounts: tuple[ServiceAccount, ...]
     next_page_token: str
 
@@ -80,22 +80,24 @@ class ServiceAccounts:
         """Raises NotFound."""
         return await self._database.autocommit(lambda connection: service_accounts.named(connection, name))
 
-    async def page(self, *, size: int, page_token: str) -> AccountPage:
+    async def page(self, *, size: int, page_token: str) -> ServiceAccountPage:
         """By name. Raises InvalidInput."""
         most, listing = page_size(size), "service accounts"
         after = self._page_tokens.read(page_token, listing=listing) or ""
         found = await self._database.autocommit(
             lambda connection: service_accounts.page(connection, after=after, most=most + 1)
         )
-        return AccountPage(*self._page_tokens.cut(found, most=most, listing=listing, position=lambda last: last.name))
+        return ServiceAccountPage(
+            *self._page_tokens.cut(found, most=most, listing=listing, position=lambda last: last.name)
+        )
 
     async def delete(self, account_id: UUID, *, origin: Origin) -> None:
-        """The account and its keys. Raises NotFound, AccountState."""
+        """The account and its keys. Raises NotFound, WrongAccountState."""
 
         async def step(connection: Connection) -> tuple[Revocation, ...]:
             account = await service_accounts.lock(connection, account_id)
             if account.name in self._in_settings:
-                raise AccountState("expected an account without a key in the settings, which would bring it back")
+                raise WrongAccountState("expected an account without a key in the settings, which would bring it back")
             now = await self._database.time(connection)
             ended = [
                 await self._revoke(connection, key, origin=origin, now=now, reason="deleted")

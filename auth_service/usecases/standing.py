@@ -4,7 +4,7 @@ from uuid import UUID
 
 from auth_service.domain.accounts import Account, AccountState, Shown, check_is_local
 from auth_service.domain.audit import EventType, Origin, happened
-from auth_service.domain.errors import AccountState as NotInThisState
+from auth_service.domain.errors import WrongAccountState
 from auth_service.domain.roles import valid_remark
 from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.password_strength import PasswordRules
@@ -36,7 +36,7 @@ class Standing:
         self._password_rules = password_rules
 
     async def set_password(self, person_id: UUID, new_password: str, *, must_change: bool, origin: Origin) -> int:
-        """How many sessions ended. Raises InvalidInput, NotFound, PermissionDenied, AccountState, Overloaded."""
+        """How many sessions ended. Raises InvalidInput, NotFound, PermissionDenied, WrongAccountState, Overloaded."""
         # Who may not do it learns nothing about passwords, and costs no hash.
         account = await self._database.transaction(lambda connection: self._of_ours(connection, origin, person_id))
         words = (account.person.username, account.person.display_name, account.email or "")
@@ -68,7 +68,10 @@ class Standing:
         return len(ended)
 
     async def disable(self, person_id: UUID, *, reason: str, origin: Origin) -> Shown:
-        """Raises InvalidInput, NotFound, PermissionDenied, AccountState, LastAdministrator, DatabaseUnavailable."""
+        """Ends every session.
+
+        Raises InvalidInput, NotFound, PermissionDenied, WrongAccountState, LastAdministrator, DatabaseUnavailable.
+        """
         why = valid_remark(reason, field="reason", longest=LONGEST_REASON)
 
         async def step(connection: Connection) -> tuple[Shown, tuple[Revocation, ...]]:
@@ -88,7 +91,7 @@ class Standing:
         return shown
 
     async def enable(self, person_id: UUID, *, origin: Origin) -> Shown:
-        """Forgets failed attempts too. Raises NotFound, PermissionDenied, AccountState, DatabaseUnavailable."""
+        """Forgets failed attempts too. Raises NotFound, PermissionDenied, WrongAccountState, DatabaseUnavailable."""
 
         async def step(connection: Connection) -> Shown:
             now = await self._database.time(connection)
@@ -102,7 +105,10 @@ class Standing:
         return await self._database.transaction(step)
 
     async def delete(self, person_id: UUID, *, origin: Origin) -> Shown:
-        """Raises NotFound, PermissionDenied, AccountState if it is deleted, LastAdministrator, DatabaseUnavailable."""
+        """Ends every session.
+
+        Raises NotFound, PermissionDenied, WrongAccountState if it is deleted, LastAdministrator, DatabaseUnavailable.
+        """
 
         async def step(connection: Connection) -> tuple[Shown, tuple[Revocation, ...]]:
             now = await self._database.time(connection)
@@ -119,13 +125,13 @@ class Standing:
         return shown
 
     async def purge(self, person_id: UUID, *, origin: Origin) -> None:
-        """Erase a deleted account. Raises NotFound, PermissionDenied, AccountState unless it is deleted."""
+        """Erase a deleted account. Raises NotFound, PermissionDenied, WrongAccountState unless it is deleted."""
 
         async def step(connection: Connection) -> None:
             now = await self._database.time(connection)
             account = await self._levels.target(connection, origin, person_id)
             if not await accounts.purge(connection, person_id):
-                raise NotInThisState("user_id: expected an account that is deleted: delete it first")
+                raise WrongAccountState("user_id: expected an account that is deleted: delete it first")
             if account.person.user_number is not None:
                 await staff.remove_of_nobody(connection, account.person.user_number)
             await attempts.forget(connection, account.person.username)
@@ -136,7 +142,7 @@ class Standing:
     async def _present(self, connection: Connection, origin: Origin, person_id: UUID) -> Account:
         account = await self._levels.target(connection, origin, person_id)
         if account.state is AccountState.DELETED:
-            raise NotInThisState("user_id: expected an account that is not deleted")
+            raise WrongAccountState("user_id: expected an account that is not deleted")
         return account
 
     async def _of_ours(self, connection: Connection, origin: Origin, person_id: UUID) -> Account:
