@@ -21,7 +21,7 @@ from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatc
 
 from auth_service.domain.errors import Overloaded
 from auth_service.domain.imported_hashes import Bcrypt, Foreign, Pbkdf2, Scrypt, foreign
-from auth_service.providers.stepping_back import threads_that_step_back
+from auth_service.providers.threads import threads_that_step_back
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ from auth_service.domain.errors import KeyState, RingChanged, SigningUnavailable
 from auth_service.domain.keys import KeyPolicy, KeyRing, SigningKey
 from auth_service.domain.policy import OperatorCalling, PersonCalling, ServiceCalling
 from auth_service.domain.sealing import KeyEncryptionKeys, SealBroken
-from auth_service.providers.stepping_back import threads_that_step_back
+from auth_service.providers.threads import threads_that_step_back
 from auth_service.storage import audit, signing_keys
 from auth_service.storage.database import Connection, Database, DatabaseClock
 
