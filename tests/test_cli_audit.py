@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -19,9 +18,11 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 def written(at: datetime, *, times: int = 1) -> None:
     async def write() -> None:
         async with app.core(settings_module.load()[0]) as core:
-            for _ in range(times):
-                event = happened(EventType.ROLE_CREATED, origin=Origin(), now=at, on=uuid4(), role="r", level="7")
-                await core.database.transaction(partial(audit.add, event=event))
+            events = [
+                happened(EventType.ROLE_CREATED, origin=Origin(), now=at, on=uuid4(), role="r", level="7")
+                for _ in range(times)
+            ]
+            await core.database.transaction(lambda connection: audit.add(connection, *events))
 
     asyncio.run(write())
 

@@ -67,6 +67,10 @@ class Connection(Protocol):
         """How many rows it changed."""
         ...
 
+    async def run_many(self, statement: Statement, many: Sequence[Mapping[str, Any]]) -> None:
+        """Run it once for each of the values, in one round trip however many there are."""
+        ...
+
     async def tell(self, topic: str) -> None:
         """Tell whoever listens, once the step is committed, that something changed. Nothing where nobody can listen."""
         ...

@@ -4,7 +4,7 @@ SQLAlchemy's own execution costs more than the query itself here (docs/decisions
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -73,6 +73,13 @@ class PostgresConnection:
             tag: str = await self._connection.execute(text, *arguments)
         count = tag.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
+
+    async def run_many(self, statement: Statement, many: Sequence[Mapping[str, Any]]) -> None:
+        if not many:
+            return
+        each = [statement.positional(self._dialect, values) for values in many]
+        with _told_apart(self._connection):
+            await self._connection.executemany(each[0][0], [arguments for _, arguments in each])
 
     async def tell(self, topic: str) -> None:
         with _told_apart(self._connection):

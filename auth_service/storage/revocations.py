@@ -49,8 +49,12 @@ class Revocation:
     expires_at: datetime
 
 
-async def add(connection: Connection, new: Revocation) -> None:
-    await connection.run(_add, session_id=new.session_id, now=new.revoked_at, expires_at=new.expires_at)
+async def add(connection: Connection, *new: Revocation) -> None:
+    """However many there are, two round trips."""
+    await connection.run_many(
+        _add,
+        [{"session_id": each.session_id, "now": each.revoked_at, "expires_at": each.expires_at} for each in new],
+    )
     await connection.tell(TOPIC)
 
 

@@ -62,10 +62,16 @@ class SqliteConnection:
     async def run(self, statement: Statement, **values: Any) -> int:
         return (await self._execute(statement, values)).rowcount
 
+    async def run_many(self, statement: Statement, many: Sequence[Mapping[str, Any]]) -> None:
+        if many:
+            await self._execute(statement, many)
+
     async def tell(self, topic: str) -> None:
         """Nobody listens: the other processes that use the file poll."""
 
-    async def _execute(self, statement: Statement, values: Mapping[str, Any]) -> sa.CursorResult[Any]:
+    async def _execute(
+        self, statement: Statement, values: Mapping[str, Any] | Sequence[Mapping[str, Any]]
+    ) -> sa.CursorResult[Any]:
         with _told_apart():
             return await greenlet_spawn(self._connection.execute, statement.executable, values)
 

@@ -1,6 +1,6 @@
 """Sessions are ended, one or all of a person's: in the database, and in every replica's memory of what to refuse."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -33,8 +33,7 @@ class Ending:
         """End every live session of the person: `only` that one if it is given, all but `keep` otherwise."""
         ended = await sessions.end_all(connection, person_id, reason=reason, now=now, only=only, keep=keep)
         made = tuple(self.revocation(session_id, now=now) for session_id in ended)
-        for each in made:
-            await self.written(connection, each, person_id, reason=reason, origin=origin)
+        await self.written(connection, made, person_id, reason=reason, origin=origin)
         return made
 
     def revocation(self, session_id: UUID, *, now: datetime) -> Revocation:
@@ -45,25 +44,33 @@ class Ending:
     async def written(
         self,
         connection: Connection,
-        ended: Revocation,
+        ended: Sequence[Revocation],
         person_id: UUID,
         *,
         reason: EndReason,
         origin: Origin,
         by: UUID | None = None,
     ) -> None:
-        """Within the step that ended a session of the person: tell everybody, and the audit log."""
-        await revocations.add(connection, ended)
-        event = happened(
-            EventType.SESSION_ENDED,
-            origin=origin,
-            now=ended.revoked_at,
-            on=person_id,
-            by=by,
-            reason=reason,
-            session_id=str(ended.session_id),
-        )
-        await audit.add(connection, event)
+        """Within the step that ended sessions of the person: tell everybody, and the audit log.
+
+        A person may have thousands: they cost no more round trips than one does.
+        """
+        if not ended:
+            return
+        await revocations.add(connection, *ended)
+        events = [
+            happened(
+                EventType.SESSION_ENDED,
+                origin=origin,
+                now=each.revoked_at,
+                on=person_id,
+                by=by,
+                reason=reason,
+                session_id=str(each.session_id),
+            )
+            for each in ended
+        ]
+        await audit.add(connection, *events)
 
     def take_effect(self, ended: Iterable[Revocation]) -> None:
         """Refuse their access tokens here from now on; the other replicas read along."""

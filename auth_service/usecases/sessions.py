@@ -165,7 +165,7 @@ class Sessions:
                 await audit.add(connection, alarm)
             # Who holds the refresh token logs out; anybody may hold one that was spent.
             by = person_id if reason == "logout" else None
-            await self._ending.written(connection, revocation, person_id, reason=reason, origin=origin, by=by)
+            await self._ending.written(connection, [revocation], person_id, reason=reason, origin=origin, by=by)
             return True
 
         has_ended = await self._database.transaction(step)

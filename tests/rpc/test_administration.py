@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -642,6 +642,30 @@ async def test_a_persons_sessions_are_listed_and_ended_one_or_all(admin: Acting)
     assert await admin.end_sessions(user.user_id) == 2
     assert (await refusal(admin.service.verify(pairs[1].access_token))).verdict == REVOKED
     assert not (await admin.sessions(user.user_id)).sessions
+
+
+async def test_thousands_of_sessions_end_within_one_step(start: Start) -> None:
+    admin = await administrator(await start())
+    user = await admin.create()
+    person = await signed_in(admin.service, user.username, PASSWORD)
+    await admin.service.sql(*_sessions_more(UUID(user.user_id), 5_000))
+
+    disabled = await admin.disable(user.user_id)
+
+    assert disabled.state == users_pb2.USER_STATE_DISABLED
+    assert (await refusal(admin.service.verify(person.token))).verdict == REVOKED
+    ended = sa.select(sa.func.count()).where(schema.audit_event.c.type == "session.ended")
+    revoked = sa.select(sa.func.count()).select_from(schema.revocation)
+    assert [(await found(admin.service, each))[0][0] for each in (ended, revoked)] == [5_001, 5_001]
+
+
+def _sessions_more(person_id: UUID, number: int) -> list[sa.Executable]:
+    """Statements that give the person so many live sessions."""
+    now = datetime.now(UTC)
+    moments = {"started_at": now, "rotated_at": now}
+    ends = {"expires_at": now + timedelta(hours=1), "absolute_expires_at": now + timedelta(hours=1)}
+    rows = [{"id": uuid4(), "person_id": person_id, "generation": 1, **moments, **ends} for _ in range(number)]
+    return [sa.insert(schema.session).values(rows[begin : begin + 1_000]) for begin in range(0, number, 1_000)]
 
 
 async def test_a_session_of_somebody_else_is_not_ended(admin: Acting) -> None:

@@ -107,8 +107,7 @@ async def test_sessions_are_swept_in_batches_once_they_expired(database: Databas
 async def test_revocations_are_told_from_a_moment_on_while_they_matter_and_then_swept(database: Database) -> None:
     minute = timedelta(minutes=1)
     made = [Revocation(uuid4(), NOON + age * minute, NOON + (age + 10) * minute) for age in range(4)]
-    for each in made:
-        await database.transaction(partial(revocations.add, new=each))
+    await database.transaction(lambda connection: revocations.add(connection, *made))
 
     async def since(connection: Connection) -> tuple[Revocation, ...]:
         return await revocations.since(connection, NOON + minute, now=NOON + 11 * minute)
