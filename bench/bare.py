@@ -28,7 +28,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from auth_service.rpc import server as rpc
 from auth_service.rpc.auth_servicer import AuthServicer
 from auth_service.rpc.call import Context
-from auth_service.rpc.keys_servicer import KeyServicer
 from auth_service.telemetry import Metrics
 from bench.facility import API_KEY
 from bench.load import IN_FLIGHT
@@ -98,12 +97,12 @@ async def _serve(port: str, dsn: str, facility: str) -> None:
             "users": users_pb2_grpc.UserServiceServicer,
             "roles": roles_pb2_grpc.RoleServiceServicer,
             "service_accounts": service_accounts_pb2_grpc.ServiceAccountServiceServicer,
+            "keys": keys_pb2_grpc.KeyServiceServicer,
             "audit": audit_pb2_grpc.AuditServiceServicer,
             "trust": trust_pb2_grpc.TrustServiceServicer,
         }
         server = rpc.build(
             auth=Floors(connections, http, facility, session),
-            keys=KeyServicer(keys=nobody_asks, page_tokens=nobody_asks),
             known_caller=nobody_asks,
             level_of=nobody_asks,
             observe=Metrics().observe,
