@@ -46,6 +46,11 @@ class Account:
         return self.person.provider == LOCAL
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """What whoever guesses the person's password begins with."""
+        return self.person.username, self.person.display_name, self.email or ""
+
+    @property
     def state(self) -> AccountState:
         if self.person.deleted_at is not None:
             return AccountState.DELETED

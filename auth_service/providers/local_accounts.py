@@ -2,12 +2,13 @@
 
 import structlog
 
+from auth_service.domain.accounts import LOCAL
 from auth_service.domain.errors import BadCredentials, DatabaseUnavailable, Overloaded, ProviderUnavailable
 from auth_service.domain.people import Identity, Person
 from auth_service.providers.password_hashing import PasswordHashing, UnreadableHash
 from auth_service.storage import local_accounts
 from auth_service.storage.database import Database
-from auth_service.storage.local_accounts import PROVIDER, LocalAccount
+from auth_service.storage.local_accounts import LocalAccount
 
 log = structlog.get_logger()
 
@@ -15,7 +16,7 @@ log = structlog.get_logger()
 class LocalAccounts:
     """Signs in people of the `local_account` table. An unknown name costs what a wrong password costs."""
 
-    name = PROVIDER
+    name = LOCAL
 
     def __init__(self, database: Database, hashing: PasswordHashing) -> None:
         self._database = database
@@ -34,7 +35,7 @@ class LocalAccounts:
             raise BadCredentials(account.person_id)
         await self._keep_up(account, password)
         return Identity(
-            provider=PROVIDER,
+            provider=LOCAL,
             subject=str(account.person_id),
             username=account.username,
             display_name=account.display_name,

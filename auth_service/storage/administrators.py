@@ -6,6 +6,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from auth_service.domain.accounts import LOCAL
 from auth_service.domain.policy import ADMIN
 from auth_service.storage.database import Connection, Statement
 from auth_service.storage.schema import local_account, person, person_role, role
@@ -18,7 +19,7 @@ _may_sign_in = sa.and_(
     person.c.id != sa.bindparam("but"),
     person.c.disabled_at.is_(None),
     person.c.deleted_at.is_(None),
-    sa.or_(person.c.provider != "local", local_account.c.person_id.is_not(None)),
+    sa.or_(person.c.provider != LOCAL, local_account.c.person_id.is_not(None)),
 )
 _granted = Statement(
     sa.select(person.c.id)

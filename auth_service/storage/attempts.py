@@ -6,11 +6,11 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from auth_service.domain.accounts import LOCAL
 from auth_service.domain.attempts import Tally, account_key
 from auth_service.domain.emails import email_key
 from auth_service.domain.names import name_key
 from auth_service.storage.database import Connection, Statement
-from auth_service.storage.local_accounts import PROVIDER
 from auth_service.storage.schema import failed_attempts, person, session
 
 _insert = postgresql.insert(failed_attempts).values(
@@ -44,7 +44,7 @@ _sweep = Statement(
 )
 _owner_of_address = Statement(
     sa.select(person.c.username).where(
-        person.c.provider == PROVIDER,
+        person.c.provider == LOCAL,
         person.c.email_key == sa.bindparam("email_key"),
         person.c.email_verified_at.is_not(None),
     )

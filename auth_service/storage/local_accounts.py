@@ -9,13 +9,12 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from auth_service.domain.accounts import LOCAL
 from auth_service.domain.emails import email_key
 from auth_service.domain.errors import AlreadyExists, FieldViolation
 from auth_service.domain.names import name_key
 from auth_service.storage.database import Connection, Statement, UniqueViolated
 from auth_service.storage.schema import local_account, person
-
-PROVIDER = "local"
 
 # An address counts only once it was shown to be the person's, or whoever claims another's address would be asked for
 # when the other signs in. Then it goes before a user name that is spelt like it, which anybody may have chosen.
@@ -33,7 +32,7 @@ _find = Statement(
     )
     .join_from(local_account, person)
     .where(
-        person.c.provider == PROVIDER,
+        person.c.provider == LOCAL,
         sa.or_(person.c.username_key == sa.bindparam("username_key", type_=sa.Text), _has_address),
     )
     .order_by(sa.case((_has_address, 0), else_=1))
@@ -42,7 +41,7 @@ _find = Statement(
 _mistaken_for = Statement(
     sa.select((person.c.email_key == sa.bindparam("username_as_address", type_=sa.Text)).label("is_of_username"))
     .where(
-        person.c.provider == PROVIDER,
+        person.c.provider == LOCAL,
         person.c.id != sa.bindparam("of"),
         sa.or_(
             person.c.email_key == sa.bindparam("username_as_address", type_=sa.Text),
@@ -54,7 +53,7 @@ _mistaken_for = Statement(
 _add_person = Statement(
     sa.insert(person).values(
         id=sa.bindparam("id"),
-        provider=PROVIDER,
+        provider=LOCAL,
         provider_subject=sa.bindparam("subject"),
         username=sa.bindparam("username"),
         username_key=sa.bindparam("username_key"),

@@ -86,6 +86,12 @@ class Levels:
         (shown,) = await self.all_shown(connection, [account])
         return shown
 
+    async def shown_of(self, connection: Connection, person_id: UUID) -> Shown:
+        """As `shown`, for a person whom this step has added or holds."""
+        account = await accounts.find(connection, person_id)
+        assert account is not None, "the step holds it"
+        return await self.shown(connection, account)
+
     async def all_shown(self, connection: Connection, accounts: Iterable[Account]) -> tuple[Shown, ...]:
         """As `shown`, of each."""
         levels = await roles.levels(connection)

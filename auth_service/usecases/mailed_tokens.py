@@ -128,8 +128,7 @@ class MailedTokens:
     async def _reset(self, token: str, new_password: str, origin: Origin) -> tuple[Revocation, ...]:
         digest = digest_of(token)
         account = await self._database.autocommit(lambda connection: self._bearer(connection, digest))
-        words = (account.person.username, account.person.display_name, account.email or "")
-        chosen = await self._password_rules.check(new_password, field="new_password", words=words)
+        chosen = await self._password_rules.check(new_password, field="new_password", words=account.words)
         password_hash = await self._hashing.hash(chosen)
 
         now = self._clock.now()

@@ -26,8 +26,7 @@ class PasswordChange:
     async def hashed(self, account: Account, *, present: str, new: str) -> str:
         """The hash of `new`. Raises InvalidInput, WrongAccountState for whoever has no password here, Overloaded."""
         check_is_local(account, field="new_password")
-        words = (account.person.username, account.person.display_name, account.email or "")
-        chosen = await self._password_rules.check(new, field="new_password", words=words)
+        chosen = await self._password_rules.check(new, field="new_password", words=account.words)
         if chosen == normalised_password(present):
             raise InvalidInput(FieldViolation("new_password", "expected another password than the present one"))
         return await self._hashing.hash(chosen)

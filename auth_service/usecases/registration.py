@@ -1,7 +1,5 @@
 """People make accounts of their own, where the deployment lets them."""
 
-from uuid import UUID
-
 from auth_service.domain.accounts import Shown
 from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.domain.emails import email_key, valid_email
@@ -10,7 +8,7 @@ from auth_service.domain.names import check_not_reserved, new_username
 from auth_service.domain.people import valid_display_name
 from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.password_strength import PasswordRules
-from auth_service.storage import accounts, audit, local_accounts
+from auth_service.storage import audit, local_accounts
 from auth_service.storage.database import Connection, Database, DatabaseClock
 from auth_service.usecases.levels import Levels
 from auth_service.usecases.mailed_tokens import MailedTokens
@@ -63,7 +61,7 @@ class Registration:
             )
             event = happened(EventType.PERSON_REGISTERED, origin=origin, now=now, on=person_id, by=person_id)
             await audit.add(connection, event)
-            shown = await self._shown(connection, person_id)
+            shown = await self._levels.shown_of(connection, person_id)
             await self._mailed_tokens.queue_verification(connection, shown.account, origin=origin, now=now)
             return shown
 
@@ -73,11 +71,6 @@ class Registration:
         if not email and self._requires_email:
             raise InvalidInput(FieldViolation("email", "expected a mail address: it has to be verified before sign-in"))
         return valid_email(email) if email else None
-
-    async def _shown(self, connection: Connection, person_id: UUID) -> Shown:
-        account = await accounts.find(connection, person_id)
-        assert account is not None, "it was added in this step"
-        return await self._levels.shown(connection, account)
 
 
 def _name(username: str, address: str | None) -> str:

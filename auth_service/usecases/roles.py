@@ -15,7 +15,7 @@ from auth_service.domain.roles import (
     valid_remark,
     valid_role_name,
 )
-from auth_service.storage import accounts, audit, people, roles
+from auth_service.storage import audit, people, roles
 from auth_service.storage.database import Connection, Database
 from auth_service.usecases import granting
 from auth_service.usecases.levels import Levels
@@ -128,7 +128,7 @@ class Roles:
             await granting.grant(connection, person_id, name, field="role", level=level, origin=origin, now=now)
             if account.state is AccountState.DELETED:
                 raise WrongAccountState("user_id: expected an account that is not deleted")
-            return await self._held(connection, person_id)
+            return (await self._levels.shown_of(connection, person_id)).roles
 
         return await self._database.transaction(step)
 
@@ -146,7 +146,7 @@ class Roles:
             if await people.revoke(connection, person_id, role.name):
                 event = happened(EventType.ROLE_REVOKED, origin=origin, now=now, on=person_id, role=role.name)
                 await audit.add(connection, event)
-            return await self._held(connection, person_id)
+            return (await self._levels.shown_of(connection, person_id)).roles
 
         return await self._database.transaction(step)
 
@@ -168,8 +168,3 @@ class Roles:
             raise RoleState(f"{field}: {name!r} is built in and stays as it is")
         check_strength(await self._levels.of_actor(connection, origin), above=role.level, what=field)
         return role
-
-    async def _held(self, connection: Connection, person_id: UUID) -> tuple[str, ...]:
-        account = await accounts.find(connection, person_id)
-        assert account is not None, "it is held"
-        return (await self._levels.shown(connection, account)).roles

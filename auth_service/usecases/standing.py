@@ -39,8 +39,7 @@ class Standing:
         """How many sessions ended. Raises InvalidInput, NotFound, PermissionDenied, WrongAccountState, Overloaded."""
         # Who may not do it learns nothing about passwords, and costs no hash.
         account = await self._database.transaction(lambda connection: self._of_ours(connection, origin, person_id))
-        words = (account.person.username, account.person.display_name, account.email or "")
-        password = await self._password_rules.check(new_password, field="new_password", words=words)
+        password = await self._password_rules.check(new_password, field="new_password", words=account.words)
         password_hash = await self._hashing.hash(password)
 
         async def step(connection: Connection) -> tuple[Revocation, ...]:
@@ -78,13 +77,13 @@ class Standing:
             now = await self._database.time(connection)
             account = await self._present(connection, origin, person_id)
             if account.state is AccountState.DISABLED:
-                return await self._shown(connection, person_id), ()
+                return await self._levels.shown_of(connection, person_id), ()
             await self._levels.check_not_last(connection, person_id)
             await accounts.set_state(connection, person_id, disabled_at=now, deleted_at=None)
             event = happened(EventType.PERSON_DISABLED, origin=origin, now=now, on=person_id, reason=why)
             await audit.add(connection, event)
             ended = await self._ending.in_step(connection, person_id, reason="disabled", origin=origin, now=now)
-            return await self._shown(connection, person_id), ended
+            return await self._levels.shown_of(connection, person_id), ended
 
         shown, ended = await self._database.transaction(step)
         self._ending.take_effect(ended)
@@ -100,7 +99,7 @@ class Standing:
                 await accounts.set_state(connection, person_id, disabled_at=None, deleted_at=None)
             await attempts.forget(connection, account.person.username)
             await audit.add(connection, happened(EventType.PERSON_ENABLED, origin=origin, now=now, on=person_id))
-            return await self._shown(connection, person_id)
+            return await self._levels.shown_of(connection, person_id)
 
         return await self._database.transaction(step)
 
@@ -118,7 +117,7 @@ class Standing:
             await accounts.set_state(connection, person_id, disabled_at=disabled_at, deleted_at=now)
             await audit.add(connection, happened(EventType.PERSON_DELETED, origin=origin, now=now, on=person_id))
             ended = await self._ending.in_step(connection, person_id, reason="deleted", origin=origin, now=now)
-            return await self._shown(connection, person_id), ended
+            return await self._levels.shown_of(connection, person_id), ended
 
         shown, ended = await self._database.transaction(step)
         self._ending.take_effect(ended)
@@ -149,8 +148,3 @@ class Standing:
         account = await self._present(connection, origin, person_id)
         check_is_local(account, field="user_id")
         return account
-
-    async def _shown(self, connection: Connection, person_id: UUID) -> Shown:
-        account = await accounts.find(connection, person_id)
-        assert account is not None, "it is held"
-        return await self._levels.shown(connection, account)
