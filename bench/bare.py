@@ -17,6 +17,7 @@ import asyncpg
 from auth_api.v1 import (
     audit_pb2_grpc,
     auth_pb2,
+    keys_pb2_grpc,
     roles_pb2_grpc,
     service_accounts_pb2_grpc,
     trust_pb2_grpc,
