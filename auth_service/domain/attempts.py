@@ -74,12 +74,11 @@ def limits(*, here: int, account: int, address: int) -> Limits:
 
 
 def account_key(username: str) -> bytes:
-    """Stands for an account, known or not; all spellings of a name have the same one.
+    """Stands for an account, known or not; all spellings of a name have the same one, and no two names do.
 
     A digest, for people type their password where the name belongs, and what is counted is written down.
     """
-    # Whether the provider trims a name or not, spaces buy no guesses.
-    return _key("account", "".join(name_key(username).split()))
+    return _key("account", name_key(username))
 
 
 def here_key(account: bytes, network: str) -> bytes:

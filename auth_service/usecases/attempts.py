@@ -6,6 +6,7 @@ several attempts on one account one at a time is made: only its outcome tells wh
 
 import asyncio
 import hmac
+import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -56,6 +57,8 @@ class Attempts:
         self._tallies = _Recent[bytes, Tally | None]()
         self._homes = _Recent[bytes, bool]()
         self._owners = _Recent[bytes, str]()
+        self._judged_in_part = _Recent[bytes, bytes]()
+        self._mac_key = os.urandom(32)
         self.under_way: dict[bytes, UnderWay] = {}
 
     async def on_account(self, username: str, *, address: str) -> "Attempt":
@@ -115,6 +118,18 @@ class Attempts:
             self._tallies.put(key, tally)
         if attempt.account is not None and name != attempt.name:
             self._owners.put(attempt.account, name)
+
+    async def failed_in_part(self, attempt: "Attempt", secret: str) -> None:
+        """As `failed`, where somebody who could not be asked might have said otherwise.
+
+        Whoever brings the same secret once more learns nothing new, and it counts once: people try again while they
+        wait.
+        """
+        here = attempt.counters[0].key
+        guess = hmac.digest(self._mac_key, here + secret.encode(), "sha256")
+        if self._judged_in_part.get(here) != guess:
+            await self.failed(attempt)
+            self._judged_in_part.put(here, guess)
 
     async def _allowed(self, attempt: "Attempt") -> "Attempt":
         await self.check(attempt)

@@ -15,6 +15,7 @@ from auth_service.domain.errors import (
     AuthError,
     BadCredentials,
     EmailNotVerified,
+    Overloaded,
     PasswordChangeRequired,
     ProviderUnavailable,
 )
@@ -26,7 +27,7 @@ from auth_service.storage import accounts, audit, people, sessions
 from auth_service.storage.database import Connection, Database, DatabaseClock
 from auth_service.storage.revocations import Revocation
 from auth_service.usecases.admission import Admission
-from auth_service.usecases.attempts import Attempts
+from auth_service.usecases.attempts import Attempt, Attempts
 from auth_service.usecases.ending import Ending
 from auth_service.usecases.issuing import Issuer, TokenPair
 from auth_service.usecases.password_change import PasswordChange
@@ -74,13 +75,15 @@ class SignIn:
         attempt = await self._attempts.on_account(username, address=origin.address)
         try:
             async with self._admission.entered(), attempt.counted(password):
-                return await self._signed_in(username, password, new_password, origin)
+                return await self._signed_in(attempt, username, password, new_password, origin)
         except (BadCredentials, PasswordChangeRequired, EmailNotVerified) as refused:
             await self._tell(refused, refused.person_id, username, origin)
             raise
 
-    async def _signed_in(self, username: str, password: str, new_password: str, origin: Origin) -> TokenPair:
-        identity = await self._identity(username, password)
+    async def _signed_in(
+        self, attempt: Attempt, username: str, password: str, new_password: str, origin: Origin
+    ) -> TokenPair:
+        identity = await self._identity(attempt, username, password)
         new_hash = ""
         if new_password and identity.provider == LOCAL:
             new_hash = await self._hashed(UUID(identity.subject), present=password, new=new_password)
@@ -140,19 +143,26 @@ class SignIn:
             raise BadCredentials(person_id)
         return await self._password_change.hashed(account, present=present, new=new)
 
-    async def _identity(self, username: str, password: str) -> Identity:
-        unavailable: ProviderUnavailable | None = None
-        known: UUID | None = None
+    async def _identity(self, attempt: Attempt, username: str, password: str) -> Identity:
+        """Raises BadCredentials, ProviderUnavailable, Overloaded, DatabaseUnavailable."""
+        not_asked: ProviderUnavailable | Overloaded | None = None
+        refused: BadCredentials | None = None
         for provider in self._providers:
             try:
                 return await provider.authenticate(username=username, password=password)
             except BadCredentials as error:
-                known = known or error.person_id
-            except ProviderUnavailable as error:
-                unavailable = error
-        log.info("login.refused", username_start=username[:3], provider_unavailable=unavailable is not None)
+                refused = refused if refused is not None and refused.person_id is not None else error
+            except (ProviderUnavailable, Overloaded) as error:
+                not_asked = error
+        log.info("login.refused", username_start=username[:3], provider_unavailable=not_asked is not None)
+        if not_asked is None:
+            raise refused or BadCredentials
+        if refused is not None:
+            # Or an outage of one provider would make guessing at the others' people free. Known or not: else the
+            # waiting would tell whom they know.
+            await self._attempts.failed_in_part(attempt, password)
         # Somebody who could not be asked might have known the password: that is not "wrong".
-        raise unavailable or BadCredentials(known)
+        raise not_asked
 
     async def _tell(self, refused: AuthError, person_id: UUID | None, username: str, origin: Origin) -> None:
         event = happened(

@@ -72,4 +72,4 @@ def test_spellings_of_one_name_are_one_account(spelling: str) -> None:
 
 
 def test_other_names_are_other_accounts() -> None:
-    assert len({account_key(name) for name in ("ada", "ada1", "eda", "", "ada.lovelace")}) == 5
+    assert len({account_key(name) for name in ("ada", "ada1", "eda", "", "ada.lovelace", "ad a")}) == 6

@@ -13,6 +13,7 @@ from auth_service.demo import Facility
 from auth_service.storage import attempts
 from auth_service.storage.opening import open_database
 from tests.rpc.conftest import Start
+from tests.support.administering import PASSWORD, administrator, new_name
 from tests.support.conditions import eventually
 from tests.support.service import PORTAL_API_KEY, Logs, Refusal, Service, refusal
 
@@ -20,6 +21,7 @@ DEFAULTS = {"failures_here": "4", "failures_per_account": "6", "failures_per_add
 PROXY = "127.0.0.1"
 OWNER, RIGHT = "user1001", "user1001-password"
 WRONG, LATER = "BAD_CREDENTIALS", "TOO_MANY_ATTEMPTS"
+AWAY = ("UNAVAILABLE", "PROVIDER_UNAVAILABLE")
 
 
 async def limited(start: Start, **changes: str) -> Service:
@@ -171,13 +173,55 @@ async def test_the_right_password_many_times_at_once_waits_for_nobody_s_guesses(
 
 
 async def test_what_nobody_could_judge_is_no_failure(start: Start, facility: Facility) -> None:
-    service = await limited(start)
+    service = await limited(start, providers="uows")
     facility.fault = {"/v1/sessions": "status 500"}
     refused = [await said(service, OWNER, f"wrong {number}") for number in range(4)]
     facility.fault = {}
 
     assert [each and each.code for each in refused] == [grpc.StatusCode.UNAVAILABLE] * 4
     assert await guesses(service, [OWNER] * 3) == {WRONG: 3}
+
+
+@pytest.mark.row("S47", "S49")
+async def test_while_one_provider_is_away_guesses_at_the_others_people_count_as_ever(
+    start: Start, facility: Facility
+) -> None:
+    service = await limited(start)
+    known = (await (await administrator(service)).create()).username
+    facility.fault = {"/v1/sessions": "status 500"}
+
+    told, of_nobody = [
+        [await said(service, name, f"wrong {number}") for number in range(10)]
+        for name in (known, "nobody-of-this-name")
+    ]
+    right = await said(service, known, PASSWORD)
+    facility.fault = {}
+
+    assert Counter(each.verdict for each in told if each) == {AWAY: 4, ("RESOURCE_EXHAUSTED", LATER): 6}
+    assert [each and each.verdict for each in of_nobody] == [each and each.verdict for each in told]
+    assert right is not None
+    assert right.reason == LATER
+
+
+async def test_whoever_tries_again_until_a_provider_is_back_is_let_in_at_once(start: Start, facility: Facility) -> None:
+    service = await limited(start)
+    facility.fault = {"/v1/sessions": "status 500"}
+    told = [await said(service, OWNER, RIGHT) for _ in range(4)]
+    facility.fault = {}
+
+    assert [each and each.verdict for each in told] == [AWAY] * 4
+    assert await guesses(service, [OWNER] * 3) == {WRONG: 3}
+
+
+@pytest.mark.row("S50")
+async def test_names_that_differ_by_a_space_have_nothing_in_common(start: Start) -> None:
+    service = await limited(start)
+    name = new_name()
+    await (await administrator(service)).create(f"{name[:4]} {name[4:]}")
+
+    assert await guesses(service, [name] * 6) == {WRONG: 4, LATER: 2}
+
+    assert await said(service, f" {name[:4]}  {name[4:].upper()} ", PASSWORD) is None
 
 
 async def test_the_service_knows_a_caller_s_address_from_its_proxy(start: Start, logs: Logs) -> None:
