@@ -70,7 +70,9 @@ def administration(
     levels = Levels(base.database, policy=role_policy(settings))
     ending = Ending(revoked, longest_token=base.keys.longest_token)
     rules = password_rules(settings)
-    accounts = Accounts(base.database, levels=levels, hashing=hashing, password_rules=rules, page_tokens=page_tokens)
+    accounts = Accounts(
+        base.database, levels=levels, ending=ending, hashing=hashing, password_rules=rules, page_tokens=page_tokens
+    )
     return Administration(
         levels=levels,
         ending=ending,

@@ -122,6 +122,12 @@ def check_strength(actor_level: int, *, above_or_at: int | None = None, above: i
         raise PermissionDenied(f"{what}: expected one not above your own level, {actor_level}")
 
 
+def check_not_self(caller: Caller | None, person_id: UUID, *, instead: str) -> None:
+    """Holds that an administrator does not do it to themselves, without their password. Raises PermissionDenied."""
+    if isinstance(caller, PersonCalling) and caller.person_id == person_id:
+        raise PermissionDenied(f"user_id: expected another person's; for your own account there is {instead}")
+
+
 def _is_self(caller: PersonCalling, named: object) -> bool:
     match named:
         case int():

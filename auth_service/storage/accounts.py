@@ -46,6 +46,15 @@ _change = Statement(
         user_number=sa.bindparam("new_user_number"),
     )
 )
+_bearer_of_number = Statement(
+    sa.select(person.c.id)
+    .where(
+        person.c.user_number == sa.bindparam("number"),
+        person.c.deleted_at.is_(None),
+        sa.or_(sa.bindparam("but", type_=sa.Uuid).is_(None), person.c.id != sa.bindparam("but", type_=sa.Uuid)),
+    )
+    .limit(1)
+)
 _set_state = Statement(
     sa.update(person)
     .where(person.c.id == sa.bindparam("person_id"))
@@ -123,6 +132,11 @@ async def change(connection: Connection, account: Account) -> None:
             new_email_verified_at=account.email_verified_at,
             new_user_number=person.user_number,
         )
+
+
+async def bears_number(connection: Connection, number: int, *, but: UUID | None) -> bool:
+    """Whether somebody other than `but`, whose account is not deleted, has the facility's `number`."""
+    return await connection.row(_bearer_of_number, number=number, but=but) is not None
 
 
 async def set_state(

@@ -71,6 +71,8 @@ for _state, _where in (
     ("deleted", person.c.deleted_at.is_not(None)),
 ):
     sa.Index(f"ix_person_{_state}", person.c.created_at, person.c.id, postgresql_where=_where, sqlite_where=_where)
+_has_number = person.c.user_number.is_not(None)
+sa.Index(None, person.c.user_number, postgresql_where=_has_number, sqlite_where=_has_number)
 # People of a provider may swap names there; within our own accounts a name and an address are one person's, for as long
 # as the row is there: deleting an account does not free them, purging does.
 for _key in (person.c.username_key, person.c.email_key):

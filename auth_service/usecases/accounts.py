@@ -24,14 +24,21 @@ from auth_service.domain.imported_hashes import valid_imported_hash
 from auth_service.domain.names import check_not_reserved, name_key
 from auth_service.domain.pages import PageTokens, page_size
 from auth_service.domain.people import LONGEST_USERNAME
-from auth_service.domain.policy import OperatorCalling
+from auth_service.domain.policy import OperatorCalling, check_not_self
 from auth_service.domain.roles import valid_remark, valid_role
 from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.password_strength import PasswordRules
 from auth_service.storage import account_pages, accounts, audit, local_accounts
 from auth_service.storage.database import Connection, Database
+from auth_service.storage.revocations import Revocation
 from auth_service.usecases import granting
+from auth_service.usecases.ending import Ending
 from auth_service.usecases.levels import Levels
+
+LEADING_TO_PASSWORDS = frozenset({"email", "email_verified"})
+"""Who sets the address has a new password mailed to it: only a stronger person does."""
+NOT_OF_ONESELF = LEADING_TO_PASSWORDS | {"user_number", "must_change_password"}
+"""What nobody sets of their own account by the right of an administrator, which a stolen token has too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +67,14 @@ class Accounts:
         database: Database,
         *,
         levels: Levels,
+        ending: Ending,
         hashing: PasswordHashing,
         password_rules: PasswordRules,
         page_tokens: PageTokens,
     ) -> None:
         self._database = database
         self._levels = levels
+        self._ending = ending
         self._hashing = hashing
         self._password_rules = password_rules
         self._page_tokens = page_tokens
@@ -78,6 +87,8 @@ class Accounts:
 
         async def step(connection: Connection) -> Shown:
             now = await self._database.time(connection)
+            if new.user_number is not None:
+                await self._levels.check_may_give_number(connection, origin, new.user_number, to=None)
             person_id = await local_accounts.add(
                 connection,
                 username=new.username,
@@ -141,25 +152,38 @@ class Accounts:
         return HolderPage(holders, next_page_token)
 
     async def update(self, person_id: UUID, changes: AccountChanges, *, origin: Origin) -> Shown:
-        """Raises InvalidInput, NotFound, AlreadyExists, PermissionDenied, WrongAccountState, DatabaseUnavailable."""
+        """A password that has to be changed ends the sessions that it began.
+
+        Raises InvalidInput, NotFound, AlreadyExists, PermissionDenied, WrongAccountState, DatabaseUnavailable.
+        """
         changes = valid_changes(changes)
         if "username" in changes.fields:
             _check_may_be_named(changes.username, origin)
+        if changes.fields & NOT_OF_ONESELF:
+            check_not_self(origin.caller, person_id, instead="UpdateMe and ChangePassword")
+        could_be_taken = bool(changes.fields & LEADING_TO_PASSWORDS)
 
-        async def step(connection: Connection) -> Shown:
+        async def step(connection: Connection) -> tuple[Shown, tuple[Revocation, ...]]:
             now = await self._database.time(connection)
-            account = await self._levels.target(connection, origin, person_id)
+            account = await self._levels.target(connection, origin, person_id, could_be_taken=could_be_taken)
             if account.state is AccountState.DELETED:
                 raise WrongAccountState("user_id: expected an account that is not deleted")
+            if "user_number" in changes.fields:
+                await self._levels.check_may_give_number(connection, origin, changes.user_number, to=person_id)
             await accounts.change(connection, changed(account, changes, now=now))
             if "must_change_password" in changes.fields:
                 await _set_must_change(connection, person_id, must_change=changes.must_change_password)
             fields = ",".join(sorted(changes.fields))
             event = happened(EventType.PERSON_UPDATED, origin=origin, now=now, on=person_id, fields=fields)
             await audit.add(connection, event)
-            return await self._shown(connection, person_id)
+            ended: tuple[Revocation, ...] = ()
+            if changes.must_change_password and "must_change_password" in changes.fields:
+                ended = await self._ending.in_step(connection, person_id, reason="password", origin=origin, now=now)
+            return await self._shown(connection, person_id), ended
 
-        return await self._database.transaction(step)
+        shown, ended = await self._database.transaction(step)
+        self._ending.take_effect(ended)
+        return shown
 
     async def _sought(self, person_id: UUID | None, username: str, *, field: str) -> Account | None:
         """By id if there is one, else by name."""

@@ -5,10 +5,18 @@ from uuid import UUID
 
 from auth_service.domain.accounts import Account, Shown
 from auth_service.domain.audit import Origin
-from auth_service.domain.errors import AccessTokenRefused, LastAdministrator, NotFound
+from auth_service.domain.errors import (
+    AccessTokenRefused,
+    AlreadyExists,
+    FieldViolation,
+    LastAdministrator,
+    NotFound,
+    PermissionDenied,
+)
 from auth_service.domain.policy import (
     ABOVE_ALL,
     ADMIN,
+    STRONGEST_LEVEL,
     WEAKEST_LEVEL,
     Caller,
     OperatorCalling,
@@ -57,17 +65,34 @@ class Levels:
         assert origin.caller is not None, "the permission table lets nobody through without"
         return await self.of_caller(connection, origin.caller)
 
-    async def target(self, connection: Connection, origin: Origin, person_id: UUID) -> Account:
+    async def target(
+        self, connection: Connection, origin: Origin, person_id: UUID, *, could_be_taken: bool = False
+    ) -> Account:
         """The account that somebody means to act on; nobody else changes it until the transaction ends.
 
+        `could_be_taken` where the deed lets whoever does it sign in as the person: then their level is not enough.
         Raises NotFound, PermissionDenied for a person above the caller, AccessTokenRefused.
         """
         account = await accounts.hold(connection, person_id)
         if account is None:
             raise NotFound("user_id: there is no such account")
         level = (await self.shown(connection, account)).level
-        check_strength(await self.of_actor(connection, origin), above_or_at=level, what="user_id")
+        above = level if could_be_taken else None
+        check_strength(await self.of_actor(connection, origin), above_or_at=level, above=above, what="user_id")
         return account
+
+    async def check_may_give_number(
+        self, connection: Connection, origin: Origin, number: int | None, *, to: UUID | None
+    ) -> None:
+        """Holds that the facility's number may be that person's, or a new one's: who has it may be staff, and is let
+        see what its experiments are.
+
+        Raises PermissionDenied for a caller below the strongest level, AlreadyExists for another person's number.
+        """
+        if await self.of_actor(connection, origin) > STRONGEST_LEVEL:
+            raise PermissionDenied(f"user_number: expected a caller of level {STRONGEST_LEVEL}")
+        if number is not None and await accounts.bears_number(connection, number, but=to):
+            raise AlreadyExists(FieldViolation("user_number", "is another person's already"))
 
     async def check_not_last(self, connection: Connection, person_id: UUID) -> None:
         """Holds that somebody may still administer if this person no longer does, until the end of the transaction.

@@ -5,6 +5,7 @@ from uuid import UUID
 from auth_service.domain.accounts import Account, AccountState, Shown, check_is_local
 from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.domain.errors import WrongAccountState
+from auth_service.domain.policy import check_not_self
 from auth_service.domain.roles import valid_remark
 from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.password_strength import PasswordRules
@@ -37,6 +38,7 @@ class Standing:
 
     async def set_password(self, person_id: UUID, new_password: str, *, must_change: bool, origin: Origin) -> int:
         """How many sessions ended. Raises InvalidInput, NotFound, PermissionDenied, WrongAccountState, Overloaded."""
+        check_not_self(origin.caller, person_id, instead="ChangePassword")
         # Who may not do it learns nothing about passwords, and costs no hash.
         account = await self._database.transaction(lambda connection: self._of_ours(connection, origin, person_id))
         password = await self._password_rules.check(new_password, field="new_password", words=account.words)
@@ -138,13 +140,15 @@ class Standing:
 
         await self._database.transaction(step)
 
-    async def _present(self, connection: Connection, origin: Origin, person_id: UUID) -> Account:
-        account = await self._levels.target(connection, origin, person_id)
+    async def _present(
+        self, connection: Connection, origin: Origin, person_id: UUID, *, could_be_taken: bool = False
+    ) -> Account:
+        account = await self._levels.target(connection, origin, person_id, could_be_taken=could_be_taken)
         if account.state is AccountState.DELETED:
             raise WrongAccountState("user_id: expected an account that is not deleted")
         return account
 
     async def _of_ours(self, connection: Connection, origin: Origin, person_id: UUID) -> Account:
-        account = await self._present(connection, origin, person_id)
+        account = await self._present(connection, origin, person_id, could_be_taken=True)
         check_is_local(account, field="user_id")
         return account

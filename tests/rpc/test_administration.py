@@ -186,6 +186,16 @@ async def test_a_number_and_a_password_to_be_changed_are_set_and_taken_back(admi
     assert (back.HasField("user_number"), back.must_change_password) == (False, False)
 
 
+async def test_a_password_that_has_to_be_changed_ends_the_sessions_that_it_began(admin: Acting) -> None:
+    user = await admin.create()
+    person = await signed_in(admin.service, user.username, PASSWORD)
+
+    await admin.update(user.user_id, must_change_password=True)
+
+    assert (await refusal(admin.service.verify(person.token))).verdict == REVOKED
+    assert not (await admin.sessions(user.user_id)).sessions
+
+
 @pytest.mark.row("B8")
 @pytest.mark.parametrize(
     ("field", "paths", "fields"),
@@ -436,6 +446,52 @@ async def test_administrators_act_on_their_own_level_and_below(admin: Acting) ->
     assert (await deputy.update(deputy.person_id, display_name="y")).display_name == "y"
     assert (await deputy.disable(below.user_id)).state == users_pb2.USER_STATE_DISABLED
     assert (await refusal(deputy.purge(below.user_id))).verdict == DENIED
+
+
+@pytest.mark.row("E10")
+async def test_nobody_takes_the_account_of_somebody_as_strong_or_their_own_with_a_token_alone(admin: Acting) -> None:
+    deputy = await admin.deputy()
+    own = (await admin.get(deputy.person_id)).roles[1]
+    peer, below = await admin.create(roles=[own]), await deputy.create()
+    address = f"{new_name()}@example.org"
+
+    for whom in (peer.user_id, deputy.person_id):
+        for call in (
+            deputy.set_password(whom, ANOTHER_PASSWORD),
+            deputy.update(whom, email=address),
+            deputy.update(whom, email_verified=True),
+        ):
+            refused = await refusal(call)
+            assert refused.verdict == DENIED
+            assert refused.message.startswith("user_id: ")
+    for fields in ({"user_number": 4712}, {"must_change_password": True}):
+        for caller in (deputy, admin):
+            assert (await refusal(caller.update(caller.person_id, **fields))).verdict == DENIED
+
+    assert (await deputy.update(peer.user_id, display_name="Peer")).display_name == "Peer"
+    assert (await deputy.update(below.user_id, email=address)).email == address
+    assert await deputy.set_password(below.user_id, ANOTHER_PASSWORD) == 0
+
+
+@pytest.mark.row("E10")
+async def test_a_number_is_given_by_the_strongest_and_borne_by_one(admin: Acting) -> None:
+    deputy, other = await admin.deputy(), await admin.create()
+    number = 40_000 + int(other.user_id[:4], 16)
+    bearer = await admin.create(user_number=number)
+
+    for call in (
+        deputy.create(user_number=number + 1),
+        deputy.update(other.user_id, user_number=number + 1),
+        deputy.update(bearer.user_id, "user_number"),
+    ):
+        assert (await refusal(call)).verdict == DENIED
+    for call in (admin.create(user_number=number), admin.update(other.user_id, user_number=number)):
+        refused = await refusal(call)
+        assert (refused.verdict, refused.fields) == (TAKEN, {"user_number"})
+    assert (await admin.update(bearer.user_id, user_number=number)).user_number == number
+
+    await admin.delete(bearer.user_id)
+    assert (await admin.update(other.user_id, user_number=number)).user_number == number
 
 
 @pytest.mark.row("E10", "C9")

@@ -72,6 +72,7 @@ def downgrade() -> None:
     for index in (
         "uq_person_local_email_key",
         "uq_person_local_username_key",
+        "ix_person_user_number",
         *(f"ix_person_{state}" for state in _STATES),
         "ix_person_email_key_id",
         "ix_person_username_key_id",
@@ -97,6 +98,7 @@ def _person() -> None:
         _index_where(f"uq_person_local_{key}", "person", [key], "provider = 'local'", unique=True)
     for state, condition in _STATES.items():
         _index_where(f"ix_person_{state}", "person", ["created_at", "id"], condition, unique=False)
+    _index_where("ix_person_user_number", "person", ["user_number"], "user_number IS NOT NULL", unique=False)
 
 
 def _fill_username_keys() -> None:
