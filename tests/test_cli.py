@@ -410,7 +410,7 @@ def test_a_key_is_printed_alone_and_calls_for_its_service(on_both: Command) -> N
     assert is_of_our_form(said.out.removesuffix("\n"))
     assert said.out.startswith(key["prefix"])
     assert said.err == f"key {key['id']} of beamline-7, shown this once:\n"
-    assert (key["scopes"], key["revoked"], key["from_settings"]) == ("audit:read users:read", None, False)
+    assert (key["scopes"], key["revoked"], key["from_settings"]) == (["audit:read", "users:read"], None, False)
     assert key["expires"] > key["created"]
     assert account["description"] == "the one with the magnet"
     listed = on_both("api-keys", "list")

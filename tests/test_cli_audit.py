@@ -55,11 +55,11 @@ def test_the_newest_are_listed_as_many_as_asked(on_both: Command) -> None:
     written(LONG_AGO, times=3)
     written(LONG_AGO + timedelta(days=1))
 
-    assert len(rows(on_both("audit", "list", "--most", "2", "--json"))) == 2
+    assert len(rows(on_both("audit", "list", "--limit", "2", "--json"))) == 2
     assert len(rows(on_both("audit", "list", "--until", "2020-01-02", "--event", "role.", "--json"))) == 3
     assert len(rows(on_both("audit", "list", "--since", "2020-01-02", "--json"))) == 1
     assert on_both("audit", "list", "--event", "nothing").code == 1
-    assert on_both("audit", "list", "--most", "0").code == 1
+    assert on_both("audit", "list", "--limit", "0").code == 2
 
 
 def test_pruning_asks_first_and_keeps_thirty_days(on_both: Command) -> None:

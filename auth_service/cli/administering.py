@@ -1,11 +1,23 @@
-"""What the commands about people share: the use cases, and how an account is shown."""
+"""What the commands for administrators share: the use cases, their pages, and how an account is shown."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Protocol, TypeVar
 
 from auth_service import app
 from auth_service.app import Administration
 from auth_service.cli.terminal import confirm, run, settings_in_force
 from auth_service.domain.accounts import Account, Shown
+from auth_service.domain.pages import LARGEST_PAGE_SIZE
+
+
+class Page(Protocol):
+    @property
+    def next_page_token(self) -> str: ...
+
+
+P = TypeVar("P", bound=Page)
+Row = TypeVar("Row")
 
 
 def administer(step: Callable[[Administration], Awaitable[None]]) -> None:
@@ -17,6 +29,21 @@ def administer(step: Callable[[Administration], Awaitable[None]]) -> None:
             await step(admin)
 
     run(settings, awaited)
+
+
+async def rows_of(
+    page: Callable[[int, str], Awaitable[P]], rows: Callable[[P], Iterable[Row]], *, most: int = sys.maxsize
+) -> AsyncIterator[Row]:
+    """Up to `most` of the `rows` of every page. `page` takes a size and a page token."""
+    page_token = ""
+    while most > 0:
+        found = await page(min(most, LARGEST_PAGE_SIZE), page_token)
+        for row in rows(found):
+            yield row
+            most -= 1
+        page_token = found.next_page_token
+        if not page_token:
+            return
 
 
 async def confirmed(admin: Administration, who: str, question: str, *, yes: bool) -> Account:

@@ -5,12 +5,11 @@ from datetime import UTC, datetime
 from cyclopts import App
 
 from auth_service.app import Administration
-from auth_service.cli.administering import administer
-from auth_service.cli.options import Json, Yes
+from auth_service.cli.administering import administer, rows_of
+from auth_service.cli.options import Json, Limit, Yes
 from auth_service.cli.terminal import confirm, moment, print_rows
 from auth_service.domain.audit import OPERATOR, AuditEvent, AuditFilter, types_named
-from auth_service.domain.errors import FieldViolation, InvalidInput
-from auth_service.domain.pages import LARGEST_PAGE_SIZE
+from auth_service.usecases.audit_log import AuditPage
 
 audit = App(name="audit", help="The audit log: what happened. docs/audit.md tells what each event means.")
 
@@ -23,7 +22,7 @@ def list_events(
     since: datetime | None = None,
     until: datetime | None = None,
     request_id: str | None = None,
-    most: int = 100,
+    limit: Limit = 100,
     as_json: Json = False,
 ) -> None:
     """Print events, newest first.
@@ -40,8 +39,6 @@ def list_events(
         Before this moment.
     request_id
         Of this call only, as the log and the answer's metadata have it.
-    most
-        How many at most.
     """
 
     async def step(use: Administration) -> None:
@@ -52,7 +49,12 @@ def list_events(
             until=_in_utc(until) if until else None,
             request_id=request_id,
         )
-        print_rows([_row(each, as_json=as_json) for each in await _newest(use, wanted, most)], as_json=as_json)
+
+        async def page(size: int, page_token: str) -> AuditPage:
+            return await use.audit_log.page(wanted, page_size=size, page_token=page_token)
+
+        found = rows_of(page, lambda found: found.events, most=limit)
+        print_rows([_row(each, as_json=as_json) async for each in found], as_json=as_json)
 
     administer(step)
 
@@ -87,20 +89,6 @@ def renumber(*, yes: Yes = False) -> None:
         print(f"renumbered: {await use.audit_log.renumber()}")
 
     administer(step)
-
-
-async def _newest(use: Administration, wanted: AuditFilter, most: int) -> list[AuditEvent]:
-    if most < 1:
-        raise InvalidInput(FieldViolation("most", "expected 1 or more"))
-    found: list[AuditEvent] = []
-    page_token = ""
-    while True:
-        size = min(most - len(found), LARGEST_PAGE_SIZE)
-        page = await use.audit_log.page(wanted, page_size=size, page_token=page_token)
-        found += page.events
-        page_token = page.next_page_token
-        if not page_token or len(found) == most:
-            return found
 
 
 def _row(event: AuditEvent, *, as_json: bool) -> dict[str, object]:

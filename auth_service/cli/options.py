@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of a table.")]
+Limit = Annotated[int, Parameter(name="--limit", validator=validators.Number(gte=1), help="How many to print at most.")]
 Yes = Annotated[bool, Parameter(name="--yes", negative="", help="Do not ask.")]

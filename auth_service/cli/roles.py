@@ -3,12 +3,12 @@
 from cyclopts import App
 
 from auth_service.app import Administration
-from auth_service.cli.administering import administer
+from auth_service.cli.administering import administer, rows_of
 from auth_service.cli.options import Json, Yes
 from auth_service.cli.terminal import confirm, print_rows
 from auth_service.domain.audit import OPERATOR
-from auth_service.domain.pages import LARGEST_PAGE_SIZE
-from auth_service.usecases.accounts import RoleHolder
+from auth_service.usecases.accounts import HolderPage
+from auth_service.usecases.roles import RolePage
 
 roles = App(name="roles", help="Roles, their levels, and who has them. USER is a user name or an id.")
 
@@ -39,11 +39,9 @@ def list_roles(*, as_json: Json = False) -> None:
     """Print every role, strongest first."""
 
     async def step(use: Administration) -> None:
-        # There are 1,001 levels, and so no more roles: two pages.
-        first = await use.roles.page(size=LARGEST_PAGE_SIZE, page_token="")
-        found = list(first.roles)
-        if first.next_page_token:
-            found += (await use.roles.page(size=LARGEST_PAGE_SIZE, page_token=first.next_page_token)).roles
+        async def page(size: int, page_token: str) -> RolePage:
+            return await use.roles.page(size=size, page_token=page_token)
+
         print_rows(
             [
                 {
@@ -53,7 +51,7 @@ def list_roles(*, as_json: Json = False) -> None:
                     "created": role.created_at,
                     "description": role.description,
                 }
-                for role in found
+                async for role in rows_of(page, lambda found: found.roles)
             ],
             as_json=as_json,
         )
@@ -102,14 +100,9 @@ def users(name: str, *, as_json: Json = False) -> None:
     """Print who was granted a role, whoever was first comes first."""
 
     async def step(use: Administration) -> None:
-        found: list[RoleHolder] = []
-        page_token = ""
-        while page_token or not found:
-            page = await use.accounts.holders(name, size=LARGEST_PAGE_SIZE, page_token=page_token)
-            found += page.holders
-            page_token = page.next_page_token
-            if not page_token:
-                break
+        async def page(size: int, page_token: str) -> HolderPage:
+            return await use.accounts.holders(name, size=size, page_token=page_token)
+
         print_rows(
             [
                 {
@@ -118,7 +111,7 @@ def users(name: str, *, as_json: Json = False) -> None:
                     "state": each.account.state.value,
                     "granted": each.granted_at,
                 }
-                for each in found
+                async for each in rows_of(page, lambda found: found.holders)
             ],
             as_json=as_json,
         )

@@ -8,12 +8,12 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from auth_service.app import Administration
-from auth_service.cli.administering import administer
+from auth_service.cli.administering import administer, rows_of
 from auth_service.cli.options import Json, Yes
 from auth_service.cli.terminal import confirm, fail, print_json, print_rows
 from auth_service.domain.api_keys import ApiKey, ServiceAccount
 from auth_service.domain.audit import OPERATOR
-from auth_service.domain.pages import LARGEST_PAGE_SIZE
+from auth_service.usecases.service_accounts import KeyPage, ServiceAccountPage
 
 service_accounts = App(name="service-accounts", help="Services that call us.")
 api_keys = App(name="api-keys", help="The keys of services that call us. Two of a service are good at once.")
@@ -161,7 +161,7 @@ def _row(account: ServiceAccount, key: ApiKey) -> Mapping[str, object]:
         "service account": account.name,
         "id": str(key.id),
         "prefix": key.prefix or None,
-        "scopes": " ".join(sorted(key.scopes)),
+        "scopes": sorted(key.scopes),
         "created": key.created_at,
         "expires": key.expires_at,
         "last used": key.last_used_at,
@@ -174,19 +174,15 @@ async def _one(account: ServiceAccount) -> AsyncIterator[ServiceAccount]:
     yield account
 
 
-async def _accounts(use: Administration) -> AsyncIterator[ServiceAccount]:
-    page_token, is_first = "", True
-    while page_token or is_first:
-        page = await use.service_accounts.page(size=LARGEST_PAGE_SIZE, page_token=page_token)
-        for account in page.accounts:
-            yield account
-        page_token, is_first = page.next_page_token, False
+def _accounts(use: Administration) -> AsyncIterator[ServiceAccount]:
+    async def page(size: int, page_token: str) -> ServiceAccountPage:
+        return await use.service_accounts.page(size=size, page_token=page_token)
+
+    return rows_of(page, lambda found: found.accounts)
 
 
-async def _keys(use: Administration, account: ServiceAccount) -> AsyncIterator[ApiKey]:
-    page_token, is_first = "", True
-    while page_token or is_first:
-        page = await use.service_accounts.page_of_keys(account.id, size=LARGEST_PAGE_SIZE, page_token=page_token)
-        for key in page.keys:
-            yield key
-        page_token, is_first = page.next_page_token, False
+def _keys(use: Administration, account: ServiceAccount) -> AsyncIterator[ApiKey]:
+    async def page(size: int, page_token: str) -> KeyPage:
+        return await use.service_accounts.page_of_keys(account.id, size=size, page_token=page_token)
+
+    return rows_of(page, lambda found: found.keys)

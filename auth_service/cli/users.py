@@ -7,12 +7,12 @@ from typing import Literal
 from cyclopts import App
 
 from auth_service.app import Administration
-from auth_service.cli.administering import administer, confirmed, described, row_of
-from auth_service.cli.options import Json, Yes
+from auth_service.cli.administering import administer, confirmed, described, row_of, rows_of
+from auth_service.cli.options import Json, Limit, Yes
 from auth_service.cli.terminal import fail, password, print_fields, print_json, print_rows
 from auth_service.domain.accounts import AccountFilter, AccountState, NewAccount, Shown
 from auth_service.domain.audit import OPERATOR
-from auth_service.domain.pages import LARGEST_PAGE_SIZE
+from auth_service.usecases.accounts import AccountPage
 
 users = App(name="users", help="People. USER is a user name or an id.")
 
@@ -86,7 +86,7 @@ def list_users(
     email_prefix: str = "",
     role: str = "",
     state: Literal["active", "disabled", "deleted"] | None = None,
-    limit: int = 100,
+    limit: Limit = 100,
     as_json: Json = False,
 ) -> None:
     """Print accounts, oldest first; those of a prefix by name or address, those of a role by when it was granted.
@@ -101,23 +101,16 @@ def list_users(
         Only those who were granted this role.
     state
         Only those in this state; those that are not deleted if it is not given.
-    limit
-        How many to print at most.
     """
     filters = AccountFilter(username_prefix, email_prefix, role, AccountState(state) if state else None)
 
     async def step(use: Administration) -> None:
-        found: list[Shown] = []
-        page_token = ""
-        while len(found) < limit:
-            size = min(limit - len(found), LARGEST_PAGE_SIZE)
-            page = await use.accounts.page(filters, size=size, page_token=page_token)
-            found += page.accounts
-            page_token = page.next_page_token
-            if not page_token:
-                break
-        print_rows([described(each) if as_json else row_of(each) for each in found], as_json=as_json)
-        if page_token:
+        async def page(size: int, page_token: str) -> AccountPage:
+            return await use.accounts.page(filters, size=size, page_token=page_token)
+
+        found = [each async for each in rows_of(page, lambda found: found.accounts, most=limit + 1)]
+        print_rows([described(each) if as_json else row_of(each) for each in found[:limit]], as_json=as_json)
+        if len(found) > limit:
             print(f"there are more than {limit}: see --limit", file=sys.stderr)
 
     administer(step)
