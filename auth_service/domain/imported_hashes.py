@@ -77,7 +77,10 @@ def foreign(encoded: str) -> Foreign | None:
     if match := _SCRYPT.fullmatch(encoded):
         n, r, p = (int(match[name]) for name in "nrp")
         is_power_of_two = n >= 2 and n & (n - 1) == 0
-        is_in_order = is_power_of_two and n * r // 8 <= LARGEST_MEMORY_KIB and p <= MOST_LANES
+        # RFC 7914 section 2: the block of 16 * r bits has to hold any number below n.
+        is_block_wide_enough = n.bit_length() <= 16 * r
+        is_bearable = n * r // 8 <= LARGEST_MEMORY_KIB and p <= MOST_LANES
+        is_in_order = is_power_of_two and is_block_wide_enough and is_bearable
         return Scrypt(n, r, p, match["salt"], match["hash"]) if is_in_order else None
     return None
 

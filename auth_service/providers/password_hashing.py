@@ -29,6 +29,10 @@ LATER = 5
 """The niceness of the threads that hash: all cores at it, and the event loop still has its turn at once."""
 
 
+SCRYPT_HEADROOM = 1024 * 1024
+"""Bytes that OpenSSL may take beyond what scrypt needs."""
+
+
 class UnreadableHash(Exception):
     """What is stored is no hash that can be checked. The message does not quote it."""
 
@@ -209,8 +213,17 @@ def _is_of(imported: Foreign, encoded: str, password: str) -> bool:
         case Pbkdf2(digest, iterations, salt, expected):
             found = hashlib.pbkdf2_hmac(digest, secret, salt.encode(), iterations)
         case Scrypt(n, r, p, salt, expected):
-            found = hashlib.scrypt(secret, salt=salt.encode(), n=n, r=r, p=p, maxmem=132 * n * r * p, dklen=64)
+            found = _scrypt(secret, salt.encode(), n=n, r=r, p=p)
     return hmac.compare_digest(found.hex(), expected)
+
+
+def _scrypt(secret: bytes, salt: bytes, *, n: int, r: int, p: int) -> bytes:
+    # What OpenSSL takes: n blocks, one for each lane, and two to work with.
+    memory = 128 * r * (n + p + 2)
+    try:
+        return hashlib.scrypt(secret, salt=salt, n=n, r=r, p=p, maxmem=memory + SCRYPT_HEADROOM, dklen=64)
+    except ValueError:
+        raise UnreadableHash("the stored password hash cannot be read") from None
 
 
 def _is_of_bcrypt(encoded: str, secret: bytes) -> bool:

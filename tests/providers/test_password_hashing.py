@@ -104,7 +104,7 @@ def werkzeugs(method: str, password: str, *, salt: str = "aB3dE6gH") -> str:
     kind, *rest = method.split(":")
     if kind == "scrypt":
         n, r, p = (int(each) for each in rest)
-        made = hashlib.scrypt(password.encode(), salt=salt.encode(), n=n, r=r, p=p, maxmem=132 * n * r * p)
+        made = hashlib.scrypt(password.encode(), salt=salt.encode(), n=n, r=r, p=p, maxmem=2**27)
     else:
         made = hashlib.pbkdf2_hmac(rest[0], password.encode(), salt.encode(), int(rest[1]))
     return f"{method}${salt}${made.hex()}"
@@ -122,6 +122,9 @@ IMPORTED: dict[str, Callable[[str], str]] = {
     "pbkdf2-sha256": lambda password: werkzeugs("pbkdf2:sha256:1000", password),
     "pbkdf2-sha512": lambda password: werkzeugs("pbkdf2:sha512:1000", password),
     "scrypt": lambda password: werkzeugs("scrypt:1024:8:1", password),
+    "scrypt-least": lambda password: werkzeugs("scrypt:2:1:1", password),
+    "scrypt-narrow": lambda password: werkzeugs("scrypt:32768:1:4", password),
+    "scrypt-wide": lambda password: werkzeugs("scrypt:2:99:4", password),
     "argon2i": argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1, type=argon2.Type.I).hash,
 }
 
@@ -193,7 +196,7 @@ A_BCRYPT = "$2b$12$" + "a" * 21 + "u" + "b" * 31
         "pbkdf2:sha256:1000$salt$" + "0" * 63, "pbkdf2:sha256:1000$$" + "0" * 64,
         "pbkdf2:sha512:1000$salt$" + "g" * 128,
         "scrypt:1000:8:1$salt$" + "0" * 128, "scrypt:1048576:8:1$salt$" + "0" * 128,
-        "scrypt:32768:8:99$salt$" + "0" * 128,
+        "scrypt:32768:8:99$salt$" + "0" * 128, "scrypt:65536:1:1$salt$" + "0" * 128,
         "$argon2id$v=19$m=64,t=1,p=1$x$", "$argon2id$v=19$m=4194304,t=3,p=1$" + "a" * 22 + "$" + "b" * 43,
         "$argon2id$v=19$m=65536,t=999,p=1$" + "a" * 22 + "$" + "b" * 43, "x" * 1_000_000,
     ],

@@ -35,7 +35,7 @@ def request_id(trusted: Sequence[Network]) -> Interceptor:
                     forwarded=[str(value) for key, value in metadata if key == "forwarded"],
                     trusted=trusted,
                 )
-            current.set(Call(request_id=name, address=address, user_agent=str(agent)[:LONGEST_USER_AGENT]))
+            current.set(Call(request_id=name, address=address, user_agent=_printable(str(agent))))
             structlog.contextvars.bind_contextvars(request_id=name)
             context.set_trailing_metadata(((HEADER, name),))
             return await handler(request, context)
@@ -43,6 +43,11 @@ def request_id(trusted: Sequence[Network]) -> Interceptor:
         return answer
 
     return named
+
+
+def _printable(agent: str) -> str:
+    """Goes to the database and to people's screens as it is: without what neither can show, such as a NUL."""
+    return "".join(filter(str.isprintable, agent))[:LONGEST_USER_AGENT]
 
 
 def _peer(peer: str) -> str:
