@@ -292,6 +292,13 @@ def test_a_value_that_cannot_be_is_refused_by_its_name(tmp_path: Path, variable:
     assert not any(secret in "\n".join(said) for secret in ("secret-of", "secret-without", "hunter2", KEY[:8]))
 
 
+@pytest.mark.parametrize("name", [name for name, each in Settings.model_fields.items() if each.annotation is timedelta])
+def test_no_time_is_without_bounds(tmp_path: Path, name: str) -> None:
+    said = problems({"AUTH_DATA_DIR": str(tmp_path), f"AUTH_{name.upper()}": "99999d"})
+
+    assert any(line.startswith(f"AUTH_{name.upper()}: expected ") for line in said), said
+
+
 @pytest.mark.parametrize(
     ("environment", "named"),
     [

@@ -16,12 +16,7 @@ import structlog
 
 from auth_service.app.core import core
 from auth_service.app.doors import grpc_door, http_door
-from auth_service.app.outside import (
-    grpc_tls,
-    mail_turns,
-    publishing_of,
-    traces_of,
-)
+from auth_service.app.outside import grpc_tls, mail_turns, publishing_of, traces_of
 from auth_service.app.stories import stories
 from auth_service.app.watching import readiness, tell_health, watch, watch_publishing
 from auth_service.background import every, in_background

@@ -11,11 +11,7 @@ from auth_client import TokenVerifier
 
 from auth_service.app.administration import Administration, administration, password_hashing, role_policy
 from auth_service.app.core import Core
-from auth_service.app.outside import (
-    experiments_of,
-    mail_sender,
-    providers_of,
-)
+from auth_service.app.outside import experiments_of, mail_sender, providers_of
 from auth_service.domain.attempts import Limits, limits
 from auth_service.domain.mail import Sender
 from auth_service.domain.pages import PageTokens
