@@ -1,11 +1,12 @@
 """Accounts as people and administrators see them: `person` and `local_account` side by side."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from auth_service.domain.accounts import LOCAL, Account
+from auth_service.domain.accounts import LOCAL, Account, AccountState
 from auth_service.domain.emails import email_key
 from auth_service.domain.names import name_key
 from auth_service.storage import local_accounts, people
@@ -23,6 +24,9 @@ COLUMNS = (
 )
 """What a statement must select from `FROM` for `account_of` to read an account."""
 FROM = person.outerjoin(local_account)
+
+MOST_BEARERS = 100
+"""Of one name, that are looked at: our own account, and those who came last."""
 
 _find = Statement(sa.select(*COLUMNS).select_from(FROM).where(person.c.id == sa.bindparam("person_id")))
 _hold = Statement(
@@ -73,9 +77,8 @@ _named = Statement(
     sa.select(*COLUMNS)
     .select_from(FROM)
     .where(person.c.username_key == sa.bindparam("username_key"))
-    # A name is one person's among our own accounts; of a provider's, the one who bore it last.
     .order_by(person.c.deleted_at.is_not(None), person.c.provider != LOCAL, person.c.last_login_at.desc())
-    .limit(1)
+    .limit(MOST_BEARERS)
 )
 
 
@@ -98,10 +101,17 @@ async def arrived(connection: Connection, person_id: UUID, *, now: datetime) -> 
     return await find(connection, person_id)
 
 
-async def named(connection: Connection, username: str) -> Account | None:
-    """The account with this name, however it is spelt; a deleted one only where there is no other."""
-    row = await connection.row(_named, username_key=name_key(username))
-    return account_of(row) if row is not None else None
+async def bearers(connection: Connection, username: str) -> Sequence[Account]:
+    """Whose name this is, however it is spelt: one of each provider; a deleted account only where there is no other.
+
+    A name is one person's among our own accounts; of a provider's people, the one's who bore it last.
+    """
+    found = [account_of(row) for row in await connection.rows(_named, username_key=name_key(username))]
+    of_provider: dict[str, Account] = {}
+    for account in found:
+        if account.state is not AccountState.DELETED:
+            of_provider.setdefault(account.person.provider, account)
+    return list(of_provider.values()) or found[:1]
 
 
 async def with_email(connection: Connection, email: str) -> Account | None:

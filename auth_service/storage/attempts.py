@@ -33,6 +33,17 @@ _find = Statement(
     )
 )
 _forget = Statement(sa.delete(failed_attempts).where(failed_attempts.c.account == sa.bindparam("account")))
+_other = person.alias("other")
+_forget_own = Statement(
+    sa.delete(failed_attempts).where(
+        failed_attempts.c.account == sa.bindparam("account"),
+        ~sa.exists().where(
+            _other.c.username_key == sa.bindparam("username_key", type_=sa.Text),
+            _other.c.provider != sa.bindparam("provider", type_=sa.Text),
+            _other.c.deleted_at.is_(None),
+        ),
+    )
+)
 _sweep = Statement(
     sa.delete(failed_attempts).where(
         failed_attempts.c.key.in_(
@@ -53,7 +64,16 @@ _addresses = Statement(
     sa.select(session.c.address)
     .distinct()
     .join(person, person.c.id == session.c.person_id)
-    .where(person.c.username_key == sa.bindparam("username_key"), session.c.address.is_not(None))
+    .where(
+        person.c.username_key == sa.bindparam("username_key"),
+        person.c.deleted_at.is_(None),
+        session.c.address.is_not(None),
+        ~sa.exists().where(
+            _other.c.username_key == person.c.username_key,
+            _other.c.provider != person.c.provider,
+            _other.c.deleted_at.is_(None),
+        ),
+    )
 )
 
 
@@ -82,6 +102,12 @@ async def forget(connection: Connection, username: str) -> int:
     return await connection.run(_forget, account=account_key(username))
 
 
+async def forget_own(connection: Connection, username: str, *, provider: str) -> int:
+    """As `forget`, asked for by a person of this provider: nothing where one of another bears the name as well."""
+    values = {"account": account_key(username), "username_key": name_key(username), "provider": provider}
+    return await connection.run(_forget_own, **values)
+
+
 async def owner_of_address(connection: Connection, address: str) -> str | None:
     """The user name of whoever signs in with this mail address; None if there is nobody."""
     row = await connection.row(_owner_of_address, email_key=email_key(address))
@@ -89,7 +115,10 @@ async def owner_of_address(connection: Connection, address: str) -> str | None:
 
 
 async def addresses_of(connection: Connection, username: str) -> Sequence[str]:
-    """From where people of this name have signed in, as far back as sessions are kept."""
+    """From where the person of this name has signed in, as far back as sessions are kept.
+
+    None where people of several providers bear it: what is one's home is not the other's.
+    """
     return [row["address"] for row in await connection.rows(_addresses, username_key=name_key(username))]
 
 

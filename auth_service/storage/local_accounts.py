@@ -45,7 +45,25 @@ _mistaken_for = Statement(
         person.c.id != sa.bindparam("of"),
         sa.or_(
             person.c.email_key == sa.bindparam("username_as_address", type_=sa.Text),
-            person.c.username_key == sa.bindparam("address_as_username", type_=sa.Text),
+            # Nobody signs in with the name of a deleted account, and who registered it need not have had the address.
+            sa.and_(
+                person.c.username_key == sa.bindparam("address_as_username", type_=sa.Text),
+                person.c.deleted_at.is_(None),
+            ),
+        ),
+    )
+    .limit(1)
+)
+_own = person.alias("own")
+_borne_elsewhere = Statement(
+    sa.select(person.c.id)
+    .where(
+        person.c.provider != LOCAL,
+        person.c.username_key == sa.bindparam("username_key", type_=sa.Text),
+        person.c.deleted_at.is_(None),
+        # Whoever has the name keeps it, though somebody of the facility came with the same one.
+        ~sa.exists().where(
+            _own.c.id == sa.bindparam("of"), _own.c.username_key == sa.bindparam("username_key", type_=sa.Text)
         ),
     )
     .limit(1)
@@ -152,13 +170,18 @@ async def add(
 
 
 async def check_not_mistaken(connection: Connection, person_id: UUID, *, username: str, email: str | None) -> None:
-    """Holds that the name is nobody else's address, and the address nobody else's name. Raises AlreadyExists."""
+    """Holds that the name is nobody else's address, and the address nobody else's name. Raises AlreadyExists.
+
+    Nor is a new name one that somebody of another provider bears: others would take the one for the other.
+    """
     as_username = name_key(email) if email is not None else None
     found = await connection.row(
         _mistaken_for, of=person_id, username_as_address=email_key(username), address_as_username=as_username
     )
     if found is not None:
         raise _taken_username(username) if found["is_of_username"] else _taken_address()
+    if await connection.row(_borne_elsewhere, of=person_id, username_key=name_key(username)) is not None:
+        raise _taken_username(username)
 
 
 async def set_password(

@@ -113,14 +113,17 @@ class Accounts:
         return await self._database.autocommit(lambda connection: self._shown(connection, person_id))
 
     async def look_up(self, *, person_id: UUID | None = None, username: str = "") -> Account:
-        """The account with this id or this name, unless it is deleted. Raises NotFound, InvalidInput."""
+        """The account with this id or this name, unless it is deleted.
+
+        Raises NotFound, InvalidInput, and WrongAccountState for a name that several people bear.
+        """
         found = await self._sought(person_id, username, field="username")
         if found is None or found.state is AccountState.DELETED:
             raise NotFound(f"{'username' if person_id is None else 'user_id'}: there is no such account")
         return found
 
     async def addressed(self, who: str) -> Account:
-        """The account that an operator means by its id or its name, deleted ones too. Raises NotFound, InvalidInput."""
+        """The account that an operator means by its id or its name, deleted ones too. Raises as `look_up`."""
         found = await self._sought(_uuid_or_none(who), who, field="user")
         if found is None:
             raise NotFound(f"user: there is no account {who!r}")
@@ -186,11 +189,15 @@ class Accounts:
         return shown
 
     async def _sought(self, person_id: UUID | None, username: str, *, field: str) -> Account | None:
-        """By id if there is one, else by name."""
+        """By id if there is one, else by name. Raises InvalidInput, and WrongAccountState for a name of several."""
         if person_id is not None:
             return await self._database.autocommit(lambda connection: accounts.find(connection, person_id))
         _check_beginning(username, field=field)
-        return await self._database.autocommit(lambda connection: accounts.named(connection, username))
+        found = await self._database.autocommit(lambda connection: accounts.bearers(connection, username))
+        if len(found) > 1:
+            ids = ", ".join(f"{each.id} ({each.person.provider})" for each in found)
+            raise WrongAccountState(f"{field}: several people bear this name; expected the id of one: {ids}")
+        return found[0] if found else None
 
     async def _hash_of(self, new: NewAccount) -> str | None:
         if new.password_hash:

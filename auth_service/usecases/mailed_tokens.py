@@ -136,7 +136,7 @@ class MailedTokens:
         async def step(connection: Connection) -> tuple[Revocation, ...]:
             account = await self._spent(connection, digest, Purpose.PASSWORD_RESET, now=now)
             await local_accounts.set_password(connection, account.id, password_hash, now=now)
-            await attempts.forget(connection, account.person.username)
+            await attempts.forget_own(connection, account.person.username, provider=account.person.provider)
             await audit.add(
                 connection,
                 happened(EventType.PASSWORD_RESET, origin=origin, now=now, by=account.id, on=account.id),

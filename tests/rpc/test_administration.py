@@ -324,7 +324,7 @@ async def test_whoever_was_locked_out_by_failures_is_let_in_again(start: Start) 
 @pytest.mark.row("B9", "E7", "E21")
 async def test_a_deleted_person_is_gone_and_their_name_and_address_stay_reserved(admin: Acting) -> None:
     name = new_name()
-    user = await admin.create(name, email=f"{name}@example.org")
+    user = await admin.create(name, email=f"{name}@example.org", email_verified=True)
     person = await signed_in(admin.service, name, PASSWORD)
 
     deleted = await admin.delete(user.user_id)
@@ -753,15 +753,32 @@ async def test_everybody_who_is_signed_in_finds_names_and_ids(admin: Acting) -> 
     assert service.verdict == DENIED
 
 
-async def test_a_name_that_the_facility_has_as_well_is_our_own_accounts(admin: Acting) -> None:
-    upstream = await signed_in(admin.service, "user1001")
-    assert (await admin.look_up(username="USER1001")).user_id == upstream.person_id
+async def test_nobody_takes_the_name_of_somebody_of_the_facility(admin: Acting) -> None:
+    await signed_in(admin.service, "user1001")
+    made = await admin.create(password="")
 
-    ours = await admin.create("user1001", password="")
+    created = await refusal(admin.create("USER1001", password=""))
+    renamed = await refusal(admin.update(made.user_id, username="user1001"))
+    request = users_pb2.RegisterRequest(username="user1001", password=PASSWORD)
+    registered = await refusal(admin.users.Register(request))
 
-    assert (await admin.look_up(username="user1001")).user_id == ours.user_id
+    for each in (created, renamed, registered):
+        assert (each.verdict, each.fields) == (TAKEN, {"username"})
+
+
+async def test_a_name_that_somebody_of_the_facility_came_with_as_well_means_neither(admin: Acting) -> None:
+    ours = await admin.create("user1002", password="")
+    assert (await admin.look_up(username="USER1002")).user_id == ours.user_id
+    upstream = await signed_in(admin.service, "user1002")
+
+    refused = await refusal(admin.look_up(username="user1002"))
+
+    assert refused.verdict == ("FAILED_PRECONDITION", "ACCOUNT_STATE")
+    assert ours.user_id in refused.message
+    assert upstream.person_id in refused.message
+    assert (await admin.update(ours.user_id, username="User1002")).username == "User1002"
     await admin.delete(ours.user_id)
-    assert (await admin.look_up(username="user1001")).user_id == upstream.person_id
+    assert (await admin.look_up(username="user1002")).user_id == upstream.person_id
     await admin.purge(ours.user_id)
 
 

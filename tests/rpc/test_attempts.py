@@ -10,6 +10,7 @@ import pytest
 from auth_api.v1 import auth_pb2, users_pb2, users_pb2_grpc
 
 from auth_service.demo import Facility
+from auth_service.domain.accounts import LOCAL
 from auth_service.storage import attempts
 from auth_service.storage.opening import open_database
 from tests.rpc.conftest import Start
@@ -281,6 +282,26 @@ async def test_an_administrator_s_word_ends_the_waiting_on_every_replica(start: 
 
     for replica in replicas:
         await eventually(partial(is_in, replica))
+
+
+async def test_whoever_bears_the_same_name_elsewhere_neither_forgives_guesses_nor_is_at_home(start: Start) -> None:
+    """A stranger who came first with a name of the facility's, and has a session and a mailed token."""
+    service = await limited(start, trusted_proxies=PROXY)
+    await (await administrator(service)).create(OWNER)
+    assert await said(service, OWNER, PASSWORD, address="192.0.2.200") is None
+    assert await said(service, OWNER, RIGHT, address="198.51.100.7") is None
+    told = [await said(service, OWNER, f"wrong {number}", address=f"192.0.2.{number}") for number in range(8)]
+
+    database = open_database(service.settings.database, budget=service.settings.database_timeout)
+    forgiven = await database.transaction(lambda connection: attempts.forget_own(connection, OWNER, provider=LOCAL))
+    homes = await database.autocommit(lambda connection: attempts.addresses_of(connection, OWNER))
+    await database.close()
+
+    assert Counter(each.reason for each in told if each) == {WRONG: 6, LATER: 2}
+    assert forgiven == 0
+    assert homes == []
+    assert (refused := await said(service, OWNER, "wrong", address="192.0.2.200")) is not None
+    assert refused.reason == LATER
 
 
 async def is_in(service: Service) -> bool:
