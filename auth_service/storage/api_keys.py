@@ -45,6 +45,9 @@ _unrevoked = Statement(
     .join_from(api_key, service_account)
     .where(api_key.c.revoked_at.is_(None))
 )
+_revoked_by_hand = Statement(
+    sa.select(api_key.c.digest).where(api_key.c.revoked_at.is_not(None), ~api_key.c.from_settings)
+)
 _revoke = Statement(
     sa.update(api_key)
     .where(api_key.c.id == sa.bindparam("key_id"), api_key.c.revoked_at.is_(None))
@@ -110,6 +113,11 @@ async def page(
 async def unrevoked(connection: Connection) -> tuple[HeldKey, ...]:
     """Every key that was not revoked; some may have expired."""
     return tuple(HeldKey(_key(row), row["account_name"]) for row in await connection.rows(_unrevoked))
+
+
+async def revoked_by_hand(connection: Connection) -> frozenset[bytes]:
+    """Digests of keys that somebody revoked: the settings do not bring them back."""
+    return frozenset(bytes(row["digest"]) for row in await connection.rows(_revoked_by_hand))
 
 
 async def revoke(connection: Connection, key_id: UUID, *, now: datetime, stays_in_settings: bool = False) -> bool:

@@ -71,6 +71,7 @@ class ApiKeys:
         self._held: dict[bytes, HeldKey] = {}
         self._uses: dict[UUID, datetime] = {}
         self._has_taken_over = False
+        self._revoked_by_hand: frozenset[bytes] = frozenset()
         self._read_at: float | None = None
         self._tried_at, self._is_away = float("-inf"), False
         self._reading, self._looking = asyncio.Lock(), asyncio.Lock()
@@ -104,6 +105,8 @@ class ApiKeys:
                     if not self._has_taken_over:
                         await self._take_over()
                     await self._write_uses()
+                if not self._has_taken_over:
+                    self._revoked_by_hand = await self._database.autocommit(api_keys.revoked_by_hand)
                 unrevoked = await self._database.autocommit(api_keys.unrevoked)
             except _NOT_NOW:
                 self._is_away = True
@@ -128,8 +131,11 @@ class ApiKeys:
         return held if held is not None and hmac.compare_digest(held.key.digest, digest) else None
 
     def _known_to_settings_only(self, digest: bytes) -> str | None:
-        """The name that the settings give the key, as long as the database could not be asked about it."""
-        if self._has_taken_over or self._found(digest) is not None:
+        """The name that the settings give the key, as long as it could not become an account's.
+
+        Reading suffices to know that it was revoked; that goes before the settings.
+        """
+        if self._has_taken_over or digest in self._revoked_by_hand or self._found(digest) is not None:
             return None
         names = [name for name, (known, _) in self._in_settings.items() if hmac.compare_digest(digest, known)]
         return names[0] if names else None

@@ -189,6 +189,26 @@ async def test_known_keys_go_on_without_the_database_for_an_hour_and_those_of_th
     assert of_settings.name == "portal"
 
 
+async def test_a_key_of_the_settings_that_was_revoked_is_refused_by_whoever_can_read(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = await replica(database), await replica(database)
+    await one.keys.poll()
+    held = await one.keys.holder(IN_SETTINGS["portal"])
+    await one.accounts.revoke_key(held.key.id, origin=OPERATOR)
+
+    async def read_only(*_: object, **__: object) -> None:
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(database, "transaction", read_only)
+    assert (await other.keys.caller(IN_SETTINGS["portal"])).name == "portal"
+    await other.keys.poll()
+
+    for asked in (other.keys.caller, other.keys.holder):
+        with pytest.raises(CredentialsInvalid):
+            await asked(IN_SETTINGS["portal"])
+
+
 async def test_a_key_revoked_elsewhere_is_refused_as_soon_as_the_revocation_is_read(database_url: str) -> None:
     async with several(database_url, 2) as (one, other):
         made = await one.new_key()
