@@ -185,7 +185,7 @@ def enable(user: str, *, as_json: Json = False) -> None:
 
 @users.command
 def delete(user: str, *, yes: Yes = False, as_json: Json = False) -> None:
-    """Delete an account for good. Its name and address stay reserved until it is purged."""
+    """Delete an account for good. Its name and verified address stay reserved until it is purged."""
 
     async def step(use: Administration) -> None:
         account = await confirmed(use, user, "Delete {who}? Nobody can undo it.", yes=yes)

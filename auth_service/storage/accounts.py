@@ -59,10 +59,20 @@ _bearer_of_number = Statement(
     )
     .limit(1)
 )
-_set_state = Statement(
+_set_disabled = Statement(
     sa.update(person)
     .where(person.c.id == sa.bindparam("person_id"))
-    .values(disabled_at=sa.bindparam("new_disabled_at"), deleted_at=sa.bindparam("new_deleted_at"))
+    .values(disabled_at=sa.bindparam("new_disabled_at"))
+)
+_is_unverified = person.c.email_verified_at.is_(None)
+_delete = Statement(
+    sa.update(person)
+    .where(person.c.id == sa.bindparam("person_id"))
+    .values(
+        deleted_at=sa.bindparam("now"),
+        email=sa.case((_is_unverified, None), else_=person.c.email),
+        email_key=sa.case((_is_unverified, None), else_=person.c.email_key),
+    )
 )
 _purge = Statement(sa.delete(person).where(person.c.id == sa.bindparam("person_id"), person.c.deleted_at.is_not(None)))
 _verified = Statement(
@@ -149,10 +159,17 @@ async def bears_number(connection: Connection, number: int, *, but: UUID | None)
     return await connection.row(_bearer_of_number, number=number, but=but) is not None
 
 
-async def set_state(
-    connection: Connection, person_id: UUID, *, disabled_at: datetime | None, deleted_at: datetime | None
-) -> None:
-    await connection.run(_set_state, person_id=person_id, new_disabled_at=disabled_at, new_deleted_at=deleted_at)
+async def set_disabled(connection: Connection, person_id: UUID, at: datetime | None) -> None:
+    """Since `at`; None for an account that may be used."""
+    await connection.run(_set_disabled, person_id=person_id, new_disabled_at=at)
+
+
+async def delete(connection: Connection, person_id: UUID, *, now: datetime) -> None:
+    """The row stays, and with it the name, and the address if it was shown to be the person's.
+
+    One that was not may be anybody's, and is theirs again.
+    """
+    await connection.run(_delete, person_id=person_id, now=now)
 
 
 async def purge(connection: Connection, person_id: UUID) -> bool:

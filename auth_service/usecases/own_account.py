@@ -111,7 +111,7 @@ class OwnAccount:
         return await self._ended(step)
 
     async def delete(self, *, password: str, origin: Origin) -> None:
-        """The row stays, and with it the name and the address.
+        """The row stays, and with it the name, and the address if it was verified.
 
         Raises InvalidInput, BadCredentials, TooManyAttempts, LastAdministrator, ProviderUnavailable, Overloaded.
         """
@@ -124,7 +124,7 @@ class OwnAccount:
         async def step(connection: Connection) -> tuple[Revocation, ...]:
             held = await self._held(connection, origin, identity)
             await self._levels.check_not_last(connection, held.id)
-            await accounts.set_state(connection, held.id, disabled_at=None, deleted_at=now)
+            await accounts.delete(connection, held.id, now=now)
             await audit.add(connection, happened(EventType.PERSON_DELETED, origin=origin, now=now, on=held.id))
             return await self._ending.in_step(connection, held.id, reason="deleted", origin=origin, now=now)
 

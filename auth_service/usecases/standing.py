@@ -81,7 +81,7 @@ class Standing:
             if account.state is AccountState.DISABLED:
                 return await self._levels.shown_of(connection, person_id), ()
             await self._levels.check_not_last(connection, person_id)
-            await accounts.set_state(connection, person_id, disabled_at=now, deleted_at=None)
+            await accounts.set_disabled(connection, person_id, now)
             event = happened(EventType.PERSON_DISABLED, origin=origin, now=now, on=person_id, reason=why)
             await audit.add(connection, event)
             ended = await self._ending.in_step(connection, person_id, reason="disabled", origin=origin, now=now)
@@ -98,7 +98,7 @@ class Standing:
             now = await self._database.time(connection)
             account = await self._present(connection, origin, person_id)
             if account.state is AccountState.DISABLED:
-                await accounts.set_state(connection, person_id, disabled_at=None, deleted_at=None)
+                await accounts.set_disabled(connection, person_id, None)
             await attempts.forget(connection, account.person.username)
             await audit.add(connection, happened(EventType.PERSON_ENABLED, origin=origin, now=now, on=person_id))
             return await self._levels.shown_of(connection, person_id)
@@ -113,10 +113,9 @@ class Standing:
 
         async def step(connection: Connection) -> tuple[Shown, tuple[Revocation, ...]]:
             now = await self._database.time(connection)
-            account = await self._present(connection, origin, person_id)
+            await self._present(connection, origin, person_id)
             await self._levels.check_not_last(connection, person_id)
-            disabled_at = account.person.disabled_at
-            await accounts.set_state(connection, person_id, disabled_at=disabled_at, deleted_at=now)
+            await accounts.delete(connection, person_id, now=now)
             await audit.add(connection, happened(EventType.PERSON_DELETED, origin=origin, now=now, on=person_id))
             ended = await self._ending.in_step(connection, person_id, reason="deleted", origin=origin, now=now)
             return await self._levels.shown_of(connection, person_id), ended

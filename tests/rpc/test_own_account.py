@@ -480,6 +480,7 @@ async def test_whoever_deletes_their_account_is_out_and_their_name_and_address_s
     name = new_name()
     await register(service, name, email=f"{name}@example.org")
     me, other = await sign_in(service, name), await service.login(name, PASSWORD)
+    await verify_address(service, me.person_id)
 
     assert (await refusal(me.leave("not the password"))).verdict == WRONG
     await me.leave(PASSWORD)
@@ -495,6 +496,17 @@ async def test_whoever_deletes_their_account_is_out_and_their_name_and_address_s
     assert told.count(("person.deleted", "success", "")) == 1
     assert told.count(("session.ended", "success", "deleted")) == 2
     assert told[-1] == ("session.refused", "refused", "BAD_CREDENTIALS")
+
+
+@pytest.mark.row("E7")
+async def test_an_address_that_whoever_left_never_verified_is_free_for_whose_it_is(service: Service) -> None:
+    address = f"{new_name()}@example.org"
+    for name in (new_name(), address):
+        me = await sign_in(service, (await register(service, name, email=address)).username)
+        await me.leave(PASSWORD)
+
+    assert (await register(service, new_name(), email=address)).email == address
+    assert (await refusal(register(service, address, email=address))).verdict == TAKEN
 
 
 async def test_of_several_deletions_at_once_one_is_done(service: Service) -> None:

@@ -55,11 +55,11 @@ async def with_ada(url: str) -> AsyncIterator[tuple[Replica, Meanwhile, UUID]]:
 
 
 def disabled(ada: UUID) -> Step:
-    return lambda connection: accounts.set_state(connection, ada, disabled_at=LATER, deleted_at=None)
+    return lambda connection: accounts.set_disabled(connection, ada, LATER)
 
 
 def deleted(ada: UUID) -> Step:
-    return lambda connection: accounts.set_state(connection, ada, disabled_at=None, deleted_at=LATER)
+    return lambda connection: accounts.delete(connection, ada, now=LATER)
 
 
 def given_a_new_password(ada: UUID) -> Step:
@@ -68,7 +68,7 @@ def given_a_new_password(ada: UUID) -> Step:
 
 def purged(ada: UUID) -> Step:
     async def step(connection: Connection) -> object:
-        await accounts.set_state(connection, ada, disabled_at=None, deleted_at=LATER)
+        await accounts.delete(connection, ada, now=LATER)
         return await accounts.purge(connection, ada)
 
     return step
