@@ -27,7 +27,7 @@ def measure() -> Sequence[Figure]:
 
 
 async def _measure() -> Sequence[Figure]:
-    async with stage(trust_heartbeat=_HEARTBEAT) as service:
+    async with stage(trust_heartbeat=_HEARTBEAT, trust_streams_per_address=str(2 * STREAMS)) as service:
         pair = await service.local_login()
         request = auth_pb2.VerifyRequest(token=pair.access_token).SerializeToString()
         alone = await _verify_p99(service, request)

@@ -186,6 +186,7 @@ async def stories(settings: Settings, base: Core) -> AsyncIterator[Stories]:
             clock=base.clock,
             heartbeat_every=settings.trust_heartbeat,
             most_streams=settings.trust_streams,
+            most_streams_from_one=settings.trust_streams_per_address,
         )
 
         yield Stories(

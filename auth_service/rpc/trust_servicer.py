@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 from auth_api.v1 import auth_pb2, trust_pb2, trust_pb2_grpc
 
-from auth_service.rpc.call import Context
+from auth_service.rpc.call import Context, current
 from auth_service.rpc.wire import duration, timestamp
 from auth_service.usecases.signing import PublishedKeys
 from auth_service.usecases.trust import Kind, Told, Trust
@@ -20,7 +20,7 @@ class TrustServicer(trust_pb2_grpc.TrustServiceServicer):
     async def WatchTrust(  # type: ignore[override]  # bytes, which the chain passes on as they are
         self, request: trust_pb2.WatchTrustRequest, context: Context
     ) -> AsyncIterator[bytes]:
-        messages = self._trust.follow(request.cursor)
+        messages = self._trust.follow(request.cursor, address=current.get().address)
         async with aclosing(messages):
             async for told in messages:
                 encoded = self._encoded.get(told)

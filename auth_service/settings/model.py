@@ -147,6 +147,7 @@ class Settings(BaseModel):
         timedelta(seconds=15), description="a verifier that follows what is trusted hears so often that nothing changed"
     )
     trust_streams: int = Field(2000, ge=1, description="verifiers that one replica lets follow what is trusted")
+    trust_streams_per_address: int = Field(500, ge=1, description="of those, from one IPv4 address or IPv6 /64")
     slowest_reader: Duration = Field(timedelta(seconds=30), description="a stream's reader takes a message within this")
 
     log_level: str = Field("info", description="debug, info, warning or error")

@@ -12,7 +12,7 @@ that still matters, so a cursor is never too old; one that this database cannot 
 import asyncio
 import hashlib
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from random import uniform
 
+from auth_service.domain.addresses import network_of
 from auth_service.domain.errors import Overloaded, ServerLeaving
 from auth_service.storage.database import DatabaseClock
 from auth_service.usecases.revoked import Ended, RevokedSessions, by_minute
@@ -118,12 +119,14 @@ class Trust:
         clock: DatabaseClock,
         heartbeat_every: timedelta,
         most_streams: int,
+        most_streams_from_one: int,
     ) -> None:
         self._keys = keys
         self._revoked = revoked
         self._clock = clock
         self._heartbeat_every = heartbeat_every
         self._most_streams = most_streams
+        self._most_streams_from_one = most_streams_from_one
         self._changes: deque[Told] = deque(maxlen=MOST_BEHIND)
         self._number = 0
         self._pending: list[Ended] = []
@@ -131,6 +134,7 @@ class Trust:
         self._told_etag = ""
         self._told_until = _EPOCH
         self._streams: set[_Stream] = set()
+        self._from_network = Counter[str]()
         self._snapshot: _Snapshot | None = None
         self._beat: Told | None = None
         self._beat_good_until = 0.0
@@ -149,12 +153,12 @@ class Trust:
     def streams(self) -> int:
         return len(self._streams)
 
-    async def follow(self, cursor: str) -> AsyncGenerator[Told, None]:
+    async def follow(self, cursor: str, *, address: str) -> AsyncGenerator[Told, None]:
         """What is trusted now, or what changed since `cursor`; then a heartbeat, and changes and heartbeats for ever.
 
         Raises Overloaded, ServerLeaving, and until there is something to tell DatabaseUnavailable, SigningUnavailable.
         """
-        with self._following() as stream:
+        with self._following(network_of(address)) as stream:
             missed = self._missed_since(cursor)
             if missed is not None:
                 sent, chunks = self._number, missed
@@ -221,18 +225,25 @@ class Trust:
             await asyncio.sleep(0)
 
     @contextmanager
-    def _following(self) -> Iterator[_Stream]:
+    def _following(self, network: str) -> Iterator[_Stream]:
         if self._is_leaving:
             raise ServerLeaving
         if len(self._streams) >= self._most_streams:
             raise Overloaded("too many verifiers follow this server at once", retry_after=timedelta(seconds=5))
+        if self._from_network[network] >= self._most_streams_from_one:
+            # Or one stranger would take the place of everybody's verifiers.
+            raise Overloaded("too many verifiers follow this server from one address", retry_after=timedelta(seconds=5))
         stream = _Stream()
         self._streams.add(stream)
+        self._from_network[network] += 1
         self._nobody_follows.clear()
         try:
             yield stream
         finally:
             self._streams.discard(stream)
+            self._from_network[network] -= 1
+            if not self._from_network[network]:
+                del self._from_network[network]
             if not self._streams:
                 self._nobody_follows.set()
 

@@ -331,6 +331,30 @@ async def test_no_more_streams_than_were_set(start: Start) -> None:
     streams[1].cancel()
 
 
+async def test_one_address_leaves_streams_for_others(start: Start) -> None:
+    service = await start(trust_streams="4", trust_streams_per_address="2", trusted_proxies="127.0.0.1")
+    stub: Any = trust_pb2_grpc.TrustServiceStub(service.channel)
+
+    def watch_from(address: str) -> Any:
+        return stub.WatchTrust(trust_pb2.WatchTrustRequest(), metadata=(("x-forwarded-for", address),))
+
+    streams = [watch_from(address) for address in ("2001:db8::1", "2001:db8::2")]
+    for stream in streams:
+        await snapshot(stream)
+
+    refused = await ending(watch_from("2001:db8::3"))
+    other = watch_from("192.0.2.1")
+    await snapshot(other)
+
+    assert refused.verdict == ("RESOURCE_EXHAUSTED", "OVERLOADED")
+    for stream in (*streams, other):
+        stream.cancel()
+    await eventually(lambda: nobody_follows(service))
+    again = watch_from("2001:db8::3")
+    await snapshot(again)
+    again.cancel()
+
+
 async def admitted(service: Service) -> bool:
     stream = watch(service)
     try:
