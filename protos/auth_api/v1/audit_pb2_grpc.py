@@ -65,7 +65,7 @@ class AuditServiceServicer:
         later while a transaction in the database is left open.
         A stream ends with OK after some minutes or when the server stops, with RESOURCE_EXHAUSTED when it is read too
         slowly, and with UNAUTHENTICATED or PERMISSION_DENIED when its caller may no longer listen. Whoever calls again with
-        the last event that arrived misses none.
+        the last event that arrived misses none. Refusals: NOT_FOUND for an `after_event_id` of no event.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

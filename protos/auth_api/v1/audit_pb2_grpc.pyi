@@ -42,7 +42,7 @@ class AuditServiceStub:
     later while a transaction in the database is left open.
     A stream ends with OK after some minutes or when the server stops, with RESOURCE_EXHAUSTED when it is read too
     slowly, and with UNAUTHENTICATED or PERMISSION_DENIED when its caller may no longer listen. Whoever calls again with
-    the last event that arrived misses none.
+    the last event that arrived misses none. Refusals: NOT_FOUND for an `after_event_id` of no event.
     """
 
 @_typing.type_check_only
@@ -59,7 +59,7 @@ class AuditServiceAsyncStub(AuditServiceStub):
     later while a transaction in the database is left open.
     A stream ends with OK after some minutes or when the server stops, with RESOURCE_EXHAUSTED when it is read too
     slowly, and with UNAUTHENTICATED or PERMISSION_DENIED when its caller may no longer listen. Whoever calls again with
-    the last event that arrived misses none.
+    the last event that arrived misses none. Refusals: NOT_FOUND for an `after_event_id` of no event.
     """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -85,7 +85,7 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         later while a transaction in the database is left open.
         A stream ends with OK after some minutes or when the server stops, with RESOURCE_EXHAUSTED when it is read too
         slowly, and with UNAUTHENTICATED or PERMISSION_DENIED when its caller may no longer listen. Whoever calls again with
-        the last event that arrived misses none.
+        the last event that arrived misses none. Refusals: NOT_FOUND for an `after_event_id` of no event.
         """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

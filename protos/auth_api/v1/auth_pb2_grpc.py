@@ -83,8 +83,9 @@ class AuthServiceServicer:
 
     def Login(self, request, context):
         """Exchanges a user name and password for an access token and a refresh token. Public.
-        Refusals: BAD_CREDENTIALS; INVALID_FIELD; PROVIDER_UNAVAILABLE (which is not "wrong password"); OVERLOADED;
-        TOO_MANY_ATTEMPTS; PASSWORD_CHANGE_REQUIRED and EMAIL_NOT_VERIFIED, once the password was right.
+        Refusals: BAD_CREDENTIALS; PROVIDER_UNAVAILABLE (which is not "wrong password"); TOO_MANY_ATTEMPTS;
+        SIGNING_UNAVAILABLE; once the password was right PASSWORD_CHANGE_REQUIRED, EMAIL_NOT_VERIFIED, INVALID_FIELD for a
+        weak `new_password`, with advice, and ACCOUNT_STATE for one of somebody whose password a facility keeps.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -93,7 +94,7 @@ class AuthServiceServicer:
     def Verify(self, request, context):
         """Says what an access token claims, or why it is refused. Public. Needs neither the database nor an upstream.
         A service that makes many calls verifies locally instead: see GetJwks and the client library.
-        Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED.
+        Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,7 +102,7 @@ class AuthServiceServicer:
 
     def LoginService(self, request, context):
         """Exchanges a service's API key for a short access token, for services that our verifiers shall know without asking us.
-        Public. Refusals: CREDENTIALS_INVALID; DATABASE_UNAVAILABLE; SIGNING_UNAVAILABLE.
+        Public. Refusals: CREDENTIALS_INVALID; SIGNING_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,7 +112,8 @@ class AuthServiceServicer:
         """Spends a refresh token and issues its successor with a new access token. Public.
         Repeating the call because the answer was lost returns the same successor: within a few seconds, and within a few
         minutes after an outage of ours.
-        Refusals: REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED, _REUSED, _REVOKED, _AHEAD.
+        Refusals: REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED, _REUSED, _REVOKED, _AHEAD; SIGNING_UNAVAILABLE;
+        PROVIDER_UNAVAILABLE where a facility could not be asked about its person's roles for too long.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -119,6 +121,7 @@ class AuthServiceServicer:
 
     def Logout(self, request, context):
         """Ends the session that the refresh token belongs to. Public. Saying it twice, or of an unknown token, is fine.
+        Refusals: REFRESH_TOKEN_MISSING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,7 +130,7 @@ class AuthServiceServicer:
     def ListExperiments(self, request, context):
         """Lists the experiments (RB numbers) that a person may see, in ascending order.
         Callers: the person, staff, or a service with an API key, in metadata `authorization: Bearer <token or key>`.
-        Refusals: CREDENTIALS_MISSING, CREDENTIALS_INVALID, TOKEN_*; PERMISSION_DENIED; INVALID_FIELD; PROVIDER_UNAVAILABLE.
+        Refusals: PROVIDER_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -135,7 +138,7 @@ class AuthServiceServicer:
 
     def GetJwks(self, request, context):
         """The public keys that verify our access tokens (RFC 7517). Public.
-        The same set is served over HTTP at `/.well-known/jwks.json`.
+        The same set is served over HTTP at `/.well-known/jwks.json`. Refusals: SIGNING_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,34 +35,38 @@ class AuthServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AuthServiceAsyncStub: ...
     Login: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LoginRequest, _auth_pb2.LoginResponse]
     """Exchanges a user name and password for an access token and a refresh token. Public.
-    Refusals: BAD_CREDENTIALS; INVALID_FIELD; PROVIDER_UNAVAILABLE (which is not "wrong password"); OVERLOADED;
-    TOO_MANY_ATTEMPTS; PASSWORD_CHANGE_REQUIRED and EMAIL_NOT_VERIFIED, once the password was right.
+    Refusals: BAD_CREDENTIALS; PROVIDER_UNAVAILABLE (which is not "wrong password"); TOO_MANY_ATTEMPTS;
+    SIGNING_UNAVAILABLE; once the password was right PASSWORD_CHANGE_REQUIRED, EMAIL_NOT_VERIFIED, INVALID_FIELD for a
+    weak `new_password`, with advice, and ACCOUNT_STATE for one of somebody whose password a facility keeps.
     """
     Verify: _grpc.UnaryUnaryMultiCallable[_auth_pb2.VerifyRequest, _auth_pb2.VerifyResponse]
     """Says what an access token claims, or why it is refused. Public. Needs neither the database nor an upstream.
     A service that makes many calls verifies locally instead: see GetJwks and the client library.
-    Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED.
+    Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
     """
     LoginService: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LoginServiceRequest, _auth_pb2.LoginServiceResponse]
     """Exchanges a service's API key for a short access token, for services that our verifiers shall know without asking us.
-    Public. Refusals: CREDENTIALS_INVALID; DATABASE_UNAVAILABLE; SIGNING_UNAVAILABLE.
+    Public. Refusals: CREDENTIALS_INVALID; SIGNING_UNAVAILABLE.
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.RefreshResponse]
     """Spends a refresh token and issues its successor with a new access token. Public.
     Repeating the call because the answer was lost returns the same successor: within a few seconds, and within a few
     minutes after an outage of ours.
-    Refusals: REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED, _REUSED, _REVOKED, _AHEAD.
+    Refusals: REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED, _REUSED, _REVOKED, _AHEAD; SIGNING_UNAVAILABLE;
+    PROVIDER_UNAVAILABLE where a facility could not be asked about its person's roles for too long.
     """
     Logout: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LogoutRequest, _auth_pb2.LogoutResponse]
-    """Ends the session that the refresh token belongs to. Public. Saying it twice, or of an unknown token, is fine."""
+    """Ends the session that the refresh token belongs to. Public. Saying it twice, or of an unknown token, is fine.
+    Refusals: REFRESH_TOKEN_MISSING.
+    """
     ListExperiments: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListExperimentsRequest, _auth_pb2.ListExperimentsResponse]
     """Lists the experiments (RB numbers) that a person may see, in ascending order.
     Callers: the person, staff, or a service with an API key, in metadata `authorization: Bearer <token or key>`.
-    Refusals: CREDENTIALS_MISSING, CREDENTIALS_INVALID, TOKEN_*; PERMISSION_DENIED; INVALID_FIELD; PROVIDER_UNAVAILABLE.
+    Refusals: PROVIDER_UNAVAILABLE.
     """
     GetJwks: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetJwksRequest, _auth_pb2.GetJwksResponse]
     """The public keys that verify our access tokens (RFC 7517). Public.
-    The same set is served over HTTP at `/.well-known/jwks.json`.
+    The same set is served over HTTP at `/.well-known/jwks.json`. Refusals: SIGNING_UNAVAILABLE.
     """
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetServerInfoRequest, _auth_pb2.GetServerInfoResponse]
     """Which server this is. Public."""
@@ -74,34 +78,38 @@ class AuthServiceAsyncStub(AuthServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Login: _aio.UnaryUnaryMultiCallable[_auth_pb2.LoginRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
     """Exchanges a user name and password for an access token and a refresh token. Public.
-    Refusals: BAD_CREDENTIALS; INVALID_FIELD; PROVIDER_UNAVAILABLE (which is not "wrong password"); OVERLOADED;
-    TOO_MANY_ATTEMPTS; PASSWORD_CHANGE_REQUIRED and EMAIL_NOT_VERIFIED, once the password was right.
+    Refusals: BAD_CREDENTIALS; PROVIDER_UNAVAILABLE (which is not "wrong password"); TOO_MANY_ATTEMPTS;
+    SIGNING_UNAVAILABLE; once the password was right PASSWORD_CHANGE_REQUIRED, EMAIL_NOT_VERIFIED, INVALID_FIELD for a
+    weak `new_password`, with advice, and ACCOUNT_STATE for one of somebody whose password a facility keeps.
     """
     Verify: _aio.UnaryUnaryMultiCallable[_auth_pb2.VerifyRequest, _auth_pb2.VerifyResponse]  # type: ignore[assignment]
     """Says what an access token claims, or why it is refused. Public. Needs neither the database nor an upstream.
     A service that makes many calls verifies locally instead: see GetJwks and the client library.
-    Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED.
+    Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
     """
     LoginService: _aio.UnaryUnaryMultiCallable[_auth_pb2.LoginServiceRequest, _auth_pb2.LoginServiceResponse]  # type: ignore[assignment]
     """Exchanges a service's API key for a short access token, for services that our verifiers shall know without asking us.
-    Public. Refusals: CREDENTIALS_INVALID; DATABASE_UNAVAILABLE; SIGNING_UNAVAILABLE.
+    Public. Refusals: CREDENTIALS_INVALID; SIGNING_UNAVAILABLE.
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.RefreshResponse]  # type: ignore[assignment]
     """Spends a refresh token and issues its successor with a new access token. Public.
     Repeating the call because the answer was lost returns the same successor: within a few seconds, and within a few
     minutes after an outage of ours.
-    Refusals: REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED, _REUSED, _REVOKED, _AHEAD.
+    Refusals: REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED, _REUSED, _REVOKED, _AHEAD; SIGNING_UNAVAILABLE;
+    PROVIDER_UNAVAILABLE where a facility could not be asked about its person's roles for too long.
     """
     Logout: _aio.UnaryUnaryMultiCallable[_auth_pb2.LogoutRequest, _auth_pb2.LogoutResponse]  # type: ignore[assignment]
-    """Ends the session that the refresh token belongs to. Public. Saying it twice, or of an unknown token, is fine."""
+    """Ends the session that the refresh token belongs to. Public. Saying it twice, or of an unknown token, is fine.
+    Refusals: REFRESH_TOKEN_MISSING.
+    """
     ListExperiments: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListExperimentsRequest, _auth_pb2.ListExperimentsResponse]  # type: ignore[assignment]
     """Lists the experiments (RB numbers) that a person may see, in ascending order.
     Callers: the person, staff, or a service with an API key, in metadata `authorization: Bearer <token or key>`.
-    Refusals: CREDENTIALS_MISSING, CREDENTIALS_INVALID, TOKEN_*; PERMISSION_DENIED; INVALID_FIELD; PROVIDER_UNAVAILABLE.
+    Refusals: PROVIDER_UNAVAILABLE.
     """
     GetJwks: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetJwksRequest, _auth_pb2.GetJwksResponse]  # type: ignore[assignment]
     """The public keys that verify our access tokens (RFC 7517). Public.
-    The same set is served over HTTP at `/.well-known/jwks.json`.
+    The same set is served over HTTP at `/.well-known/jwks.json`. Refusals: SIGNING_UNAVAILABLE.
     """
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetServerInfoRequest, _auth_pb2.GetServerInfoResponse]  # type: ignore[assignment]
     """Which server this is. Public."""
@@ -116,8 +124,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.LoginResponse, _abc.Awaitable[_auth_pb2.LoginResponse]]:
         """Exchanges a user name and password for an access token and a refresh token. Public.
-        Refusals: BAD_CREDENTIALS; INVALID_FIELD; PROVIDER_UNAVAILABLE (which is not "wrong password"); OVERLOADED;
-        TOO_MANY_ATTEMPTS; PASSWORD_CHANGE_REQUIRED and EMAIL_NOT_VERIFIED, once the password was right.
+        Refusals: BAD_CREDENTIALS; PROVIDER_UNAVAILABLE (which is not "wrong password"); TOO_MANY_ATTEMPTS;
+        SIGNING_UNAVAILABLE; once the password was right PASSWORD_CHANGE_REQUIRED, EMAIL_NOT_VERIFIED, INVALID_FIELD for a
+        weak `new_password`, with advice, and ACCOUNT_STATE for one of somebody whose password a facility keeps.
         """
 
     @_abc_1.abstractmethod
@@ -128,7 +137,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_auth_pb2.VerifyResponse, _abc.Awaitable[_auth_pb2.VerifyResponse]]:
         """Says what an access token claims, or why it is refused. Public. Needs neither the database nor an upstream.
         A service that makes many calls verifies locally instead: see GetJwks and the client library.
-        Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED.
+        Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -138,7 +147,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.LoginServiceResponse, _abc.Awaitable[_auth_pb2.LoginServiceResponse]]:
         """Exchanges a service's API key for a short access token, for services that our verifiers shall know without asking us.
-        Public. Refusals: CREDENTIALS_INVALID; DATABASE_UNAVAILABLE; SIGNING_UNAVAILABLE.
+        Public. Refusals: CREDENTIALS_INVALID; SIGNING_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -150,7 +159,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """Spends a refresh token and issues its successor with a new access token. Public.
         Repeating the call because the answer was lost returns the same successor: within a few seconds, and within a few
         minutes after an outage of ours.
-        Refusals: REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED, _REUSED, _REVOKED, _AHEAD.
+        Refusals: REFRESH_TOKEN_MISSING, _INVALID, _EXPIRED, _REUSED, _REVOKED, _AHEAD; SIGNING_UNAVAILABLE;
+        PROVIDER_UNAVAILABLE where a facility could not be asked about its person's roles for too long.
         """
 
     @_abc_1.abstractmethod
@@ -159,7 +169,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.LogoutRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.LogoutResponse, _abc.Awaitable[_auth_pb2.LogoutResponse]]:
-        """Ends the session that the refresh token belongs to. Public. Saying it twice, or of an unknown token, is fine."""
+        """Ends the session that the refresh token belongs to. Public. Saying it twice, or of an unknown token, is fine.
+        Refusals: REFRESH_TOKEN_MISSING.
+        """
 
     @_abc_1.abstractmethod
     def ListExperiments(
@@ -169,7 +181,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_auth_pb2.ListExperimentsResponse, _abc.Awaitable[_auth_pb2.ListExperimentsResponse]]:
         """Lists the experiments (RB numbers) that a person may see, in ascending order.
         Callers: the person, staff, or a service with an API key, in metadata `authorization: Bearer <token or key>`.
-        Refusals: CREDENTIALS_MISSING, CREDENTIALS_INVALID, TOKEN_*; PERMISSION_DENIED; INVALID_FIELD; PROVIDER_UNAVAILABLE.
+        Refusals: PROVIDER_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -179,7 +191,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.GetJwksResponse, _abc.Awaitable[_auth_pb2.GetJwksResponse]]:
         """The public keys that verify our access tokens (RFC 7517). Public.
-        The same set is served over HTTP at `/.well-known/jwks.json`.
+        The same set is served over HTTP at `/.well-known/jwks.json`. Refusals: SIGNING_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

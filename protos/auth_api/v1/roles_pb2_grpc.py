@@ -95,7 +95,7 @@ class RoleServiceServicer:
     """
 
     def CreateRole(self, request, context):
-        """Makes a role. Refusals: INVALID_FIELD; ALREADY_EXISTS for a name or a level that is taken; PERMISSION_DENIED.
+        """Makes a role. Refusals: ALREADY_EXISTS for a name or a level that is taken; PERMISSION_DENIED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -155,7 +155,7 @@ class RoleServiceServicer:
 
     def CheckLevel(self, request, context):
         """Says whether the bearer of an access token may do what needs a level. Asks the database for their roles of now.
-        Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED.
+        Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,7 +39,7 @@ class RoleServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RoleServiceAsyncStub: ...
     CreateRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.CreateRoleRequest, _roles_pb2.CreateRoleResponse]
-    """Makes a role. Refusals: INVALID_FIELD; ALREADY_EXISTS for a name or a level that is taken; PERMISSION_DENIED."""
+    """Makes a role. Refusals: ALREADY_EXISTS for a name or a level that is taken; PERMISSION_DENIED."""
     GetRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.GetRoleRequest, _roles_pb2.GetRoleResponse]
     """One role. Refusals: NOT_FOUND."""
     ListRoles: _grpc.UnaryUnaryMultiCallable[_roles_pb2.ListRolesRequest, _roles_pb2.ListRolesResponse]
@@ -61,7 +61,7 @@ class RoleServiceStub:
     """Takes a role from a person. One that they do not have is fine. Refusals: as GrantRole; LAST_ADMINISTRATOR."""
     CheckLevel: _grpc.UnaryUnaryMultiCallable[_roles_pb2.CheckLevelRequest, _roles_pb2.CheckLevelResponse]
     """Says whether the bearer of an access token may do what needs a level. Asks the database for their roles of now.
-    Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED.
+    Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
     """
 
 @_typing.type_check_only
@@ -75,7 +75,7 @@ class RoleServiceAsyncStub(RoleServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.CreateRoleRequest, _roles_pb2.CreateRoleResponse]  # type: ignore[assignment]
-    """Makes a role. Refusals: INVALID_FIELD; ALREADY_EXISTS for a name or a level that is taken; PERMISSION_DENIED."""
+    """Makes a role. Refusals: ALREADY_EXISTS for a name or a level that is taken; PERMISSION_DENIED."""
     GetRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.GetRoleRequest, _roles_pb2.GetRoleResponse]  # type: ignore[assignment]
     """One role. Refusals: NOT_FOUND."""
     ListRoles: _aio.UnaryUnaryMultiCallable[_roles_pb2.ListRolesRequest, _roles_pb2.ListRolesResponse]  # type: ignore[assignment]
@@ -97,7 +97,7 @@ class RoleServiceAsyncStub(RoleServiceStub):
     """Takes a role from a person. One that they do not have is fine. Refusals: as GrantRole; LAST_ADMINISTRATOR."""
     CheckLevel: _aio.UnaryUnaryMultiCallable[_roles_pb2.CheckLevelRequest, _roles_pb2.CheckLevelResponse]  # type: ignore[assignment]
     """Says whether the bearer of an access token may do what needs a level. Asks the database for their roles of now.
-    Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED.
+    Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
     """
 
 class RoleServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -114,7 +114,7 @@ class RoleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _roles_pb2.CreateRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_roles_pb2.CreateRoleResponse, _abc.Awaitable[_roles_pb2.CreateRoleResponse]]:
-        """Makes a role. Refusals: INVALID_FIELD; ALREADY_EXISTS for a name or a level that is taken; PERMISSION_DENIED."""
+        """Makes a role. Refusals: ALREADY_EXISTS for a name or a level that is taken; PERMISSION_DENIED."""
 
     @_abc_1.abstractmethod
     def GetRole(
@@ -184,7 +184,7 @@ class RoleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_roles_pb2.CheckLevelResponse, _abc.Awaitable[_roles_pb2.CheckLevelResponse]]:
         """Says whether the bearer of an access token may do what needs a level. Asks the database for their roles of now.
-        Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED.
+        Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
         """
 
 def add_RoleServiceServicer_to_server(servicer: RoleServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -81,7 +81,7 @@ class ServiceAccountServiceServicer:
     """
 
     def CreateServiceAccount(self, request, context):
-        """Makes an account without keys. Refusals: INVALID_FIELD; ALREADY_EXISTS.
+        """Makes an account without keys. Refusals: ALREADY_EXISTS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,7 +110,7 @@ class ServiceAccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateApiKey(self, request, context):
-        """Makes a key and shows its secret, this once. Refusals: NOT_FOUND; INVALID_FIELD; TOO_MANY_KEYS while two are good.
+        """Makes a key and shows its secret, this once. Refusals: NOT_FOUND; TOO_MANY_KEYS while two are good.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,6 +118,7 @@ class ServiceAccountServiceServicer:
 
     def ListApiKeys(self, request, context):
         """The keys of an account, newest first, those that are revoked or expired included. Never a secret.
+        Refusals: NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

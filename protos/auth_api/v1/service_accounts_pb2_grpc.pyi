@@ -37,7 +37,7 @@ class ServiceAccountServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ServiceAccountServiceAsyncStub: ...
     CreateServiceAccount: _grpc.UnaryUnaryMultiCallable[_service_accounts_pb2.CreateServiceAccountRequest, _service_accounts_pb2.CreateServiceAccountResponse]
-    """Makes an account without keys. Refusals: INVALID_FIELD; ALREADY_EXISTS."""
+    """Makes an account without keys. Refusals: ALREADY_EXISTS."""
     GetServiceAccount: _grpc.UnaryUnaryMultiCallable[_service_accounts_pb2.GetServiceAccountRequest, _service_accounts_pb2.GetServiceAccountResponse]
     """One account. Refusals: NOT_FOUND."""
     ListServiceAccounts: _grpc.UnaryUnaryMultiCallable[_service_accounts_pb2.ListServiceAccountsRequest, _service_accounts_pb2.ListServiceAccountsResponse]
@@ -47,9 +47,11 @@ class ServiceAccountServiceStub:
     it, for they would bring it back.
     """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_service_accounts_pb2.CreateApiKeyRequest, _service_accounts_pb2.CreateApiKeyResponse]
-    """Makes a key and shows its secret, this once. Refusals: NOT_FOUND; INVALID_FIELD; TOO_MANY_KEYS while two are good."""
+    """Makes a key and shows its secret, this once. Refusals: NOT_FOUND; TOO_MANY_KEYS while two are good."""
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_service_accounts_pb2.ListApiKeysRequest, _service_accounts_pb2.ListApiKeysResponse]
-    """The keys of an account, newest first, those that are revoked or expired included. Never a secret."""
+    """The keys of an account, newest first, those that are revoked or expired included. Never a secret.
+    Refusals: NOT_FOUND.
+    """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_service_accounts_pb2.RevokeApiKeyRequest, _service_accounts_pb2.RevokeApiKeyResponse]
     """Refuses a key, and the tokens that were made from it, from now on. Twice is fine. Refusals: NOT_FOUND."""
 
@@ -62,7 +64,7 @@ class ServiceAccountServiceAsyncStub(ServiceAccountServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateServiceAccount: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.CreateServiceAccountRequest, _service_accounts_pb2.CreateServiceAccountResponse]  # type: ignore[assignment]
-    """Makes an account without keys. Refusals: INVALID_FIELD; ALREADY_EXISTS."""
+    """Makes an account without keys. Refusals: ALREADY_EXISTS."""
     GetServiceAccount: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.GetServiceAccountRequest, _service_accounts_pb2.GetServiceAccountResponse]  # type: ignore[assignment]
     """One account. Refusals: NOT_FOUND."""
     ListServiceAccounts: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.ListServiceAccountsRequest, _service_accounts_pb2.ListServiceAccountsResponse]  # type: ignore[assignment]
@@ -72,9 +74,11 @@ class ServiceAccountServiceAsyncStub(ServiceAccountServiceStub):
     it, for they would bring it back.
     """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.CreateApiKeyRequest, _service_accounts_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
-    """Makes a key and shows its secret, this once. Refusals: NOT_FOUND; INVALID_FIELD; TOO_MANY_KEYS while two are good."""
+    """Makes a key and shows its secret, this once. Refusals: NOT_FOUND; TOO_MANY_KEYS while two are good."""
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.ListApiKeysRequest, _service_accounts_pb2.ListApiKeysResponse]  # type: ignore[assignment]
-    """The keys of an account, newest first, those that are revoked or expired included. Never a secret."""
+    """The keys of an account, newest first, those that are revoked or expired included. Never a secret.
+    Refusals: NOT_FOUND.
+    """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.RevokeApiKeyRequest, _service_accounts_pb2.RevokeApiKeyResponse]  # type: ignore[assignment]
     """Refuses a key, and the tokens that were made from it, from now on. Twice is fine. Refusals: NOT_FOUND."""
 
@@ -90,7 +94,7 @@ class ServiceAccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _service_accounts_pb2.CreateServiceAccountRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_service_accounts_pb2.CreateServiceAccountResponse, _abc.Awaitable[_service_accounts_pb2.CreateServiceAccountResponse]]:
-        """Makes an account without keys. Refusals: INVALID_FIELD; ALREADY_EXISTS."""
+        """Makes an account without keys. Refusals: ALREADY_EXISTS."""
 
     @_abc_1.abstractmethod
     def GetServiceAccount(
@@ -124,7 +128,7 @@ class ServiceAccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _service_accounts_pb2.CreateApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_service_accounts_pb2.CreateApiKeyResponse, _abc.Awaitable[_service_accounts_pb2.CreateApiKeyResponse]]:
-        """Makes a key and shows its secret, this once. Refusals: NOT_FOUND; INVALID_FIELD; TOO_MANY_KEYS while two are good."""
+        """Makes a key and shows its secret, this once. Refusals: NOT_FOUND; TOO_MANY_KEYS while two are good."""
 
     @_abc_1.abstractmethod
     def ListApiKeys(
@@ -132,7 +136,9 @@ class ServiceAccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _service_accounts_pb2.ListApiKeysRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_service_accounts_pb2.ListApiKeysResponse, _abc.Awaitable[_service_accounts_pb2.ListApiKeysResponse]]:
-        """The keys of an account, newest first, those that are revoked or expired included. Never a secret."""
+        """The keys of an account, newest first, those that are revoked or expired included. Never a secret.
+        Refusals: NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def RevokeApiKey(

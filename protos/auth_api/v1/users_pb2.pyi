@@ -34,7 +34,7 @@ class _UserStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UserState.V
     USER_STATE_DISABLED: _UserState.ValueType  # 2
     """May not sign in until an administrator enables it."""
     USER_STATE_DELETED: _UserState.ValueType  # 3
-    """Deleted; its name and address stay reserved until it is purged."""
+    """Deleted; its name and its verified address stay reserved until it is purged."""
 
 class UserState(_UserState, metaclass=_UserStateEnumTypeWrapper):
     """Whether an account may be used."""
@@ -46,7 +46,7 @@ USER_STATE_ACTIVE: UserState.ValueType  # 1
 USER_STATE_DISABLED: UserState.ValueType  # 2
 """May not sign in until an administrator enables it."""
 USER_STATE_DELETED: UserState.ValueType  # 3
-"""Deleted; its name and address stay reserved until it is purged."""
+"""Deleted; its name and its verified address stay reserved until it is purged."""
 Global___UserState: _TypeAlias = UserState  # noqa: Y015
 
 @_typing.final
@@ -750,7 +750,7 @@ class CreateUserRequest(_message.Message):
     """
     password_hash: _builtins.str
     """Instead of a password: its hash from another system, in the argon2, bcrypt (`$2b$…`) or werkzeug
-    (`pbkdf2:sha256:…`, `pbkdf2:sha512:…`) spelling. It is replaced by our own at the first sign-in.
+    (`pbkdf2:sha256:…`, `pbkdf2:sha512:…`, `scrypt:…`) spelling. It is replaced by our own at the first sign-in.
     """
     display_name: _builtins.str
     """What others see; the user name if empty."""
@@ -759,7 +759,7 @@ class CreateUserRequest(_message.Message):
     email_verified: _builtins.bool
     """Whether the address is known to be the person's."""
     user_number: _builtins.int
-    """The facility's number of the person, if they have one."""
+    """The facility's number of the person, if they have one. Only callers of level 0 give one, and to one person."""
     must_change_password: _builtins.bool
     """Whether the person has to change the password at the first sign-in."""
     @_builtins.property

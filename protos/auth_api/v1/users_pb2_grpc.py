@@ -164,8 +164,8 @@ class UserServiceServicer:
     """
 
     def Register(self, request, context):
-        """Makes an account with the role `user`. Public, where the deployment lets people register (REGISTRATION_CLOSED).
-        Refusals: INVALID_FIELD, also for a weak password, with advice; ALREADY_EXISTS.
+        """Makes an account with the role `user`. Public, where the deployment lets people register.
+        Refusals: REGISTRATION_CLOSED; INVALID_FIELD, also for a weak password, with advice; ALREADY_EXISTS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -180,23 +180,26 @@ class UserServiceServicer:
 
     def UpdateMe(self, request, context):
         """Changes the caller's own display name or e-mail address. Nobody changes their own roles or state. Refusals:
-        INVALID_FIELD; ALREADY_EXISTS; BAD_CREDENTIALS; ACCOUNT_STATE for what an upstream provider says of its own people.
+        ALREADY_EXISTS; BAD_CREDENTIALS and TOO_MANY_ATTEMPTS for the present password; PROVIDER_UNAVAILABLE;
+        ACCOUNT_STATE for what an upstream provider says of its own people.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ChangePassword(self, request, context):
-        """Changes the caller's password, and ends their other sessions. Refusals: BAD_CREDENTIALS for the present password;
-        INVALID_FIELD for a weak one; ACCOUNT_STATE where an upstream provider keeps the password.
+        """Changes the caller's password, and ends their other sessions. Refusals: BAD_CREDENTIALS and TOO_MANY_ATTEMPTS for the
+        present password; PROVIDER_UNAVAILABLE; INVALID_FIELD for a weak one, with advice; ACCOUNT_STATE where an upstream
+        provider keeps the password.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteMe(self, request, context):
-        """Deletes the caller's own account: its sessions end, its name and address stay reserved.
-        An upstream provider is asked for its people's password. Refusals: BAD_CREDENTIALS; LAST_ADMINISTRATOR.
+        """Deletes the caller's own account: its sessions end, its name and its verified address stay reserved.
+        An upstream provider is asked for its people's password. Refusals: BAD_CREDENTIALS; TOO_MANY_ATTEMPTS;
+        PROVIDER_UNAVAILABLE; LAST_ADMINISTRATOR; ACCOUNT_STATE where nobody is asked for passwords of that provider any more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -211,7 +214,7 @@ class UserServiceServicer:
 
     def ResetPassword(self, request, context):
         """Sets a new password by a mailed token, and ends every session of the person.
-        Refusals: ACTION_TOKEN_INVALID; INVALID_FIELD for a weak password, which does not spend the token.
+        Refusals: ACTION_TOKEN_INVALID; TOO_MANY_ATTEMPTS; INVALID_FIELD for a weak password, which does not spend the token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -225,7 +228,7 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VerifyEmail(self, request, context):
-        """Marks the address that the token was mailed to as verified. Refusals: ACTION_TOKEN_INVALID.
+        """Marks the address that the token was mailed to as verified. Refusals: ACTION_TOKEN_INVALID; TOO_MANY_ATTEMPTS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -253,8 +256,9 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateUser(self, request, context):
-        """Makes an account for somebody. Refusals: INVALID_FIELD; ALREADY_EXISTS, which names the field; NOT_FOUND for a role
-        that there is not; PERMISSION_DENIED for a role at or above the caller's level.
+        """Makes an account for somebody. Refusals: INVALID_FIELD, also for a weak password; ALREADY_EXISTS, which names the
+        field; NOT_FOUND for a role that there is not; ROLE_STATE for one that is not granted but follows; PERMISSION_DENIED
+        for one at or above the caller's level.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -278,16 +282,20 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateUser(self, request, context):
-        """Changes what `update_mask` names. Refusals: INVALID_FIELD; NOT_FOUND; ALREADY_EXISTS; PERMISSION_DENIED;
-        ACCOUNT_STATE for what an upstream provider says of its own people.
+        """Changes what `update_mask` names. `email` and `email_verified` are a person's below the caller only, `user_number` is
+        changed by callers of level 0, and none of these, nor `must_change_password`, is the caller's own: see UpdateMe.
+        `must_change_password` ends the person's sessions. Refusals: NOT_FOUND; ALREADY_EXISTS, also for another person's
+        number; PERMISSION_DENIED for the above, and for a person above the caller; ACCOUNT_STATE for a deleted account, for
+        what an upstream provider says of its own people, and for `must_change_password` where there is no password.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetPassword(self, request, context):
-        """Sets a person's password, ends their sessions and forgets their failed attempts. Refusals: as UpdateUser, and
-        INVALID_FIELD for a weak password.
+        """Sets a person's password, ends their sessions and forgets their failed attempts. Refusals: NOT_FOUND;
+        PERMISSION_DENIED unless the person is below the caller (for one's own there is ChangePassword); INVALID_FIELD for a
+        weak password, with advice; ACCOUNT_STATE for an account that is deleted or whose password an upstream provider keeps.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -310,30 +318,30 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteUser(self, request, context):
-        """Deletes an account: its sessions end, its name and address stay reserved. Refusals: as DisableUser; ACCOUNT_STATE if
-        it is deleted already.
+        """Deletes an account: its sessions end, its name and its verified address stay reserved. Refusals: as DisableUser;
+        ACCOUNT_STATE if it is deleted already.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PurgeUser(self, request, context):
-        """Erases a deleted account: nothing of the person is left but their id in the audit log. Refusals: ACCOUNT_STATE
-        unless it is deleted.
+        """Erases a deleted account: nothing of the person is left but their id in the audit log. Refusals: NOT_FOUND;
+        PERMISSION_DENIED; ACCOUNT_STATE unless it is deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListUserSessions(self, request, context):
-        """A person's live sessions, newest first.
+        """A person's live sessions, newest first. Refusals: NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EndUserSessions(self, request, context):
-        """Ends every session of a person, or the one that is named.
+        """Ends every session of a person, or the one that is named. Refusals: NOT_FOUND; PERMISSION_DENIED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,33 +36,36 @@ class UserServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> UserServiceAsyncStub: ...
     Register: _grpc.UnaryUnaryMultiCallable[_users_pb2.RegisterRequest, _users_pb2.RegisterResponse]
-    """Makes an account with the role `user`. Public, where the deployment lets people register (REGISTRATION_CLOSED).
-    Refusals: INVALID_FIELD, also for a weak password, with advice; ALREADY_EXISTS.
+    """Makes an account with the role `user`. Public, where the deployment lets people register.
+    Refusals: REGISTRATION_CLOSED; INVALID_FIELD, also for a weak password, with advice; ALREADY_EXISTS.
     """
     GetMe: _grpc.UnaryUnaryMultiCallable[_users_pb2.GetMeRequest, _users_pb2.GetMeResponse]
     """The caller's own account."""
     UpdateMe: _grpc.UnaryUnaryMultiCallable[_users_pb2.UpdateMeRequest, _users_pb2.UpdateMeResponse]
     """Changes the caller's own display name or e-mail address. Nobody changes their own roles or state. Refusals:
-    INVALID_FIELD; ALREADY_EXISTS; BAD_CREDENTIALS; ACCOUNT_STATE for what an upstream provider says of its own people.
+    ALREADY_EXISTS; BAD_CREDENTIALS and TOO_MANY_ATTEMPTS for the present password; PROVIDER_UNAVAILABLE;
+    ACCOUNT_STATE for what an upstream provider says of its own people.
     """
     ChangePassword: _grpc.UnaryUnaryMultiCallable[_users_pb2.ChangePasswordRequest, _users_pb2.ChangePasswordResponse]
-    """Changes the caller's password, and ends their other sessions. Refusals: BAD_CREDENTIALS for the present password;
-    INVALID_FIELD for a weak one; ACCOUNT_STATE where an upstream provider keeps the password.
+    """Changes the caller's password, and ends their other sessions. Refusals: BAD_CREDENTIALS and TOO_MANY_ATTEMPTS for the
+    present password; PROVIDER_UNAVAILABLE; INVALID_FIELD for a weak one, with advice; ACCOUNT_STATE where an upstream
+    provider keeps the password.
     """
     DeleteMe: _grpc.UnaryUnaryMultiCallable[_users_pb2.DeleteMeRequest, _users_pb2.DeleteMeResponse]
-    """Deletes the caller's own account: its sessions end, its name and address stay reserved.
-    An upstream provider is asked for its people's password. Refusals: BAD_CREDENTIALS; LAST_ADMINISTRATOR.
+    """Deletes the caller's own account: its sessions end, its name and its verified address stay reserved.
+    An upstream provider is asked for its people's password. Refusals: BAD_CREDENTIALS; TOO_MANY_ATTEMPTS;
+    PROVIDER_UNAVAILABLE; LAST_ADMINISTRATOR; ACCOUNT_STATE where nobody is asked for passwords of that provider any more.
     """
     RequestPasswordReset: _grpc.UnaryUnaryMultiCallable[_users_pb2.RequestPasswordResetRequest, _users_pb2.RequestPasswordResetResponse]
     """Mails a single-use token that sets a new password. The answer is the same whether the address is known or not."""
     ResetPassword: _grpc.UnaryUnaryMultiCallable[_users_pb2.ResetPasswordRequest, _users_pb2.ResetPasswordResponse]
     """Sets a new password by a mailed token, and ends every session of the person.
-    Refusals: ACTION_TOKEN_INVALID; INVALID_FIELD for a weak password, which does not spend the token.
+    Refusals: ACTION_TOKEN_INVALID; TOO_MANY_ATTEMPTS; INVALID_FIELD for a weak password, which does not spend the token.
     """
     RequestEmailVerification: _grpc.UnaryUnaryMultiCallable[_users_pb2.RequestEmailVerificationRequest, _users_pb2.RequestEmailVerificationResponse]
     """Mails a single-use token that shows that the address is the person's. The answer is always the same."""
     VerifyEmail: _grpc.UnaryUnaryMultiCallable[_users_pb2.VerifyEmailRequest, _users_pb2.VerifyEmailResponse]
-    """Marks the address that the token was mailed to as verified. Refusals: ACTION_TOKEN_INVALID."""
+    """Marks the address that the token was mailed to as verified. Refusals: ACTION_TOKEN_INVALID; TOO_MANY_ATTEMPTS."""
     ListMySessions: _grpc.UnaryUnaryMultiCallable[_users_pb2.ListMySessionsRequest, _users_pb2.ListMySessionsResponse]
     """The caller's live sessions, newest first."""
     EndMySession: _grpc.UnaryUnaryMultiCallable[_users_pb2.EndMySessionRequest, _users_pb2.EndMySessionResponse]
@@ -70,8 +73,9 @@ class UserServiceStub:
     EndMyOtherSessions: _grpc.UnaryUnaryMultiCallable[_users_pb2.EndMyOtherSessionsRequest, _users_pb2.EndMyOtherSessionsResponse]
     """Ends every session of the caller but the one that the access token is of."""
     CreateUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.CreateUserRequest, _users_pb2.CreateUserResponse]
-    """Makes an account for somebody. Refusals: INVALID_FIELD; ALREADY_EXISTS, which names the field; NOT_FOUND for a role
-    that there is not; PERMISSION_DENIED for a role at or above the caller's level.
+    """Makes an account for somebody. Refusals: INVALID_FIELD, also for a weak password; ALREADY_EXISTS, which names the
+    field; NOT_FOUND for a role that there is not; ROLE_STATE for one that is not granted but follows; PERMISSION_DENIED
+    for one at or above the caller's level.
     """
     GetUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.GetUserRequest, _users_pb2.GetUserResponse]
     """One account. Deleted ones are shown until they are purged. Refusals: NOT_FOUND."""
@@ -82,12 +86,16 @@ class UserServiceStub:
     none costs more than the first.
     """
     UpdateUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.UpdateUserRequest, _users_pb2.UpdateUserResponse]
-    """Changes what `update_mask` names. Refusals: INVALID_FIELD; NOT_FOUND; ALREADY_EXISTS; PERMISSION_DENIED;
-    ACCOUNT_STATE for what an upstream provider says of its own people.
+    """Changes what `update_mask` names. `email` and `email_verified` are a person's below the caller only, `user_number` is
+    changed by callers of level 0, and none of these, nor `must_change_password`, is the caller's own: see UpdateMe.
+    `must_change_password` ends the person's sessions. Refusals: NOT_FOUND; ALREADY_EXISTS, also for another person's
+    number; PERMISSION_DENIED for the above, and for a person above the caller; ACCOUNT_STATE for a deleted account, for
+    what an upstream provider says of its own people, and for `must_change_password` where there is no password.
     """
     SetPassword: _grpc.UnaryUnaryMultiCallable[_users_pb2.SetPasswordRequest, _users_pb2.SetPasswordResponse]
-    """Sets a person's password, ends their sessions and forgets their failed attempts. Refusals: as UpdateUser, and
-    INVALID_FIELD for a weak password.
+    """Sets a person's password, ends their sessions and forgets their failed attempts. Refusals: NOT_FOUND;
+    PERMISSION_DENIED unless the person is below the caller (for one's own there is ChangePassword); INVALID_FIELD for a
+    weak password, with advice; ACCOUNT_STATE for an account that is deleted or whose password an upstream provider keeps.
     """
     DisableUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.DisableUserRequest, _users_pb2.DisableUserResponse]
     """Ends a person's sessions and lets them sign in no more. Twice is fine. Refusals: NOT_FOUND; PERMISSION_DENIED;
@@ -98,17 +106,17 @@ class UserServiceStub:
     PERMISSION_DENIED; ACCOUNT_STATE for a deleted account.
     """
     DeleteUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.DeleteUserRequest, _users_pb2.DeleteUserResponse]
-    """Deletes an account: its sessions end, its name and address stay reserved. Refusals: as DisableUser; ACCOUNT_STATE if
-    it is deleted already.
+    """Deletes an account: its sessions end, its name and its verified address stay reserved. Refusals: as DisableUser;
+    ACCOUNT_STATE if it is deleted already.
     """
     PurgeUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.PurgeUserRequest, _users_pb2.PurgeUserResponse]
-    """Erases a deleted account: nothing of the person is left but their id in the audit log. Refusals: ACCOUNT_STATE
-    unless it is deleted.
+    """Erases a deleted account: nothing of the person is left but their id in the audit log. Refusals: NOT_FOUND;
+    PERMISSION_DENIED; ACCOUNT_STATE unless it is deleted.
     """
     ListUserSessions: _grpc.UnaryUnaryMultiCallable[_users_pb2.ListUserSessionsRequest, _users_pb2.ListUserSessionsResponse]
-    """A person's live sessions, newest first."""
+    """A person's live sessions, newest first. Refusals: NOT_FOUND."""
     EndUserSessions: _grpc.UnaryUnaryMultiCallable[_users_pb2.EndUserSessionsRequest, _users_pb2.EndUserSessionsResponse]
-    """Ends every session of a person, or the one that is named."""
+    """Ends every session of a person, or the one that is named. Refusals: NOT_FOUND; PERMISSION_DENIED."""
     LookUpUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.LookUpUserRequest, _users_pb2.LookUpUserResponse]
     """Finds the id for a user name, or the user name for an id. Refusals: NOT_FOUND."""
 
@@ -120,33 +128,36 @@ class UserServiceAsyncStub(UserServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Register: _aio.UnaryUnaryMultiCallable[_users_pb2.RegisterRequest, _users_pb2.RegisterResponse]  # type: ignore[assignment]
-    """Makes an account with the role `user`. Public, where the deployment lets people register (REGISTRATION_CLOSED).
-    Refusals: INVALID_FIELD, also for a weak password, with advice; ALREADY_EXISTS.
+    """Makes an account with the role `user`. Public, where the deployment lets people register.
+    Refusals: REGISTRATION_CLOSED; INVALID_FIELD, also for a weak password, with advice; ALREADY_EXISTS.
     """
     GetMe: _aio.UnaryUnaryMultiCallable[_users_pb2.GetMeRequest, _users_pb2.GetMeResponse]  # type: ignore[assignment]
     """The caller's own account."""
     UpdateMe: _aio.UnaryUnaryMultiCallable[_users_pb2.UpdateMeRequest, _users_pb2.UpdateMeResponse]  # type: ignore[assignment]
     """Changes the caller's own display name or e-mail address. Nobody changes their own roles or state. Refusals:
-    INVALID_FIELD; ALREADY_EXISTS; BAD_CREDENTIALS; ACCOUNT_STATE for what an upstream provider says of its own people.
+    ALREADY_EXISTS; BAD_CREDENTIALS and TOO_MANY_ATTEMPTS for the present password; PROVIDER_UNAVAILABLE;
+    ACCOUNT_STATE for what an upstream provider says of its own people.
     """
     ChangePassword: _aio.UnaryUnaryMultiCallable[_users_pb2.ChangePasswordRequest, _users_pb2.ChangePasswordResponse]  # type: ignore[assignment]
-    """Changes the caller's password, and ends their other sessions. Refusals: BAD_CREDENTIALS for the present password;
-    INVALID_FIELD for a weak one; ACCOUNT_STATE where an upstream provider keeps the password.
+    """Changes the caller's password, and ends their other sessions. Refusals: BAD_CREDENTIALS and TOO_MANY_ATTEMPTS for the
+    present password; PROVIDER_UNAVAILABLE; INVALID_FIELD for a weak one, with advice; ACCOUNT_STATE where an upstream
+    provider keeps the password.
     """
     DeleteMe: _aio.UnaryUnaryMultiCallable[_users_pb2.DeleteMeRequest, _users_pb2.DeleteMeResponse]  # type: ignore[assignment]
-    """Deletes the caller's own account: its sessions end, its name and address stay reserved.
-    An upstream provider is asked for its people's password. Refusals: BAD_CREDENTIALS; LAST_ADMINISTRATOR.
+    """Deletes the caller's own account: its sessions end, its name and its verified address stay reserved.
+    An upstream provider is asked for its people's password. Refusals: BAD_CREDENTIALS; TOO_MANY_ATTEMPTS;
+    PROVIDER_UNAVAILABLE; LAST_ADMINISTRATOR; ACCOUNT_STATE where nobody is asked for passwords of that provider any more.
     """
     RequestPasswordReset: _aio.UnaryUnaryMultiCallable[_users_pb2.RequestPasswordResetRequest, _users_pb2.RequestPasswordResetResponse]  # type: ignore[assignment]
     """Mails a single-use token that sets a new password. The answer is the same whether the address is known or not."""
     ResetPassword: _aio.UnaryUnaryMultiCallable[_users_pb2.ResetPasswordRequest, _users_pb2.ResetPasswordResponse]  # type: ignore[assignment]
     """Sets a new password by a mailed token, and ends every session of the person.
-    Refusals: ACTION_TOKEN_INVALID; INVALID_FIELD for a weak password, which does not spend the token.
+    Refusals: ACTION_TOKEN_INVALID; TOO_MANY_ATTEMPTS; INVALID_FIELD for a weak password, which does not spend the token.
     """
     RequestEmailVerification: _aio.UnaryUnaryMultiCallable[_users_pb2.RequestEmailVerificationRequest, _users_pb2.RequestEmailVerificationResponse]  # type: ignore[assignment]
     """Mails a single-use token that shows that the address is the person's. The answer is always the same."""
     VerifyEmail: _aio.UnaryUnaryMultiCallable[_users_pb2.VerifyEmailRequest, _users_pb2.VerifyEmailResponse]  # type: ignore[assignment]
-    """Marks the address that the token was mailed to as verified. Refusals: ACTION_TOKEN_INVALID."""
+    """Marks the address that the token was mailed to as verified. Refusals: ACTION_TOKEN_INVALID; TOO_MANY_ATTEMPTS."""
     ListMySessions: _aio.UnaryUnaryMultiCallable[_users_pb2.ListMySessionsRequest, _users_pb2.ListMySessionsResponse]  # type: ignore[assignment]
     """The caller's live sessions, newest first."""
     EndMySession: _aio.UnaryUnaryMultiCallable[_users_pb2.EndMySessionRequest, _users_pb2.EndMySessionResponse]  # type: ignore[assignment]
@@ -154,8 +165,9 @@ class UserServiceAsyncStub(UserServiceStub):
     EndMyOtherSessions: _aio.UnaryUnaryMultiCallable[_users_pb2.EndMyOtherSessionsRequest, _users_pb2.EndMyOtherSessionsResponse]  # type: ignore[assignment]
     """Ends every session of the caller but the one that the access token is of."""
     CreateUser: _aio.UnaryUnaryMultiCallable[_users_pb2.CreateUserRequest, _users_pb2.CreateUserResponse]  # type: ignore[assignment]
-    """Makes an account for somebody. Refusals: INVALID_FIELD; ALREADY_EXISTS, which names the field; NOT_FOUND for a role
-    that there is not; PERMISSION_DENIED for a role at or above the caller's level.
+    """Makes an account for somebody. Refusals: INVALID_FIELD, also for a weak password; ALREADY_EXISTS, which names the
+    field; NOT_FOUND for a role that there is not; ROLE_STATE for one that is not granted but follows; PERMISSION_DENIED
+    for one at or above the caller's level.
     """
     GetUser: _aio.UnaryUnaryMultiCallable[_users_pb2.GetUserRequest, _users_pb2.GetUserResponse]  # type: ignore[assignment]
     """One account. Deleted ones are shown until they are purged. Refusals: NOT_FOUND."""
@@ -166,12 +178,16 @@ class UserServiceAsyncStub(UserServiceStub):
     none costs more than the first.
     """
     UpdateUser: _aio.UnaryUnaryMultiCallable[_users_pb2.UpdateUserRequest, _users_pb2.UpdateUserResponse]  # type: ignore[assignment]
-    """Changes what `update_mask` names. Refusals: INVALID_FIELD; NOT_FOUND; ALREADY_EXISTS; PERMISSION_DENIED;
-    ACCOUNT_STATE for what an upstream provider says of its own people.
+    """Changes what `update_mask` names. `email` and `email_verified` are a person's below the caller only, `user_number` is
+    changed by callers of level 0, and none of these, nor `must_change_password`, is the caller's own: see UpdateMe.
+    `must_change_password` ends the person's sessions. Refusals: NOT_FOUND; ALREADY_EXISTS, also for another person's
+    number; PERMISSION_DENIED for the above, and for a person above the caller; ACCOUNT_STATE for a deleted account, for
+    what an upstream provider says of its own people, and for `must_change_password` where there is no password.
     """
     SetPassword: _aio.UnaryUnaryMultiCallable[_users_pb2.SetPasswordRequest, _users_pb2.SetPasswordResponse]  # type: ignore[assignment]
-    """Sets a person's password, ends their sessions and forgets their failed attempts. Refusals: as UpdateUser, and
-    INVALID_FIELD for a weak password.
+    """Sets a person's password, ends their sessions and forgets their failed attempts. Refusals: NOT_FOUND;
+    PERMISSION_DENIED unless the person is below the caller (for one's own there is ChangePassword); INVALID_FIELD for a
+    weak password, with advice; ACCOUNT_STATE for an account that is deleted or whose password an upstream provider keeps.
     """
     DisableUser: _aio.UnaryUnaryMultiCallable[_users_pb2.DisableUserRequest, _users_pb2.DisableUserResponse]  # type: ignore[assignment]
     """Ends a person's sessions and lets them sign in no more. Twice is fine. Refusals: NOT_FOUND; PERMISSION_DENIED;
@@ -182,17 +198,17 @@ class UserServiceAsyncStub(UserServiceStub):
     PERMISSION_DENIED; ACCOUNT_STATE for a deleted account.
     """
     DeleteUser: _aio.UnaryUnaryMultiCallable[_users_pb2.DeleteUserRequest, _users_pb2.DeleteUserResponse]  # type: ignore[assignment]
-    """Deletes an account: its sessions end, its name and address stay reserved. Refusals: as DisableUser; ACCOUNT_STATE if
-    it is deleted already.
+    """Deletes an account: its sessions end, its name and its verified address stay reserved. Refusals: as DisableUser;
+    ACCOUNT_STATE if it is deleted already.
     """
     PurgeUser: _aio.UnaryUnaryMultiCallable[_users_pb2.PurgeUserRequest, _users_pb2.PurgeUserResponse]  # type: ignore[assignment]
-    """Erases a deleted account: nothing of the person is left but their id in the audit log. Refusals: ACCOUNT_STATE
-    unless it is deleted.
+    """Erases a deleted account: nothing of the person is left but their id in the audit log. Refusals: NOT_FOUND;
+    PERMISSION_DENIED; ACCOUNT_STATE unless it is deleted.
     """
     ListUserSessions: _aio.UnaryUnaryMultiCallable[_users_pb2.ListUserSessionsRequest, _users_pb2.ListUserSessionsResponse]  # type: ignore[assignment]
-    """A person's live sessions, newest first."""
+    """A person's live sessions, newest first. Refusals: NOT_FOUND."""
     EndUserSessions: _aio.UnaryUnaryMultiCallable[_users_pb2.EndUserSessionsRequest, _users_pb2.EndUserSessionsResponse]  # type: ignore[assignment]
-    """Ends every session of a person, or the one that is named."""
+    """Ends every session of a person, or the one that is named. Refusals: NOT_FOUND; PERMISSION_DENIED."""
     LookUpUser: _aio.UnaryUnaryMultiCallable[_users_pb2.LookUpUserRequest, _users_pb2.LookUpUserResponse]  # type: ignore[assignment]
     """Finds the id for a user name, or the user name for an id. Refusals: NOT_FOUND."""
 
@@ -207,8 +223,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.RegisterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.RegisterResponse, _abc.Awaitable[_users_pb2.RegisterResponse]]:
-        """Makes an account with the role `user`. Public, where the deployment lets people register (REGISTRATION_CLOSED).
-        Refusals: INVALID_FIELD, also for a weak password, with advice; ALREADY_EXISTS.
+        """Makes an account with the role `user`. Public, where the deployment lets people register.
+        Refusals: REGISTRATION_CLOSED; INVALID_FIELD, also for a weak password, with advice; ALREADY_EXISTS.
         """
 
     @_abc_1.abstractmethod
@@ -226,7 +242,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.UpdateMeResponse, _abc.Awaitable[_users_pb2.UpdateMeResponse]]:
         """Changes the caller's own display name or e-mail address. Nobody changes their own roles or state. Refusals:
-        INVALID_FIELD; ALREADY_EXISTS; BAD_CREDENTIALS; ACCOUNT_STATE for what an upstream provider says of its own people.
+        ALREADY_EXISTS; BAD_CREDENTIALS and TOO_MANY_ATTEMPTS for the present password; PROVIDER_UNAVAILABLE;
+        ACCOUNT_STATE for what an upstream provider says of its own people.
         """
 
     @_abc_1.abstractmethod
@@ -235,8 +252,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.ChangePasswordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.ChangePasswordResponse, _abc.Awaitable[_users_pb2.ChangePasswordResponse]]:
-        """Changes the caller's password, and ends their other sessions. Refusals: BAD_CREDENTIALS for the present password;
-        INVALID_FIELD for a weak one; ACCOUNT_STATE where an upstream provider keeps the password.
+        """Changes the caller's password, and ends their other sessions. Refusals: BAD_CREDENTIALS and TOO_MANY_ATTEMPTS for the
+        present password; PROVIDER_UNAVAILABLE; INVALID_FIELD for a weak one, with advice; ACCOUNT_STATE where an upstream
+        provider keeps the password.
         """
 
     @_abc_1.abstractmethod
@@ -245,8 +263,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.DeleteMeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.DeleteMeResponse, _abc.Awaitable[_users_pb2.DeleteMeResponse]]:
-        """Deletes the caller's own account: its sessions end, its name and address stay reserved.
-        An upstream provider is asked for its people's password. Refusals: BAD_CREDENTIALS; LAST_ADMINISTRATOR.
+        """Deletes the caller's own account: its sessions end, its name and its verified address stay reserved.
+        An upstream provider is asked for its people's password. Refusals: BAD_CREDENTIALS; TOO_MANY_ATTEMPTS;
+        PROVIDER_UNAVAILABLE; LAST_ADMINISTRATOR; ACCOUNT_STATE where nobody is asked for passwords of that provider any more.
         """
 
     @_abc_1.abstractmethod
@@ -264,7 +283,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.ResetPasswordResponse, _abc.Awaitable[_users_pb2.ResetPasswordResponse]]:
         """Sets a new password by a mailed token, and ends every session of the person.
-        Refusals: ACTION_TOKEN_INVALID; INVALID_FIELD for a weak password, which does not spend the token.
+        Refusals: ACTION_TOKEN_INVALID; TOO_MANY_ATTEMPTS; INVALID_FIELD for a weak password, which does not spend the token.
         """
 
     @_abc_1.abstractmethod
@@ -281,7 +300,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.VerifyEmailRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.VerifyEmailResponse, _abc.Awaitable[_users_pb2.VerifyEmailResponse]]:
-        """Marks the address that the token was mailed to as verified. Refusals: ACTION_TOKEN_INVALID."""
+        """Marks the address that the token was mailed to as verified. Refusals: ACTION_TOKEN_INVALID; TOO_MANY_ATTEMPTS."""
 
     @_abc_1.abstractmethod
     def ListMySessions(
@@ -313,8 +332,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.CreateUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.CreateUserResponse, _abc.Awaitable[_users_pb2.CreateUserResponse]]:
-        """Makes an account for somebody. Refusals: INVALID_FIELD; ALREADY_EXISTS, which names the field; NOT_FOUND for a role
-        that there is not; PERMISSION_DENIED for a role at or above the caller's level.
+        """Makes an account for somebody. Refusals: INVALID_FIELD, also for a weak password; ALREADY_EXISTS, which names the
+        field; NOT_FOUND for a role that there is not; ROLE_STATE for one that is not granted but follows; PERMISSION_DENIED
+        for one at or above the caller's level.
         """
 
     @_abc_1.abstractmethod
@@ -343,8 +363,11 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.UpdateUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.UpdateUserResponse, _abc.Awaitable[_users_pb2.UpdateUserResponse]]:
-        """Changes what `update_mask` names. Refusals: INVALID_FIELD; NOT_FOUND; ALREADY_EXISTS; PERMISSION_DENIED;
-        ACCOUNT_STATE for what an upstream provider says of its own people.
+        """Changes what `update_mask` names. `email` and `email_verified` are a person's below the caller only, `user_number` is
+        changed by callers of level 0, and none of these, nor `must_change_password`, is the caller's own: see UpdateMe.
+        `must_change_password` ends the person's sessions. Refusals: NOT_FOUND; ALREADY_EXISTS, also for another person's
+        number; PERMISSION_DENIED for the above, and for a person above the caller; ACCOUNT_STATE for a deleted account, for
+        what an upstream provider says of its own people, and for `must_change_password` where there is no password.
         """
 
     @_abc_1.abstractmethod
@@ -353,8 +376,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.SetPasswordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.SetPasswordResponse, _abc.Awaitable[_users_pb2.SetPasswordResponse]]:
-        """Sets a person's password, ends their sessions and forgets their failed attempts. Refusals: as UpdateUser, and
-        INVALID_FIELD for a weak password.
+        """Sets a person's password, ends their sessions and forgets their failed attempts. Refusals: NOT_FOUND;
+        PERMISSION_DENIED unless the person is below the caller (for one's own there is ChangePassword); INVALID_FIELD for a
+        weak password, with advice; ACCOUNT_STATE for an account that is deleted or whose password an upstream provider keeps.
         """
 
     @_abc_1.abstractmethod
@@ -383,8 +407,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.DeleteUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.DeleteUserResponse, _abc.Awaitable[_users_pb2.DeleteUserResponse]]:
-        """Deletes an account: its sessions end, its name and address stay reserved. Refusals: as DisableUser; ACCOUNT_STATE if
-        it is deleted already.
+        """Deletes an account: its sessions end, its name and its verified address stay reserved. Refusals: as DisableUser;
+        ACCOUNT_STATE if it is deleted already.
         """
 
     @_abc_1.abstractmethod
@@ -393,8 +417,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.PurgeUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.PurgeUserResponse, _abc.Awaitable[_users_pb2.PurgeUserResponse]]:
-        """Erases a deleted account: nothing of the person is left but their id in the audit log. Refusals: ACCOUNT_STATE
-        unless it is deleted.
+        """Erases a deleted account: nothing of the person is left but their id in the audit log. Refusals: NOT_FOUND;
+        PERMISSION_DENIED; ACCOUNT_STATE unless it is deleted.
         """
 
     @_abc_1.abstractmethod
@@ -403,7 +427,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.ListUserSessionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.ListUserSessionsResponse, _abc.Awaitable[_users_pb2.ListUserSessionsResponse]]:
-        """A person's live sessions, newest first."""
+        """A person's live sessions, newest first. Refusals: NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def EndUserSessions(
@@ -411,7 +435,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.EndUserSessionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.EndUserSessionsResponse, _abc.Awaitable[_users_pb2.EndUserSessionsResponse]]:
-        """Ends every session of a person, or the one that is named."""
+        """Ends every session of a person, or the one that is named. Refusals: NOT_FOUND; PERMISSION_DENIED."""
 
     @_abc_1.abstractmethod
     def LookUpUser(
