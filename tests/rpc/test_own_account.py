@@ -561,6 +561,18 @@ async def test_the_last_administrator_does_not_delete_themselves(start: Start) -
 
 
 @pytest.mark.row("C12")
+async def test_a_program_is_called_what_can_be_printed_of_its_name(service: Service) -> None:
+    me = await somebody(service)
+    called = ("grpc.primary_user_agent", "ham\x07\x1b[2J \u202e\u00fc" + "x" * 300)
+
+    async with grpc.aio.insecure_channel(str(service.where.grpc), options=[called]) as channel:
+        await service.at(channel).login((await me.read()).username, PASSWORD)
+
+    newest = (await me.my_sessions()).sessions[0]
+    assert newest.user_agent == ("ham[2J \u00fc" + "x" * 300)[:255]
+
+
+@pytest.mark.row("C12")
 async def test_a_person_sees_their_sessions_newest_first_and_which_is_this_one(service: Service) -> None:
     me = await somebody(service)
     name = (await me.read()).username
