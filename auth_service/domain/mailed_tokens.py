@@ -1,13 +1,15 @@
 """Single-use tokens that travel by mail: whoever brings one reads the mail of that address.
 
-A token is 256 random bits; only their digest is kept. It is good until it is used, until it expires, until another one
-of its purpose is mailed, and while the address and (to reset a password) the password are those that it was made for.
+A token is 256 random bits; only their digest is kept. It is good until it or another one of its purpose is used, until
+it expires, and while the address and (to reset a password) the password are those that it was made for. The next mail
+leaves it good: anybody may ask for mails, and would keep the person from ever having a token that works.
 """
 
 import base64
 import binascii
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -19,6 +21,9 @@ from auth_service.domain.errors import ActionTokenInvalid
 
 PAUSE = timedelta(minutes=1)
 """Between two mails of one purpose to one person, whoever asks."""
+MOST_AN_HOUR = 5
+"""Mails of one purpose to one person; and so many tokens of it are good at once."""
+_HOUR = timedelta(hours=1)
 _TOKEN_BYTES = 32
 
 
@@ -64,6 +69,23 @@ def minted(account: Account, purpose: Purpose, *, now: datetime, lifetime: timed
         expires_at=now + lifetime,
     )
     return base64.urlsafe_b64encode(secret).rstrip(b"=").decode(), kept
+
+
+def due_at(token: MailedToken, former: Sequence[MailedToken]) -> datetime | None:
+    """When the mail with `token` may leave. `former` are the person's last of its purpose, the newest first.
+
+    None for an address that was mailed to enough: what it got is still good. To another address than the last the mail
+    is due later: one to each would be a way to flood somebody.
+    """
+    now = token.created_at
+    if not former:
+        return now
+    earliest = former[0].created_at + PAUSE
+    if len(former) >= MOST_AN_HOUR:
+        earliest = max(earliest, former[MOST_AN_HOUR - 1].created_at + _HOUR)
+    if earliest <= now:
+        return now
+    return None if former[0].email_key == token.email_key else earliest
 
 
 def digest_of(token: str) -> bytes:

@@ -62,10 +62,14 @@ class Taken:
 async def put(
     connection: Connection, person_id: UUID, sealed: bytes, *, purpose: str, now: datetime, due_at: datetime
 ) -> None:
-    """Into the outbox, in place of what is there for the person and this purpose."""
-    await connection.run(_drop, of=person_id, purpose=purpose)
+    """Into the outbox."""
     await connection.run(_put, person_id=person_id, purpose=purpose, sealed=sealed, now=now, due_at=due_at)
     await connection.tell(TOPIC)
+
+
+async def drop(connection: Connection, person_id: UUID, *, purpose: str) -> None:
+    """What is there for the person and this purpose is of no use any more."""
+    await connection.run(_drop, of=person_id, purpose=purpose)
 
 
 async def is_due(connection: Connection, *, now: datetime) -> bool:

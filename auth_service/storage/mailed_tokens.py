@@ -1,37 +1,27 @@
-"""Digests of mailed tokens: one of each purpose for a person, the last that was mailed."""
+"""Digests of mailed tokens: of each purpose the last few that were mailed to a person."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
-from auth_service.domain.mailed_tokens import PAUSE, MailedToken, Purpose
+from auth_service.domain.mailed_tokens import MOST_AN_HOUR, MailedToken, Purpose
 from auth_service.storage.database import Connection, Row, Statement
 from auth_service.storage.schema import action_token
 
-_insert = postgresql.insert(action_token).values({column.name: sa.bindparam(column.name) for column in action_token.c})
-_put = Statement(
-    _insert.on_conflict_do_update(
-        index_elements=[action_token.c.person_id, action_token.c.purpose],
-        set_={column.name: _insert.excluded[column.name] for column in action_token.c if not column.foreign_keys},
-        where=sa.or_(
-            action_token.c.created_at <= sa.bindparam("paused_since"),
-            action_token.c.email_key != _insert.excluded.email_key,
-        ),
-    )
-)
+_put = Statement(sa.insert(action_token).values({column.name: sa.bindparam(column.name) for column in action_token.c}))
 _find = Statement(
     sa.select(action_token).where(
         action_token.c.digest == sa.bindparam("digest"), action_token.c.purpose == sa.bindparam("purpose")
     )
 )
+_theirs = (action_token.c.person_id == sa.bindparam("of"), action_token.c.purpose == sa.bindparam("purpose"))
 _last = Statement(
-    sa.select(action_token.c.created_at)
-    .where(action_token.c.person_id == sa.bindparam("of"), action_token.c.purpose == sa.bindparam("purpose"))
-    .with_for_update()
+    sa.select(action_token).where(*_theirs).order_by(action_token.c.created_at.desc(), action_token.c.digest)
 )
-_spend = Statement(sa.delete(action_token).where(action_token.c.digest == sa.bindparam("digest")))
+_delete = Statement(sa.delete(action_token).where(action_token.c.digest == sa.bindparam("digest")))
+_delete_theirs = Statement(sa.delete(action_token).where(*_theirs))
 _sweep = Statement(
     sa.delete(action_token).where(
         action_token.c.digest.in_(
@@ -43,11 +33,12 @@ _sweep = Statement(
 )
 
 
-async def put(connection: Connection, token: MailedToken) -> bool:
-    """Keep `token` in place of the person's former one; not if that one went to the same address a moment ago."""
-    kept = await connection.run(
+async def put(connection: Connection, token: MailedToken, *, former: Sequence[MailedToken]) -> None:
+    """Keep `token`, and of the person's `former` ones of its purpose the newest. The person is held."""
+    for each in former[MOST_AN_HOUR - 1 :]:
+        await connection.run(_delete, digest=each.digest)
+    await connection.run(
         _put,
-        paused_since=token.created_at - PAUSE,
         digest=token.digest,
         person_id=token.person_id,
         purpose=token.purpose.value,
@@ -56,13 +47,11 @@ async def put(connection: Connection, token: MailedToken) -> bool:
         created_at=token.created_at,
         expires_at=token.expires_at,
     )
-    return kept == 1
 
 
-async def last_made_at(connection: Connection, person_id: UUID, *, purpose: Purpose) -> datetime | None:
-    """When the person's token of this purpose was made, if there is one; it stays so until the transaction ends."""
-    row = await connection.row(_last, of=person_id, purpose=purpose.value)
-    return row["created_at"] if row is not None else None
+async def last(connection: Connection, person_id: UUID, *, purpose: Purpose) -> Sequence[MailedToken]:
+    """The person's of this purpose, the newest first."""
+    return [_token_of(row) for row in await connection.rows(_last, of=person_id, purpose=purpose.value)]
 
 
 async def find(connection: Connection, digest: bytes, *, purpose: Purpose) -> MailedToken | None:
@@ -71,8 +60,11 @@ async def find(connection: Connection, digest: bytes, *, purpose: Purpose) -> Ma
 
 
 async def spend(connection: Connection, token: MailedToken) -> bool:
-    """Whether this call did: of several at once, exactly one."""
-    return await connection.run(_spend, digest=token.digest) == 1
+    """Whether this call did: of several at once, exactly one. The person's others of its purpose are spent with it."""
+    is_spent = await connection.run(_delete, digest=token.digest) == 1
+    if is_spent:
+        await connection.run(_delete_theirs, of=token.person_id, purpose=token.purpose.value)
+    return is_spent
 
 
 async def sweep(connection: Connection, *, before: datetime, most: int) -> int:

@@ -195,8 +195,7 @@ action_token = sa.Table(
     sa.Column("password_changed_at", Moment),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("expires_at", Moment, nullable=False, index=True),
-    # The last one that was mailed is the only one.
-    sa.UniqueConstraint("person_id", "purpose"),
+    sa.Index(None, "person_id", "purpose"),
 )
 
 # Mail that is not sent yet, sealed: it holds the token. A row leaves when the mail is on its way.

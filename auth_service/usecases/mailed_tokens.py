@@ -15,7 +15,7 @@ from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.domain.emails import valid_email
 from auth_service.domain.errors import ActionTokenInvalid, DatabaseUnavailable, Overloaded
 from auth_service.domain.mail import sealed, written
-from auth_service.domain.mailed_tokens import PAUSE, MailedToken, Purpose, digest_of, may_be_mailed, minted
+from auth_service.domain.mailed_tokens import MailedToken, Purpose, digest_of, due_at, may_be_mailed, minted
 from auth_service.domain.sealing import KeyEncryptionKeys
 from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.password_strength import PasswordRules
@@ -183,18 +183,20 @@ class MailedTokens:
             log.warning("mail.off", purpose=purpose.value, person=str(account.id), hint="AUTH_SMTP_ADDRESS")
             return
         token, kept = minted(account, purpose, now=now, lifetime=self._policy.lifetime(purpose))
-        last = await mailed_tokens.last_made_at(connection, account.id, purpose=purpose)
-        if not await mailed_tokens.put(connection, kept):
+        former = await mailed_tokens.last(connection, account.id, purpose=purpose)
+        due = due_at(kept, former)
+        if due is None:
             return
-        # The address is another one than a moment ago: a mail to each would be a way to flood somebody.
-        due_at = now if last is None else max(now, last + PAUSE)
+        await mailed_tokens.put(connection, kept, former=former)
+        if former and former[0].email_key != kept.email_key:
+            await mail.drop(connection, account.id, purpose=purpose.value)
         await mail.put(
             connection,
             account.id,
             self._sealed(account, purpose, token, now=now),
             purpose=purpose.value,
             now=now,
-            due_at=due_at,
+            due_at=due,
         )
         await audit.add(connection, happened(_REQUESTED[purpose], origin=origin, now=now, on=account.id))
         self._queued.set()

@@ -172,8 +172,8 @@ def _mail() -> None:
         sa.Column("expires_at", Moment(), nullable=False),
         _belongs_to_person("action_token"),
         sa.PrimaryKeyConstraint("digest", name="pk_action_token"),
-        sa.UniqueConstraint("person_id", "purpose", name="uq_action_token_person_id_purpose"),
     )
+    op.create_index("ix_action_token_person_id_purpose", "action_token", ["person_id", "purpose"])
     op.create_index("ix_action_token_expires_at", "action_token", ["expires_at"])
     op.create_table(
         "mail",
