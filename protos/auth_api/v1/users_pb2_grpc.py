@@ -348,7 +348,7 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LookUpUser(self, request, context):
-        """Finds the id for a user name, or the user name for an id. Refusals: NOT_FOUND.
+        """Finds the id for a user name, or the user name for an id. Refusals: NOT_FOUND; ACCOUNT_STATE for a name of several.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -118,7 +118,7 @@ class UserServiceStub:
     EndUserSessions: _grpc.UnaryUnaryMultiCallable[_users_pb2.EndUserSessionsRequest, _users_pb2.EndUserSessionsResponse]
     """Ends every session of a person, or the one that is named. Refusals: NOT_FOUND; PERMISSION_DENIED."""
     LookUpUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.LookUpUserRequest, _users_pb2.LookUpUserResponse]
-    """Finds the id for a user name, or the user name for an id. Refusals: NOT_FOUND."""
+    """Finds the id for a user name, or the user name for an id. Refusals: NOT_FOUND; ACCOUNT_STATE for a name of several."""
 
 @_typing.type_check_only
 class UserServiceAsyncStub(UserServiceStub):
@@ -210,7 +210,7 @@ class UserServiceAsyncStub(UserServiceStub):
     EndUserSessions: _aio.UnaryUnaryMultiCallable[_users_pb2.EndUserSessionsRequest, _users_pb2.EndUserSessionsResponse]  # type: ignore[assignment]
     """Ends every session of a person, or the one that is named. Refusals: NOT_FOUND; PERMISSION_DENIED."""
     LookUpUser: _aio.UnaryUnaryMultiCallable[_users_pb2.LookUpUserRequest, _users_pb2.LookUpUserResponse]  # type: ignore[assignment]
-    """Finds the id for a user name, or the user name for an id. Refusals: NOT_FOUND."""
+    """Finds the id for a user name, or the user name for an id. Refusals: NOT_FOUND; ACCOUNT_STATE for a name of several."""
 
 class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     """Accounts. The first half is for everybody about themselves; the second for administrators: people with a role of level
@@ -443,6 +443,6 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.LookUpUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.LookUpUserResponse, _abc.Awaitable[_users_pb2.LookUpUserResponse]]:
-        """Finds the id for a user name, or the user name for an id. Refusals: NOT_FOUND."""
+        """Finds the id for a user name, or the user name for an id. Refusals: NOT_FOUND; ACCOUNT_STATE for a name of several."""
 
 def add_UserServiceServicer_to_server(servicer: UserServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
