@@ -50,9 +50,7 @@ async def settle(source: HttpJwks) -> None:
         await asyncio.wait((source._fetching,))
 
 
-# Row 84.
-
-
+@pytest.mark.row("S84")
 async def test_crowd_at_a_cold_start_causes_one_fetch(endpoint: JwksEndpoint, clock: Clock) -> None:
     async with keys_from(endpoint, clock) as source:
         checker = verifier(keys=source)
@@ -76,9 +74,7 @@ async def test_context_manager_comes_with_keys(endpoint: JwksEndpoint) -> None:
         assert verifier(keys=source).verify_now(token())
 
 
-# Row 85.
-
-
+@pytest.mark.row("S85")
 @pytest.mark.parametrize("fault", [None, "500", "connection dropped"])
 async def test_unknown_kids_cause_one_fetch_per_cool_down(
     endpoint: JwksEndpoint, clock: Clock, fault: str | None
@@ -101,6 +97,7 @@ async def test_unknown_kids_cause_one_fetch_per_cool_down(
         assert checker.verify_now(token())
 
 
+@pytest.mark.row("S85")
 @pytest.mark.parametrize("fault", ["500", "connection dropped", "empty set"])
 async def test_cold_and_failing_endpoint_is_asked_ever_more_rarely(
     endpoint: JwksEndpoint, clock: Clock, fault: str
@@ -139,9 +136,7 @@ async def test_failing_endpoint_is_tried_again_without_being_asked(endpoint: Jwk
         assert checker.verify_now(token_of("second"))
 
 
-# Row 86.
-
-
+@pytest.mark.row("S86")
 async def test_hanging_endpoint_never_delays_a_token_whose_key_is_known(endpoint: JwksEndpoint, clock: Clock) -> None:
     async with keys_from(endpoint, clock) as source:
         checker = verifier(keys=source)
@@ -202,9 +197,7 @@ async def test_close_leaves_nobody_waiting(endpoint: JwksEndpoint, clock: Clock)
     assert endpoint.hits == 1
 
 
-# Rows 87 and 88.
-
-
+@pytest.mark.row("S87", "S88")
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_faulty_endpoint_changes_nothing(endpoint: JwksEndpoint, clock: Clock, fault: str) -> None:
     async with keys_from(endpoint, clock) as source:
@@ -218,6 +211,7 @@ async def test_faulty_endpoint_changes_nothing(endpoint: JwksEndpoint, clock: Cl
         assert source.health.error is not None or fault == "304 unasked"
 
 
+@pytest.mark.row("S88")
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_faulty_endpoint_is_no_source_of_first_keys(endpoint: JwksEndpoint, clock: Clock, fault: str) -> None:
     endpoint.fault = FAULTS[fault]
@@ -227,6 +221,7 @@ async def test_faulty_endpoint_is_no_source_of_first_keys(endpoint: JwksEndpoint
         assert source.health.keys == 0
 
 
+@pytest.mark.row("S88")
 async def test_redirect_is_not_followed(endpoint: JwksEndpoint, clock: Clock) -> None:
     endpoint.fault = lambda request: elsewhere(request)
     async with keys_from(endpoint, clock) as source:
@@ -235,6 +230,7 @@ async def test_redirect_is_not_followed(endpoint: JwksEndpoint, clock: Clock) ->
     assert endpoint.hits == 1
 
 
+@pytest.mark.row("S87")
 async def test_keys_too_old_are_not_trusted_any_more(endpoint: JwksEndpoint, clock: Clock) -> None:
     async with keys_from(endpoint, clock) as source:
         checker = verifier(keys=source, cache_size=10)
@@ -268,9 +264,7 @@ async def test_endpoint_that_is_not_there_is_no_crash(clock: Clock) -> None:
             await verifier(keys=source).verify(token())
 
 
-# Row 89.
-
-
+@pytest.mark.row("S89")
 async def test_new_key_is_picked_up_at_once(endpoint: JwksEndpoint, clock: Clock) -> None:
     async with keys_from(endpoint, clock) as source:
         checker = verifier(keys=source)
@@ -282,6 +276,7 @@ async def test_new_key_is_picked_up_at_once(endpoint: JwksEndpoint, clock: Clock
         assert source.health.version == '"2"'
 
 
+@pytest.mark.row("S89")
 async def test_withdrawn_key_is_dropped_within_max_age_without_any_traffic(
     endpoint: JwksEndpoint, clock: Clock
 ) -> None:
@@ -298,6 +293,7 @@ async def test_withdrawn_key_is_dropped_within_max_age_without_any_traffic(
             checker.verify_now(token_of("second"))
 
 
+@pytest.mark.row("S89")
 @pytest.mark.parametrize(
     ("cache_control", "age", "earliest", "latest"),
     [

@@ -1,4 +1,4 @@
-"""Row 90: keys that could not have signed our tokens are left out, and harm no neighbour."""
+"""Keys that could not have signed our tokens are left out, and harm no neighbour."""
 
 import json
 from dataclasses import FrozenInstanceError
@@ -48,6 +48,7 @@ UNUSABLE: dict[str, dict[str, object]] = {
 }
 
 
+@pytest.mark.row("S90")
 @pytest.mark.parametrize("name", UNUSABLE)
 def test_unusable_key_is_left_out_and_harms_no_neighbour(name: str) -> None:
     for document in ([UNUSABLE[name], jwk()], [jwk(), UNUSABLE[name]]):
@@ -57,11 +58,13 @@ def test_unusable_key_is_left_out_and_harms_no_neighbour(name: str) -> None:
         assert verifier(keys).verify_now(sign(header(), claims()))
 
 
+@pytest.mark.row("S90")
 @pytest.mark.parametrize("entry", [None, 1, "key", [], [jwk()], True])
 def test_entries_that_are_no_objects_are_left_out(entry: object) -> None:
     assert list(KeySet.from_jwks({"keys": [entry, jwk(), entry]})) == ["first"]
 
 
+@pytest.mark.row("S90")
 def test_kid_that_two_keys_share_is_ambiguous() -> None:
     keys = KeySet.from_jwks({"keys": [jwk("first"), jwk("second"), jwk("third", kid="first")]})
 
@@ -71,6 +74,7 @@ def test_kid_that_two_keys_share_is_ambiguous() -> None:
     assert len(KeySet.from_jwks({"keys": [jwk(), jwk()]})) == 0
 
 
+@pytest.mark.row("S90")
 def test_unusable_twin_does_not_take_a_good_key_away() -> None:
     assert list(KeySet.from_jwks({"keys": [jwk(), jwk("second", kid="first", use="enc")]})) == ["first"]
 

@@ -1,4 +1,4 @@
-"""Row 3: PKCS #1 v1.5 is checked strictly. Forgeries are built by hand with the right private key, as Wycheproof does.
+"""PKCS #1 v1.5 is checked strictly. Forgeries are built by hand with the right private key, as Wycheproof does.
 
 Each encoded message is what a lenient parser has been known to accept (Bleichenbacher 2006, BERserk, CVE-2016-1494).
 """
@@ -81,12 +81,14 @@ def test_the_forger_builds_signatures_that_would_hold() -> None:
     assert verifier().verify_now(token_of(padded(INFO)))
 
 
+@pytest.mark.row("S3")
 @pytest.mark.parametrize("name", FORGERIES)
 def test_lenient_encodings_are_refused(name: str) -> None:
     assert len(FORGERIES[name]) == SIZE, name
     assert refused(token_of(FORGERIES[name])) == "signature"
 
 
+@pytest.mark.row("S3")
 def test_every_bit_of_the_signature_counts() -> None:
     good = token_of(padded(INFO))
     value = int.from_bytes(_signature())
@@ -96,6 +98,7 @@ def test_every_bit_of_the_signature_counts() -> None:
         assert refused(f"{SIGNED}.{b64((value ^ (1 << bit)).to_bytes(SIZE))}") == "signature"
 
 
+@pytest.mark.row("S3")
 def test_other_spellings_of_the_same_number_are_refused() -> None:
     modulus = private_key().public_key().public_numbers().n
     value = int.from_bytes(_signature())

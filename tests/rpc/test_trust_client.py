@@ -1,18 +1,20 @@
 """Local verifiers on the trust stream of a running service: what ends at one replica is refused beside the other."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 
+import pytest
 from auth_api.v1 import keys_pb2
 from auth_client import TokenRefused, TokenVerifier
 from auth_client.trust import TrustStream
 
 from auth_service.demo import Facility
 from tests.rpc.conftest import Start
+from tests.support.administering import PASSWORD, administrator, signed_in
 from tests.support.conditions import eventually
 from tests.support.service import (
     AUDIENCE,
@@ -56,6 +58,26 @@ async def test_a_logout_is_refused_by_a_local_verifier_of_the_other_replica_with
 
             assert monotonic() - began < SOON
             assert verdict(verifier, stays.access_token) == "good"
+
+
+@pytest.mark.row("E21/local")
+async def test_the_tokens_of_a_disabled_and_of_a_deleted_person_are_refused_by_a_local_verifier_within_a_second(
+    start: Start,
+) -> None:
+    one, other = await start(), await start()
+    admin = await administrator(one)
+    ways: tuple[Callable[[str], Awaitable[object]], ...] = (admin.disable, admin.delete)
+    async with verifying(str(other.where.grpc)) as (_, verifier):
+        for shut_out in ways:
+            person = await signed_in(one, (await admin.create()).username, PASSWORD)
+            assert verdict(verifier, person.token) == "good"
+
+            await shut_out(person.person_id)
+            began = monotonic()
+            await eventually(lambda token=person.token: verdict(verifier, token) == "revoked")  # type: ignore[misc]  # the default is the token
+
+            assert monotonic() - began < SOON
+        assert verdict(verifier, admin.token) == "good"
 
 
 async def test_no_good_token_is_refused_while_keys_rotate_and_a_revoked_key_is_no_good_at_once(start: Start) -> None:
