@@ -26,12 +26,16 @@ AuthClient = Any  # Of one of the three stacks.
 
 
 class Facility(auth_pb2_grpc.AuthServiceServicer):
-    """Knows ada; refuses whatever `refusals` says first, once each; counts calls and keeps the last metadata."""
+    """Knows ada; refuses whatever `refusals` says first, once each; counts calls and keeps the last metadata.
+
+    `passwords` are those that it was shown, each with the new one.
+    """
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self.refusals: list[Callable[[Context], Awaitable[None]]] = []
         self.metadata: dict[str, str] = {}
+        self.passwords: list[tuple[str, str]] = []
 
     async def LoginService(
         self, request: auth_pb2.LoginServiceRequest, context: Context
@@ -50,6 +54,7 @@ class Facility(auth_pb2_grpc.AuthServiceServicer):
             await self.refusals.pop(0)(context)
 
     async def Login(self, request: auth_pb2.LoginRequest, context: Context) -> auth_pb2.LoginResponse:
+        self.passwords.append((request.password, request.new_password))
         await self._arrive("Login", context)
         return auth_pb2.LoginResponse(
             access_token=f"access of {request.username}",
@@ -138,6 +143,22 @@ async def test_login_returns_a_token_pair(facility: tuple[Facility, AuthClient])
     assert pair == TokenPair("access of ada", "rt1.first", timedelta(minutes=10), timedelta(hours=12), "session")
     assert "access" not in repr(pair)
     assert "rt1" not in repr(pair)
+
+
+async def test_whoever_has_to_change_the_password_signs_in_with_a_new_one(
+    facility: tuple[Facility, AuthClient],
+) -> None:
+    servicer, client = facility
+    info = error_details_pb2.ErrorInfo(reason="PASSWORD_CHANGE_REQUIRED", domain="auth_api.v1")
+    servicer.refusals.append(refusal(grpc.StatusCode.FAILED_PRECONDITION, "the password has to be changed", info))
+
+    with pytest.raises(AuthError) as refused:
+        await client.login("ada", "given")
+    assert refused.value.reason == "PASSWORD_CHANGE_REQUIRED"
+    pair = await client.login("ada", "given", new_password="chosen")
+
+    assert pair.access_token == "access of ada"
+    assert servicer.passwords == [("given", ""), ("given", "chosen")]
 
 
 async def test_refresh_and_logout(facility: tuple[Facility, AuthClient]) -> None:

@@ -84,8 +84,8 @@ def pause(call: Call[Any], error: AuthError, *, attempt: int, left: float) -> fl
     return wait if wait < left else None
 
 
-def login(username: str, password: str) -> Call[TokenPair]:
-    request = auth_pb2.LoginRequest(username=username, password=password)
+def login(username: str, password: str, *, new_password: str) -> Call[TokenPair]:
+    request = auth_pb2.LoginRequest(username=username, password=password, new_password=new_password)
     return Call("Login", request, auth_pb2.LoginResponse, _token_pair)
 
 

@@ -64,9 +64,9 @@ class AuthClient:
     async def close(self) -> None:
         self._channel.close()
 
-    async def login(self, username: str, password: str) -> TokenPair:
-        """Sign a person in. Never sent twice."""
-        return await self._call(calls.login(username, password))
+    async def login(self, username: str, password: str, *, new_password: str = "") -> TokenPair:
+        """Sign a person in, and change their password if there is a new one. Never sent twice."""
+        return await self._call(calls.login(username, password, new_password=new_password))
 
     async def login_service(self, api_key: str) -> ServiceToken:
         """A short access token for a service. There is nothing to refresh: the key buys the next one."""
