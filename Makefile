@@ -9,7 +9,7 @@ LOCAL  := -e ./protos -e ./clients/python -e .
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types contracts generated protos drills rows permissions bench bench-plot lock wheels clean
+.PHONY: help run test coverage check format lint types contracts generated protos drills rows permissions bench bench-plot lock wheels clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -19,6 +19,9 @@ run: $(VENV)/.runtime ## Serve: SQLite, generated secrets, a stand-in facility
 
 test: $(VENV)/.dev ## Run the tests, on SQLite and on a PostgreSQL that the suite starts
 	@$(BIN)/python -m tests.left_out
+	@$(BIN)/python -m pytest -m "not drill"
+
+coverage: $(VENV)/.dev ## Run the tests and hold how much of the code they reach, with branches
 	@$(BIN)/python -m pytest -m "not drill" --cov --cov-report=term:skip-covered
 
 check: format lint types contracts generated rows test ## Everything that must hold before a commit

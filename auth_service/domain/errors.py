@@ -196,9 +196,6 @@ class WrongAccountState(WrongState):
     reason = "ACCOUNT_STATE"
 
 
-AccountState = WrongAccountState  # `usecases.sign_in` still names it so
-
-
 class RoleState(WrongState):
     reason = "ROLE_STATE"
 

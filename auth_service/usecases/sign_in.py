@@ -11,13 +11,13 @@ from auth_service.domain import sessions as rules
 from auth_service.domain.accounts import LOCAL
 from auth_service.domain.audit import AuditEvent, EventType, Origin, happened
 from auth_service.domain.errors import (
-    AccountState,
     AuthError,
     BadCredentials,
     EmailNotVerified,
     Overloaded,
     PasswordChangeRequired,
     ProviderUnavailable,
+    WrongAccountState,
 )
 from auth_service.domain.passwords import normalised_password
 from auth_service.domain.people import Identity, IdentityProvider, Person, normalised_username
@@ -66,8 +66,8 @@ class SignIn:
     async def login(self, *, username: str, password: str, origin: Origin, new_password: str = "") -> TokenPair:
         """A new session. `username` may be a verified address; `new_password` replaces the password, if it is right.
 
-        Raises InvalidInput, BadCredentials, TooManyAttempts, PasswordChangeRequired, EmailNotVerified, AccountState,
-        Unavailable, Overloaded.
+        Raises InvalidInput, BadCredentials, TooManyAttempts, PasswordChangeRequired, EmailNotVerified,
+        WrongAccountState, Unavailable, Overloaded.
         """
         username = normalised_username(username)
         password = normalised_password(password)
@@ -115,13 +115,13 @@ class SignIn:
     async def _arrived(
         self, connection: Connection, identity: Identity, *, now: datetime, changes_password: bool
     ) -> Person:
-        """Who signs in. Raises BadCredentials, EmailNotVerified, PasswordChangeRequired, AccountState."""
+        """Who signs in. Raises BadCredentials, EmailNotVerified, PasswordChangeRequired, WrongAccountState."""
         if identity.provider != LOCAL:
             person = await people.remember(connection, identity, now=now)
             if not person.may_sign_in:
                 raise BadCredentials(person.id)
             if changes_password:
-                raise AccountState(f"new_password: expected none: {person.provider} keeps its people's passwords")
+                raise WrongAccountState(f"new_password: expected none: {person.provider} keeps its people's passwords")
             return person
         # What we know of our own people may have changed since their password was checked: the password, too.
         account = await accounts.arrived(connection, UUID(identity.subject), now=now)

@@ -189,7 +189,7 @@ class SigningKeys:
             now = self._clock.now()
             event = happened(EventType.SIGNING_KEY_REVOKED, origin=origin, now=now, kid=kid)
             await self._swap_or_raise(rules.without(self._ring, kid, fresh=fresh, now=now), event)
-            log.warning("keys.revoked", by=_named(origin), kid=kid, version=self._ring.version)
+            log.info("keys.revoked", by=_named(origin), kid=kid, version=self._ring.version)
             return self._ring
 
     async def rewrap(self) -> int:

@@ -64,6 +64,8 @@ def environment(database_url: str, *, facility: Facility | None, data_dir: Path,
         "audience": AUDIENCE,
         "key_encryption_keys": KEY_ENCRYPTION_KEY,
         "poll_every": "50ms",
+        # As cheap as settings allow: many tests hash passwords, and what they show does not hang on the cost.
+        "argon2_passes": "2",
         "provider_recheck_after": "0s",
         "api_keys": f"portal={PORTAL_API_KEY},fia=another-{PORTAL_API_KEY}",
         "drain": "0s",
