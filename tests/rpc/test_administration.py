@@ -767,18 +767,18 @@ async def test_nobody_takes_the_name_of_somebody_of_the_facility(admin: Acting) 
 
 
 async def test_a_name_that_somebody_of_the_facility_came_with_as_well_means_neither(admin: Acting) -> None:
-    ours = await admin.create("user1002", password="")
-    assert (await admin.look_up(username="USER1002")).user_id == ours.user_id
-    upstream = await signed_in(admin.service, "user1002")
+    ours = await admin.create("staff1002", password="")
+    assert (await admin.look_up(username="STAFF1002")).user_id == ours.user_id
+    upstream = await signed_in(admin.service, "staff1002")
 
-    refused = await refusal(admin.look_up(username="user1002"))
+    refused = await refusal(admin.look_up(username="staff1002"))
 
     assert refused.verdict == ("FAILED_PRECONDITION", "ACCOUNT_STATE")
     assert ours.user_id in refused.message
     assert upstream.person_id in refused.message
-    assert (await admin.update(ours.user_id, username="User1002")).username == "User1002"
+    assert (await admin.update(ours.user_id, username="Staff1002")).username == "Staff1002"
     await admin.delete(ours.user_id)
-    assert (await admin.look_up(username="user1002")).user_id == upstream.person_id
+    assert (await admin.look_up(username="staff1002")).user_id == upstream.person_id
     await admin.purge(ours.user_id)
 
 
