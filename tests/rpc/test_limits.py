@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -105,15 +106,15 @@ async def test_a_crowd_of_password_hashes_is_answered_or_told_when_to_come_again
     patient = running_service(url, facility=facility, data_dir=tmp_path, providers="local", request_deadline="60s")
     async with patient as service:
 
-        async def outcome() -> Refusal:
-            return await refusal(service.login("nobody", "a password of nobody at all"))
+        async def outcome(number: int) -> Refusal:
+            # Of one name the attempts would wait for each other.
+            return await refusal(service.login(f"nobody{number}", "a password of nobody at all"))
 
-        refusals = await asyncio.gather(*(outcome() for _ in range(240)))
+        refusals = await asyncio.gather(*map(outcome, range(240)))
 
-    assert {each.verdict for each in refusals} == {
-        ("UNAUTHENTICATED", "BAD_CREDENTIALS"),
-        ("RESOURCE_EXHAUSTED", "OVERLOADED"),
-    }
+    verdicts = Counter(each.verdict for each in refusals)
+    assert verdicts["UNAUTHENTICATED", "BAD_CREDENTIALS"] > 0
+    assert verdicts.keys() <= {("UNAUTHENTICATED", "BAD_CREDENTIALS"), ("RESOURCE_EXHAUSTED", "OVERLOADED")}
     for each in refusals:
         if each.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
             assert each.details["RetryInfo"].retry_delay.ToMilliseconds() > 0
