@@ -147,8 +147,8 @@ async def add(connection: Connection, username: str = "ada") -> UUID:
 
 
 async def test_a_local_account_is_found_by_its_name_alone(database: Database) -> None:
-    await remembered(database, replace(ADA, username="ada"))
     person_id = await database.transaction(add)
+    await remembered(database, replace(ADA, username="ada"))
 
     found = await database.autocommit(lambda connection: local_accounts.find(connection, "ada"))
 
