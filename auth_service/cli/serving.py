@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 from contextlib import AsyncExitStack
 
 import structlog
@@ -21,7 +22,7 @@ log = structlog.get_logger()
 _NO_ADMINISTRATOR = """
   Nobody may administer yet. A password for the first who may, from another terminal:
 
-    auth-service admin bootstrap
+    {command} admin bootstrap
 """
 
 
@@ -72,7 +73,9 @@ async def _greet(settings: Settings, where: app.Running) -> None:
         log.info("listening", grpc=str(where.grpc), http=str(where.http))
         return
     grpc, http = where.grpc.from_here, where.http.from_here
-    hint = "" if await _may_have_administrator(where) else _NO_ADMINISTRATOR
+    # As it was called, for whoever has not put it on the PATH: `make run` calls `.venv/bin/auth-service`.
+    command = sys.argv[0] if sys.argv[0].endswith("/auth-service") else "auth-service"
+    hint = "" if await _may_have_administrator(where) else _NO_ADMINISTRATOR.format(command=command)
     print(
         f"""
   auth-service, embedded profile: SQLite and generated secrets in {settings.data_dir}/ (keep it, and keep it private)
