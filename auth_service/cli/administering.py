@@ -53,7 +53,7 @@ async def confirmed(admin: Administration, who: str, question: str, *, yes: bool
     return account
 
 
-def row_of(shown: Shown) -> Mapping[str, object]:
+def line_of(shown: Shown) -> Mapping[str, object]:
     """An account in a line of a table."""
     account = shown.account
     return {

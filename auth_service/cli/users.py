@@ -7,7 +7,7 @@ from typing import Literal
 from cyclopts import App
 
 from auth_service.app import Administration
-from auth_service.cli.administering import administer, confirmed, described, row_of, rows_of
+from auth_service.cli.administering import administer, confirmed, described, line_of, rows_of
 from auth_service.cli.options import Json, Limit, Yes
 from auth_service.cli.terminal import fail, password, print_fields, print_json, print_rows
 from auth_service.domain.accounts import AccountFilter, AccountState, NewAccount, Shown
@@ -109,7 +109,7 @@ def list_users(
             return await use.accounts.page(filters, size=size, page_token=page_token)
 
         found = [each async for each in rows_of(page, lambda found: found.accounts, most=limit + 1)]
-        print_rows([described(each) if as_json else row_of(each) for each in found[:limit]], as_json=as_json)
+        print_rows([described(each) if as_json else line_of(each) for each in found[:limit]], as_json=as_json)
         if len(found) > limit:
             print(f"there are more than {limit}: see --limit", file=sys.stderr)
 
