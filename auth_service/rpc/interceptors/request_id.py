@@ -47,9 +47,9 @@ def request_id(trusted: Sequence[Network]) -> Interceptor:
 
 def _printable(agent: str) -> str:
     """Goes to the database and to people's screens as it is: without what neither can show, such as a NUL."""
-    shown = agent[:LONGEST_USER_AGENT]
-    # Nearly always, and this is on the way of every call.
-    return shown if shown.isprintable() else "".join(filter(str.isprintable, shown))
+    # It nearly always can be, and this is on the way of every call.
+    shown = agent if agent.isprintable() else "".join(filter(str.isprintable, agent))
+    return shown[:LONGEST_USER_AGENT]
 
 
 def _peer(peer: str) -> str:
