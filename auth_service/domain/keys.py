@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_der_private_key,
 )
 
@@ -93,6 +94,11 @@ class SigningKey:
             "n": _b64(self.modulus),
             "e": _b64(PUBLIC_EXPONENT),
         }
+
+    def public_pem(self) -> str:
+        """The public half as X.509 has it (SubjectPublicKeyInfo), for programs that read no JWK."""
+        public = rsa.RSAPublicNumbers(PUBLIC_EXPONENT, self.modulus).public_key()
+        return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
 
     def demoted(self, *, now: datetime, policy: KeyPolicy) -> "SigningKey":
         """This key once it signs no more: another replica may do so for a lease, and what it signs lives a lifetime.
@@ -223,10 +229,20 @@ def is_published_ahead(ring: KeyRing, *, now: datetime, policy: KeyPolicy) -> bo
 
 def should_rotate(ring: KeyRing, *, now: datetime, policy: KeyPolicy) -> bool:
     """Whether the active key has signed for long enough and the standby was published long enough ago."""
-    activated_at = ring.active.activated_at
-    assert activated_at is not None
-    due_at = activated_at + policy.rotate_every + _jitter(ring.active.kid, up_to=policy.rotate_every / 20)
-    return now >= due_at and is_published_ahead(ring, now=now, policy=policy)
+    return now >= rotation_due_at(ring, policy=policy)
+
+
+def rotation_due_at(ring: KeyRing, *, policy: KeyPolicy) -> datetime:
+    """When the standby is to sign: the active key has had its time, and every verifier has had its own."""
+    active, standby = ring.active, ring.standby
+    assert active.activated_at is not None
+    return due_at(active.kid, activated_at=active.activated_at, successor_at=standby.published_at, policy=policy)
+
+
+def due_at(kid: str, *, activated_at: datetime, successor_at: datetime, policy: KeyPolicy) -> datetime:
+    """When `kid` hands over to the key that was published at `successor_at`."""
+    had_its_time = activated_at + policy.rotate_every + _jitter(kid, up_to=policy.rotate_every / 20)
+    return max(had_its_time, successor_at + policy.publish_ahead)
 
 
 def tidied(ring: KeyRing, *, now: datetime, policy: KeyPolicy) -> KeyRing:
