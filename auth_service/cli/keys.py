@@ -15,6 +15,7 @@ from auth_service.domain.keys import is_published_ahead
 Kid = Annotated[str, Parameter(allow_leading_hyphen=True)]
 
 keys = App(name="keys", help="The ring of signing keys.")
+keys.command("auth_service.cli.key_exports:export", name="export")
 
 
 @keys.command(name="list")

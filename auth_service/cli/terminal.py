@@ -3,9 +3,12 @@
 import asyncio
 import getpass
 import json
+import os
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Never
 
 from auth_service import settings as settings_module
@@ -113,6 +116,24 @@ def _told(value: object) -> str:
 
 def _in_json(value: object) -> str:
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Put `content`, which anybody may read, where `path` says: whoever looks finds the old file or the new one, whole.
+
+    Raises OSError.
+    """
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def fail(message: str) -> Never:
