@@ -1,6 +1,7 @@
 """Signing keys: their states, the ring they form, and which change is due when.
 
     standby -> active -> retiring -> retired          and from any published state -> revoked
+                 ^----------/    while the private half is held (`rolled_back`)
 
 A ring is a value: every change gives a new ring at the next version. Storage swaps it in only if the version in the
 database is still the old one, so replicas need neither a leader nor a lock.
@@ -54,6 +55,8 @@ class KeyPolicy:
     signer_lease: timedelta
     token_lifetime: timedelta
     clock_skew: timedelta
+    rollback_within: timedelta = timedelta(0)
+    """How long a key that stopped signing keeps its private half, if that is longer than a replica may sign with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +108,19 @@ class SigningKey:
 
         It stays published for two skews longer (the verifier's clock and ours), and for as long as a key set is cached.
         """
-        latest_exp = now + self.covers_lease + self.covers_lifetime
-        verifies_until = latest_exp + 2 * policy.clock_skew + KEY_SET_MAX_AGE
+        verifies_until = self.latest_exp(stopped_at=now) + 2 * policy.clock_skew + KEY_SET_MAX_AGE
         return replace(self, state=State.RETIRING, demoted_at=now, verifies_until=verifies_until)
+
+    def latest_exp(self, *, stopped_at: datetime) -> datetime:
+        """When the last token is over that it can have signed, if it was told to stop at `stopped_at`."""
+        return stopped_at + self.covers_lease + self.covers_lifetime
+
+    def held_until(self, policy: KeyPolicy) -> datetime:
+        """Until when a key that stopped signing keeps its private half, and so may sign again."""
+        assert self.demoted_at is not None
+        assert self.verifies_until is not None
+        held_for = max(self.covers_lease + policy.clock_skew, policy.rollback_within)
+        return min(self.demoted_at + held_for, self.verifies_until)
 
     def revoked(self, *, now: datetime) -> "SigningKey":
         withdrawn_at = self.withdrawn_at or now
@@ -134,6 +147,18 @@ class KeyRing:
         """The key that signed before the active one. Ask only of a ring that was rotated."""
         demoted = [(key.demoted_at, key) for key in self.keys if key.demoted_at is not None]
         return max(demoted, key=lambda each: each[0])[1]
+
+    @property
+    def previous(self) -> SigningKey | None:
+        """The key that signed before the active one, whatever became of it."""
+        stopped = [
+            (stopped_at, key)
+            for key in self.keys
+            if key.activated_at is not None
+            and key.state is not State.ACTIVE
+            and (stopped_at := key.demoted_at or key.withdrawn_at) is not None
+        ]
+        return max(stopped, key=lambda each: each[0])[1] if stopped else None
 
     @property
     def is_empty(self) -> bool:
@@ -222,6 +247,26 @@ def without(ring: KeyRing, kid: str, *, fresh: SigningKey, now: datetime) -> Key
             return ring.with_keys(revoked)
 
 
+def rolled_back(ring: KeyRing, *, now: datetime, policy: KeyPolicy) -> KeyRing:
+    """The key that signed before signs again, the one that signed verifies, and the standby stays. Raises KeyState."""
+    previous = ring.previous
+    if previous is None:
+        raise KeyStateRefused("no key signed before the one that signs now")
+    if previous.state is State.REVOKED:
+        raise KeyStateRefused(
+            f"the key that signed before, {previous.kid}, was revoked: expected one that is published"
+        )
+    assert previous.verifies_until is not None
+    if previous.sealed_private is None or now >= previous.verifies_until:
+        raise KeyStateRefused(
+            f"the key that signed before, {previous.kid}, cannot sign again: its private half was kept until"
+            f" {previous.held_until(policy):%FT%TZ}"
+        )
+    # As if it began now: its time would be over otherwise, and the standby would sign at the next tick.
+    again = replace(previous, state=State.ACTIVE, activated_at=now, demoted_at=None, verifies_until=None)
+    return ring.with_keys(ring.active.demoted(now=now, policy=policy), again)
+
+
 def is_published_ahead(ring: KeyRing, *, now: datetime, policy: KeyPolicy) -> bool:
     """Whether every verifier has had the time to learn of the standby."""
     return now >= ring.standby.published_at + policy.publish_ahead
@@ -264,11 +309,10 @@ def _aged(key: SigningKey, *, now: datetime, policy: KeyPolicy) -> SigningKey:
                 covers_lease=max(key.covers_lease, policy.signer_lease),
             )
         case State.RETIRING:
-            assert key.demoted_at is not None
             assert key.verifies_until is not None
             if now >= key.verifies_until:
                 return replace(key, state=State.RETIRED, sealed_private=None, withdrawn_at=now)
-            if now >= key.demoted_at + key.covers_lease + policy.clock_skew:
+            if now >= key.held_until(policy):
                 return replace(key, sealed_private=None)
             return key
         case _:

@@ -19,6 +19,9 @@ from auth_service.domain.sessions import Session
 
 ALGORITHM = "RS256"
 TYPE = "at+jwt"
+CANARY = "canary"
+"""The client and the only scope of a canary, and the claim that marks it. No method asks for this scope."""
+CANARY_LIFETIME = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,18 @@ def service_claims(
         subject=key.account_id, session_id=key.id, client_id=account_name, now=now, lifetime=lifetime, policy=policy
     )
     return claims | {"scope": " ".join(sorted(key.scopes))}
+
+
+def canary_claims(*, now: datetime, policy: TokenPolicy) -> dict[str, Any]:
+    """The claims of a token that shows whether a verifier knows the standby key, and opens nothing.
+
+    Its subject and session are nobody's and never were. It has a scope, so nobody takes it for a person who is signed
+    in, and the scope is no right.
+    """
+    claims = _claims(
+        subject=uuid4(), session_id=uuid4(), client_id=CANARY, now=now, lifetime=CANARY_LIFETIME, policy=policy
+    )
+    return claims | {"scope": CANARY, CANARY: True}
 
 
 def _claims(

@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -226,6 +227,8 @@ class Replicas:
                 after = keys.without(before, before.standby.kid, fresh=standby(now=self.now), now=self.now)
             case "revoke oldest":
                 after = keys.without(before, before.keys[0].kid, fresh=standby(now=self.now), now=self.now)
+            case "roll back":
+                after = rolled_back_if_possible(before, now=self.now, policy=policy)
             case _:
                 after = keys.tidied(before, now=self.now, policy=policy)
         if before.active.kid != after.active.kid:
@@ -249,18 +252,26 @@ class Replicas:
                 assert self.now >= new.demoted_at + new.covers_lease + POLICY.clock_skew
 
 
+def rolled_back_if_possible(ring: KeyRing, *, now: datetime, policy: KeyPolicy) -> KeyRing:
+    with suppress(KeyState):
+        return keys.rolled_back(ring, now=now, policy=policy)
+    return ring
+
+
 ALLOWED = {
     *((state, state) for state in State),
     (State.STANDBY, State.ACTIVE),
     (State.ACTIVE, State.RETIRING),
+    (State.RETIRING, State.ACTIVE),
     (State.RETIRING, State.RETIRED),
     *((state, State.REVOKED) for state in State),
 }
-VERBS = ("rotate", "revoke active", "revoke standby", "revoke oldest", "tidy", "tidy", "tidy")
+VERBS = ("rotate", "revoke active", "revoke standby", "revoke oldest", "roll back", "tidy", "tidy", "tidy")
 POLICIES = (
     POLICY,
     replace(POLICY, token_lifetime=timedelta(minutes=60), signer_lease=timedelta(seconds=5)),
     replace(POLICY, token_lifetime=timedelta(minutes=1), signer_lease=timedelta(minutes=5)),
+    replace(POLICY, rollback_within=timedelta(hours=1)),
 )
 STEPS = st.tuples(
     st.sampled_from(VERBS),
@@ -293,3 +304,49 @@ def test_a_demoted_key_loses_its_private_half_first_and_its_place_second(later: 
     assert (key.sealed_private is None) == (later >= wiped_at)
     retired_at = POLICY.signer_lease + POLICY.token_lifetime + PUBLISHED_FOR_LONGER
     assert (key.state is State.RETIRED) == (later >= retired_at)
+
+
+def test_the_key_that_signed_before_signs_again_and_the_standby_stays() -> None:
+    first = first_ring()
+    ring = keys.rotated(first, fresh=standby(), now=NOON, policy=POLICY)
+    later = NOON + timedelta(minutes=1)
+
+    back = keys.rolled_back(ring, now=later, policy=POLICY)
+
+    assert (back.version, back.active.kid, back.standby.kid) == (3, first.active.kid, ring.standby.kid)
+    assert (back.active.activated_at, back.active.demoted_at, back.active.verifies_until) == (later, None, None)
+    demoted = back.get(ring.active.kid)
+    assert (demoted.state, demoted.demoted_at) == (State.RETIRING, later)
+    assert demoted.verifies_until == later + POLICY.signer_lease + POLICY.token_lifetime + PUBLISHED_FOR_LONGER
+    # It has its whole time again, or the standby would sign at the next tick.
+    assert keys.rotation_due_at(back, policy=POLICY) >= later + POLICY.rotate_every
+    # And a rollback can be taken back.
+    assert keys.rolled_back(back, now=later, policy=POLICY).active.kid == ring.active.kid
+
+
+@pytest.mark.parametrize("within", [timedelta(0), timedelta(minutes=15)])
+def test_whoever_rolls_back_too_late_is_told_until_when_it_was_possible(within: timedelta) -> None:
+    policy = replace(POLICY, rollback_within=within)
+    ring = keys.rotated(first_ring(), fresh=standby(), now=NOON, policy=policy)
+    until = NOON + max(within, policy.signer_lease + policy.clock_skew)
+
+    in_time = keys.tidied(ring, now=until - timedelta(seconds=1), policy=policy)
+    assert keys.rolled_back(in_time, now=until - timedelta(seconds=1), policy=policy).active.kid == ring.keys[0].kid
+    for late in (until, until + timedelta(days=1)):
+        with pytest.raises(KeyState, match=f"cannot sign again: .* until {until:%FT%TZ}"):
+            keys.rolled_back(keys.tidied(ring, now=late, policy=policy), now=late, policy=policy)
+
+
+def test_neither_a_revoked_key_signs_again_nor_one_that_never_did() -> None:
+    ring = first_ring()
+    with pytest.raises(KeyState, match="no key signed before"):
+        keys.rolled_back(ring, now=NOON, policy=POLICY)
+    with pytest.raises(KeyState, match="no key signed before"):
+        keys.rolled_back(keys.without(ring, ring.standby.kid, fresh=standby(), now=NOON), now=NOON, policy=POLICY)
+
+    rotated = keys.rotated(ring, fresh=standby(), now=NOON, policy=POLICY)
+    later = NOON + timedelta(seconds=1)
+    for kid in (rotated.active.kid, ring.active.kid):
+        revoked = keys.without(rotated, kid, fresh=standby(), now=later)
+        with pytest.raises(KeyState, match=f"{kid}, was revoked"):
+            keys.rolled_back(revoked, now=later, policy=POLICY)
