@@ -20,7 +20,7 @@ from auth_service.storage.database import Connection, Row, Statement
 from auth_service.storage.schema import Moment, audit_event, publication
 
 
-class _TransactionNumber(sa.sql.functions.FunctionElement[int]):
+class TransactionNumber(sa.sql.functions.FunctionElement[int]):
     """Of two transactions, one of which began after the other had committed, the later one's is greater."""
 
     type = sa.BigInteger()
@@ -41,12 +41,12 @@ class _NotYetGivenOut(sa.sql.functions.FunctionElement[int]):
     inherit_cache = True
 
 
-@compiles(_TransactionNumber)
+@compiles(TransactionNumber)
 def _one_writer_at_a_time(element: Any, compiler: Any, **options: Any) -> str:
     return "0"
 
 
-@compiles(_TransactionNumber, "postgresql")
+@compiles(TransactionNumber, "postgresql")
 def _of_this_transaction(element: Any, compiler: Any, **options: Any) -> str:
     return "(pg_current_xact_id()::text)::bigint"
 
@@ -99,7 +99,7 @@ _add = Statement(
             if column.name not in ("id", "transaction_number")
         }
     )
-    .values(transaction_number=_TransactionNumber())
+    .values(transaction_number=TransactionNumber())
     .inline()
 )
 _position = sa.tuple_(audit_event.c.transaction_number, audit_event.c.id)
@@ -161,7 +161,7 @@ _prune = Statement(
 
 async def add(connection: Connection, *events: AuditEvent) -> None:
     """Write `events`, in the transaction that does what they tell. However many there are, one round trip."""
-    await connection.run_many(_add, [_values(event) for event in events])
+    await connection.run_many(_add, [values_of(event) for event in events])
 
 
 async def page(
@@ -259,7 +259,8 @@ async def prune(connection: Connection, *, before: datetime, most: int) -> int:
     return await connection.run(_prune, before=before, most=most)
 
 
-def _values(event: AuditEvent) -> dict[str, Any]:
+def values_of(event: AuditEvent) -> dict[str, Any]:
+    """The columns of an event that the database does not fill by itself."""
     return {
         "event_id": event.id,
         "occurred_at": event.occurred_at,

@@ -55,7 +55,13 @@ class Statement:
 
 
 class Connection(Protocol):
-    """What a step may do. Values are native: aware datetimes, UUIDs, bytes."""
+    """What a step may do. Values are native: aware datetimes, UUIDs, bytes.
+
+    `chains` where one statement may write to several tables (`WITH … AS (INSERT …)`).
+    """
+
+    @property
+    def chains(self) -> bool: ...
 
     async def rows(self, statement: Statement, **values: Any) -> Sequence[Row]: ...
 
@@ -93,7 +99,13 @@ class UniqueViolated(Exception):
 
 
 class Driver(Protocol):
-    """One kind of database. Every failure leaves as LostRace, Gone, Busy or UniqueViolated; else it is a defect."""
+    """One kind of database. Every failure leaves as LostRace, Gone, Busy or UniqueViolated; else it is a defect.
+
+    `chains` as its connections do.
+    """
+
+    @property
+    def chains(self) -> bool: ...
 
     def connection(self, *, in_transaction: bool, budget: timedelta) -> AbstractAsyncContextManager[Connection]: ...
 
@@ -132,6 +144,10 @@ class Database:
     async def autocommit(self, step: Callable[[Connection], Awaitable[T]], *, budget: timedelta | None = None) -> T:
         """As `transaction`, but each statement commits by itself: for steps of one statement, and for reading."""
         return await self._to_its_end(step, in_transaction=False, budget=budget or self._budget)
+
+    async def chained(self, step: Callable[[Connection], Awaitable[T]]) -> T:
+        """As `transaction`, for a step that is a single statement wherever its connection `chains`."""
+        return await self._to_its_end(step, in_transaction=not self._driver.chains, budget=self._budget)
 
     async def time(self, connection: Connection) -> datetime:
         """The database's clock, within a step."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -54,13 +55,20 @@ _what_providers_tell = (
     "provider_roles",
     "provider_checked_at",
 )
-_remember = Statement(
+REMEMBER = Statement(
     _insert.on_conflict_do_update(
         index_elements=[person.c.provider, person.c.provider_subject],
         set_={name: _insert.excluded[name] for name in (*_what_providers_tell, "last_login_at")},
+        where=sa.and_(person.c.disabled_at.is_(None), person.c.deleted_at.is_(None)),
     ).returning(*COLUMNS)
 )
+"""With `remembering`: the person who signs in, made or brought up to date; no row for one who may not sign in."""
 _find = Statement(sa.select(*COLUMNS).where(person.c.id == sa.bindparam("person_id")))
+_identified = Statement(
+    sa.select(*COLUMNS).where(
+        person.c.provider == sa.bindparam("provider"), person.c.provider_subject == sa.bindparam("provider_subject")
+    )
+)
 _set_provider_roles = Statement(
     sa.update(person)
     .where(person.c.id == sa.bindparam("person_id"))
@@ -78,24 +86,33 @@ _revoke = Statement(
 )
 
 
-async def remember(connection: Connection, identity: Identity, *, now: datetime) -> Person:
-    """The person whom `identity` names, made or brought up to date by this sign-in."""
-    row = await connection.row(
-        _remember,
-        id=uuid4(),
-        provider=identity.provider,
-        provider_subject=identity.subject,
-        username=identity.username,
-        username_key=name_key(identity.username),
-        display_name=identity.display_name,
-        user_number=identity.user_number,
-        provider_roles=_as_text(identity.provider_roles),
-        provider_checked_at=now,
-        created_at=now,
-        last_login_at=now,
-    )
-    assert row is not None
-    return person_of(row)
+async def remember(connection: Connection, identity: Identity, *, now: datetime) -> Person | None:
+    """The person whom `identity` names, made or brought up to date by this sign-in; None if they may not sign in."""
+    row = await connection.row(REMEMBER, **remembering(identity, person_id=uuid4(), now=now))
+    return person_of(row) if row is not None else None
+
+
+def remembering(identity: Identity, *, person_id: UUID, now: datetime) -> dict[str, Any]:
+    """The values of `REMEMBER`. `person_id` is for a person who was never here."""
+    return {
+        "id": person_id,
+        "provider": identity.provider,
+        "provider_subject": identity.subject,
+        "username": identity.username,
+        "username_key": name_key(identity.username),
+        "display_name": identity.display_name,
+        "user_number": identity.user_number,
+        "provider_roles": _as_text(identity.provider_roles),
+        "provider_checked_at": now,
+        "created_at": now,
+        "last_login_at": now,
+    }
+
+
+async def identified(connection: Connection, identity: Identity) -> Person | None:
+    """Who was remembered by this identity, whether they may sign in or not."""
+    row = await connection.row(_identified, provider=identity.provider, provider_subject=identity.subject)
+    return person_of(row) if row is not None else None
 
 
 async def set_provider_roles(connection: Connection, person_id: UUID, roles: Iterable[str], *, now: datetime) -> None:

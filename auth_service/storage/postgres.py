@@ -51,6 +51,8 @@ _now = Statement(sa.select(sa.func.clock_timestamp().label("now")))
 class PostgresConnection:
     """One asyncpg connection for one step."""
 
+    chains = True
+
     def __init__(self, connection: asyncpg.Connection, dialect: sa.Dialect) -> None:
         self._connection = connection
         self._dialect = dialect
@@ -91,6 +93,8 @@ class Postgres:
 
     Connections are made when first needed, so the service starts, and serves what it can, without the database.
     """
+
+    chains = True
 
     def __init__(self, url: sa.URL, *, connections: int, caches_statements: bool) -> None:
         self._dialect: sa.Dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy

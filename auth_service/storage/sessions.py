@@ -1,6 +1,7 @@
 """Sessions: one row each. The compare-and-swap in `rotate` decides which of several refreshes wins."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -89,18 +90,22 @@ _sweep = Statement(
 
 
 async def add(connection: Connection, new: Session) -> None:
-    await connection.run(
-        _add,
-        id=new.id,
-        person_id=new.person_id,
-        generation=new.generation,
-        started_at=new.started_at,
-        rotated_at=new.rotated_at,
-        expires_at=new.expires_at,
-        absolute_expires_at=new.absolute_expires_at,
-        address=new.address,
-        user_agent=new.user_agent,
-    )
+    await connection.run(_add, **values_of(new))
+
+
+def values_of(new: Session) -> dict[str, Any]:
+    """The columns of a session that begins."""
+    return {
+        "id": new.id,
+        "person_id": new.person_id,
+        "generation": new.generation,
+        "started_at": new.started_at,
+        "rotated_at": new.rotated_at,
+        "expires_at": new.expires_at,
+        "absolute_expires_at": new.absolute_expires_at,
+        "address": new.address,
+        "user_agent": new.user_agent,
+    }
 
 
 async def find(connection: Connection, session_id: UUID) -> tuple[Session, Person] | None:

@@ -50,6 +50,8 @@ _GONE = (
 class SqliteConnection:
     """The one connection, lent to one step."""
 
+    chains = False
+
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
@@ -83,6 +85,8 @@ def _since_boot() -> float:
 
 class Sqlite:
     """The database in `path`, which is made private (0600) if it is new and refused if others may read it."""
+
+    chains = False
 
     def __init__(
         self, path: Path, *, wall: Callable[[], float] = time.time, since_boot: Callable[[], float] = _since_boot

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 
@@ -23,7 +23,7 @@ from auth_service.domain.passwords import normalised_password
 from auth_service.domain.people import Identity, IdentityProvider, Person, normalised_username
 from auth_service.domain.policy import PersonCalling
 from auth_service.domain.sessions import Session, SessionPolicy
-from auth_service.storage import accounts, audit, people, sessions
+from auth_service.storage import accounts, arrivals, audit, people, sessions
 from auth_service.storage.database import Connection, Database, DatabaseClock
 from auth_service.storage.revocations import Revocation
 from auth_service.usecases.admission import Admission
@@ -84,45 +84,70 @@ class SignIn:
         self, attempt: Attempt, username: str, password: str, new_password: str, origin: Origin
     ) -> TokenPair:
         identity = await self._identity(attempt, username, password)
+        if identity.provider == LOCAL:
+            person, session = await self._one_of_ours(identity, password, new_password, origin)
+        else:
+            person, session = await self._one_of_others(identity, origin, changes_password=bool(new_password))
+        log.info("login", person=str(person.id), session=str(session.id), provider=person.provider)
+        return await self._issuer.pair(person, session)
+
+    async def _one_of_others(
+        self, identity: Identity, origin: Origin, *, changes_password: bool
+    ) -> tuple[Person, Session]:
+        """Raises BadCredentials, WrongAccountState."""
+        now = self._clock.now()
+        # With the id of a person who was never here. Who it is, the database knows.
+        session = self._begun(uuid4(), origin, now=now)
+        event = _started(session, identity.provider, origin)
+        person = None
+        if not changes_password:
+            person = await self._database.chained(
+                lambda connection: arrivals.arrived(connection, identity, session, event, now=now)
+            )
+        if person is None:
+            known = await self._database.autocommit(lambda connection: people.identified(connection, identity))
+            if changes_password and (known is None or known.may_sign_in):
+                raise WrongAccountState(
+                    f"new_password: expected none: {identity.provider} keeps its people's passwords"
+                )
+            raise BadCredentials(known.id if known is not None else None)
+        return person, replace(session, person_id=person.id)
+
+    async def _one_of_ours(
+        self, identity: Identity, password: str, new_password: str, origin: Origin
+    ) -> tuple[Person, Session]:
+        """Raises BadCredentials, EmailNotVerified, PasswordChangeRequired, InvalidInput."""
         new_hash = ""
-        if new_password and identity.provider == LOCAL:
+        if new_password:
             new_hash = await self._hashed(UUID(identity.subject), present=password, new=new_password)
         now = self._clock.now()
 
         async def step(connection: Connection) -> tuple[Person, Session, tuple[Revocation, ...]]:
             person = await self._arrived(connection, identity, now=now, changes_password=bool(new_password))
-            session = self._begun(person, origin, now=now)
-            theirs = replace(origin, caller=_calling(person, session))
+            session = self._begun(person.id, origin, now=now)
             ended: tuple[Revocation, ...] = ()
             if new_hash:
+                theirs = replace(origin, caller=_calling(person, session))
                 ended = await self._password_change.in_step(
                     connection, person.id, new_hash, keep=session.id, origin=theirs, now=now
                 )
             await sessions.add(connection, session)
-            await audit.add(connection, _started(person, session, theirs))
+            await audit.add(connection, _started(session, identity.provider, origin))
             return person, session, ended
 
         person, session, ended = await self._database.transaction(step)
         self._ending.take_effect(ended)
-        log.info("login", person=str(person.id), session=str(session.id), provider=person.provider)
-        return await self._issuer.pair(person, session)
+        return person, session
 
-    def _begun(self, person: Person, origin: Origin, *, now: datetime) -> Session:
+    def _begun(self, person_id: UUID, origin: Origin, *, now: datetime) -> Session:
         return rules.start(
-            person.id, now=now, policy=self._session_policy, address=origin.address, user_agent=origin.user_agent
+            person_id, now=now, policy=self._session_policy, address=origin.address, user_agent=origin.user_agent
         )
 
     async def _arrived(
         self, connection: Connection, identity: Identity, *, now: datetime, changes_password: bool
     ) -> Person:
-        """Who signs in. Raises BadCredentials, EmailNotVerified, PasswordChangeRequired, WrongAccountState."""
-        if identity.provider != LOCAL:
-            person = await people.remember(connection, identity, now=now)
-            if not person.may_sign_in:
-                raise BadCredentials(person.id)
-            if changes_password:
-                raise WrongAccountState(f"new_password: expected none: {person.provider} keeps its people's passwords")
-            return person
+        """Raises BadCredentials, EmailNotVerified, PasswordChangeRequired."""
         # What we know of our own people may have changed since their password was checked: the password, too.
         account = await accounts.arrived(connection, UUID(identity.subject), now=now)
         if account is None:
@@ -182,12 +207,13 @@ def _calling(person: Person, session: Session) -> PersonCalling:
     return PersonCalling(person.id, str(session.id), person.user_number, roles=frozenset())
 
 
-def _started(person: Person, session: Session, origin: Origin) -> AuditEvent:
+def _started(session: Session, provider: str, origin: Origin) -> AuditEvent:
     return happened(
         EventType.SESSION_STARTED,
         origin=origin,
         now=session.started_at,
-        on=person.id,
+        on=session.person_id,
+        by=session.person_id,
         session_id=str(session.id),
-        provider=person.provider,
+        provider=provider,
     )

@@ -262,6 +262,15 @@ async def test_a_call_with_a_deadline_keeps_its_own(start: Start, facility: Faci
 async def test_200_logins_at_once_on_one_channel_are_all_answered(start: Start) -> None:
     service = await start(database_connections="10")
 
-    pairs = await asyncio.gather(*(service.login(f"{name}") for name in ("user1001", "user1003") * 100))
+    async def signed_in(name: str) -> auth_pb2.LoginResponse:
+        while True:
+            try:
+                return await service.login(name)
+            except grpc.aio.AioRpcError as error:
+                # A machine that is busy with something else lets fewer in at a time. It says so, and hangs up on nobody.
+                assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+                await asyncio.sleep(0.1)
+
+    pairs = await asyncio.gather(*map(signed_in, ("user1001", "user1003") * 100))
 
     assert len({pair.session_id for pair in pairs}) == 200

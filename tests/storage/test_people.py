@@ -27,7 +27,9 @@ ADA = Identity(
 
 async def remembered(database: Database, identity: Identity = ADA, *, days: int = 0) -> Person:
     now = NOON + timedelta(days=days)
-    return await database.transaction(lambda connection: people.remember(connection, identity, now=now))
+    person = await database.transaction(lambda connection: people.remember(connection, identity, now=now))
+    assert person is not None
+    return person
 
 
 async def test_a_person_is_read_as_the_provider_told(database: Database) -> None:

@@ -26,6 +26,7 @@ ADA = Identity("uows", "17", username="ada", display_name="Ada", user_number=17)
 async def signed_in(database: Database, *, policy: SessionPolicy = POLICY) -> tuple[Session, Person]:
     async def step(connection: Connection) -> tuple[Session, Person]:
         person = await people.remember(connection, ADA, now=NOON)
+        assert person is not None
         session = rules.start(person.id, now=NOON, policy=policy)
         await sessions.add(connection, session)
         return session, person
