@@ -267,8 +267,9 @@ async def test_200_logins_at_once_on_one_channel_are_all_answered(start: Start) 
             try:
                 return await service.login(name)
             except grpc.aio.AioRpcError as error:
-                # A machine that is busy with something else lets fewer in at a time. It says so, and hangs up on nobody.
-                assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+                # A machine that is busy with something else lets fewer in, and says so; it hangs up on nobody.
+                if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+                    raise
                 await asyncio.sleep(0.1)
 
     pairs = await asyncio.gather(*map(signed_in, ("user1001", "user1003") * 100))
