@@ -121,7 +121,8 @@ async def test_whoever_comes_when_too_many_wait_is_told_when_to_come_again() -> 
 
 @pytest.mark.row("S55")
 async def test_whoever_finds_too_many_inside_is_told_so_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_INSIDE", 5)
+    for most in ("MOST_INSIDE", "MOST_INSIDE_LATE"):
+        monkeypatch.setattr(module, most, 5)
     monkeypatch.setattr(module, "LONGEST_WAIT", timedelta(milliseconds=20))
     crowd = Crowd(Admission())
 
