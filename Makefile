@@ -9,7 +9,7 @@ LOCAL  := -e ./protos -e ./clients/python -e .
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage check format lint types contracts generated protos drills rows permissions bench bench-plot lock wheels clean
+.PHONY: help run test coverage check format lint types contracts generated protos drills rows vectors permissions bench bench-plot lock wheels clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ protos: $(VENV)/.dev ## Generate code from the protos
 
 rows: $(VENV)/.dev ## Print each promise with the tests that prove it
 	@$(BIN)/python -m tests.rows $(if $(filter check,$(MAKECMDGOALS)),--brief)
+
+vectors: $(VENV)/.dev ## Write the tokens that every verifier is held to: tests/vectors/
+	@$(BIN)/python -m tests.vectors.make
 
 permissions: $(VENV)/.dev ## Print who may call what, as a running service answers: docs/permissions.md
 	@$(BIN)/python -m tests.permission_walk
