@@ -366,7 +366,7 @@ def test_source_outlives_an_event_loop() -> None:
     async def use(source: HttpJwks, *, answers: bool) -> None:
         async with JwksEndpoint() as endpoint:
             endpoint.hangs = not answers
-            source._url = endpoint.url
+            source._ask = HttpJwks(endpoint.url)._ask
             asking = asyncio.create_task(verifier(keys=source).verify(token()))
             await endpoint.reached.wait()
             if answers:

@@ -107,7 +107,7 @@ async def test_a_snapshot_that_is_cut_begins_anew_and_leaves_what_was_known() ->
 async def test_a_stream_that_is_cut_goes_on_at_its_cursor() -> None:
     async with TrustEndpoint(chunk("first")) as endpoint, following(endpoint) as (trust, checker):
         endpoint.say(heartbeat(cursor="later"))
-        await eventually(lambda: trust._trusted.cursor == "later")
+        await eventually(lambda: trust._told.cursor == "later")
         endpoint.script = [change(revoked=[SESSION])]
         endpoint.cut()
 
@@ -197,11 +197,11 @@ async def test_sessions_are_forgotten_by_the_time_of_the_service() -> None:
     async with TrustEndpoint(chunk("first", revoked=["x"])) as endpoint, following(endpoint) as (trust, checker):
         # They matter for 12 minutes, and for another 5 to verifiers of the greatest leeway.
         endpoint.say(heartbeat(later=timedelta(minutes=16), cursor="a"))
-        await eventually(lambda: trust._trusted.cursor == "a")
+        await eventually(lambda: trust._told.cursor == "a")
         assert refused(checker, token(sid="x")) == "revoked"
 
         endpoint.say(heartbeat(later=timedelta(minutes=18), cursor="b"))
-        await eventually(lambda: trust._trusted.cursor == "b")
+        await eventually(lambda: trust._told.cursor == "b")
 
         assert trust.health.revoked_sessions == 0
 

@@ -21,9 +21,10 @@ from .errors import (
     TokenRefused,
     TokenRevoked,
 )
+from .fetched_keys import KeyHealth
 from .guarding import caller
-from .http_jwks import HttpJwks, KeyHealth
-from .keys import KeySet
+from .http_jwks import HttpJwks
+from .keys import KeySet, LeftOut
 from .rights import HEALTH, PUBLIC, REFLECTION, SIGNED_IN, Right, Rights, role, scope
 from .sign_in import ApiKey, Password, RefreshToken
 from .sources import FixedKeys, KeySource
@@ -51,6 +52,7 @@ __all__ = [
     "KeySetRefused",
     "KeySource",
     "KeysUnavailable",
+    "LeftOut",
     "Password",
     "PermissionDenied",
     "RefreshToken",

@@ -4,7 +4,7 @@ Nothing here does I/O. A stack sends `Call.request` to `Call.path`, and asks `pa
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from typing import Any, Generic, TypeVar
@@ -20,6 +20,7 @@ _Answer = TypeVar("_Answer")
 Metadata = tuple[tuple[str, str], ...]
 
 SERVICE = "auth_api.v1.AuthService"
+_JWK_MEMBERS = ("kty", "use", "alg", "kid", "n", "e")
 CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
     # The server counts pings closer than 60 s as abuse, so stay well clear of that.
     ("grpc.keepalive_time_ms", 90_000),
@@ -128,6 +129,12 @@ def get_server_info() -> Call[ServerInfo]:
     return Call("GetServerInfo", auth_pb2.GetServerInfoRequest(), auth_pb2.GetServerInfoResponse, _server_info)
 
 
+def key_set(keys: Iterable[auth_pb2.JsonWebKey], *, ring_version: int, revoked_kids: Iterable[str] = ()) -> KeySet:
+    """Under the same rules as one fetched over HTTP; its version is the key ring's."""
+    document = {"keys": [{member: getattr(key, member) for member in _JWK_MEMBERS} for key in keys]}
+    return KeySet.from_jwks(document, version=str(ring_version), revoked=frozenset(revoked_kids))
+
+
 def _token_pair(reply: auth_pb2.LoginResponse | auth_pb2.RefreshResponse) -> TokenPair:
     return TokenPair(
         access_token=reply.access_token,
@@ -164,10 +171,7 @@ def _page(reply: auth_pb2.ListExperimentsResponse) -> Page:
 
 
 def _key_set(reply: auth_pb2.GetJwksResponse) -> KeySet:
-    """Under the same rules as one fetched over HTTP; its version is the key ring's."""
-    members = ("kty", "use", "alg", "kid", "n", "e")
-    document = {"keys": [{member: getattr(key, member) for member in members} for key in reply.keys]}
-    return KeySet.from_jwks(document, version=str(reply.ring_version))
+    return key_set(reply.keys, ring_version=reply.ring_version)
 
 
 def _server_info(reply: auth_pb2.GetServerInfoResponse) -> ServerInfo:

@@ -58,6 +58,8 @@ class TokenRevoked(TokenRefused):
 class KeysUnavailable(AuthClientError):
     """Nothing can be said about the token, because there are no keys fresh enough to judge it. Try again later."""
 
+    reason: ClassVar[str] = "keys_unavailable"
+
 
 class KeySetRefused(AuthClientError):
     """The document is not a JSON Web Key Set."""

@@ -2,7 +2,7 @@
 
 import grpc.aio
 
-from ..sessions import AsyncSession
+from ..async_session import AsyncSession
 from .client import Options, open_channel
 from .interceptors import signed_in
 

@@ -9,7 +9,7 @@ from grpclib.const import Status
 from grpclib.events import RecvTrailingMetadata, SendRequest, listen
 from grpclib.exceptions import GRPCError
 
-from ..sessions import AsyncSession
+from ..async_session import AsyncSession
 from .client import error_from
 
 _Reply = TypeVar("_Reply")

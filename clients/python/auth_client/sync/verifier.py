@@ -5,7 +5,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from threading import Thread
 from typing import Any, Self
 
-from ..errors import KeysUnavailable, TokenInvalid
 from ..token import VerifiedToken
 from ..verifier import TokenVerifier
 
@@ -26,13 +25,9 @@ class BlockingVerifier:
 
     def verify(self, token: str) -> VerifiedToken:
         """What `token` says. Raises TokenRefused, or KeysUnavailable if there is no verdict."""
-        try:
-            return self._verifier.verify_now(token)
-        except TokenInvalid as refused:
-            if refused.reason != "unknown_key":
-                raise
-        except KeysUnavailable:
-            pass
+        verified = self._verifier.verify_if_known(token)
+        if verified is not None:
+            return verified
         return asyncio.run_coroutine_threadsafe(self._verifier.verify(token), self._loop).result()
 
     def __enter__(self) -> Self:

@@ -12,15 +12,15 @@ from datetime import UTC, datetime
 
 from auth_api.v1 import trust_pb2
 
-from .errors import KeySetRefused
-from .keys import KeySet
+from .. import calls
+from ..errors import KeySetRefused
+from ..keys import KeySet
 
 _LONGEST_LEEWAY = 5 * 60
 """Seconds, of any verifier: a token may be believed for so long after its `exp`."""
-_MEMBERS = ("kty", "use", "alg", "kid", "n", "e")
 
 
-class Trusted:
+class Told:
     """`take` from one task only; `keys` and `names` may be asked from any thread."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -88,8 +88,6 @@ class Trusted:
 
 
 def _key_set(told: trust_pb2.TrustedKeys) -> KeySet:
-    document = {"keys": [{member: getattr(key, member) for member in _MEMBERS} for key in told.keys]}
-    keys = KeySet.from_jwks(document, version=str(told.ring_version), revoked=frozenset(told.revoked_kids))
-    if not keys:
-        raise KeySetRefused("the key set holds no usable key")
+    keys = calls.key_set(told.keys, ring_version=told.ring_version, revoked_kids=told.revoked_kids)
+    keys.refuse_if_empty()
     return keys
