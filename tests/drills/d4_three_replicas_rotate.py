@@ -18,7 +18,7 @@ from auth_client import KeysUnavailable, TokenRefused, TokenVerifier
 from auth_client.http_jwks import HttpJwks
 
 from tests.drills.report import Findings, alone
-from tests.drills.stage import ISSUER, Caller, create_admin, refusal, rows, running_postgres, settings
+from tests.drills.stage import ISSUER, Caller, create_admin, refusal, replicas, rows, running_postgres
 from tests.support.load import OK, Samples, by_exception, steady
 from tests.support.processes import ServiceProcess
 
@@ -41,19 +41,15 @@ async def drill(*, full: bool) -> list[Findings]:
     findings = Findings(f"D4 {REPLICAS} replicas rotate at once", f"{rotations} rotations")
     async with AsyncExitStack() as stack:
         postgres = await stack.enter_async_context(running_postgres())
-        first = await stack.enter_async_context(ServiceProcess(settings(database=postgres.dsn(), scaled=SCALED)))
-        await create_admin(first)
-        # They share the keys that seal, as replicas must; each has its own addresses.
-        shared = settings(database=postgres.dsn(), data_dir=first.environment["AUTH_DATA_DIR"], scaled=SCALED)
-        others = [ServiceProcess(shared) for _ in range(REPLICAS - 1)]
-        await asyncio.gather(*(stack.enter_async_context(other) for other in others))
-        callers = [await stack.enter_async_context(Caller(replica)) for replica in (first, *others)]
+        services = await replicas(stack, REPLICAS, database=postgres.dsn(), scaled=SCALED)
+        await create_admin(services[0])
+        callers = [await stack.enter_async_context(Caller(replica)) for replica in services]
         verifiers = []
         for caller in callers:
             keys = HttpJwks(caller.jwks_url, shortest_life=REFETCHED, longest_life=REFETCHED)
             await stack.enter_async_context(keys)
             verifiers.append(TokenVerifier(issuer=ISSUER, audience="auth-service", keys=keys))
-        await _Run(findings, first, callers, verifiers).conduct(rotations, rate)
+        await _Run(findings, services[0], callers, verifiers).conduct(rotations, rate)
     return [findings]
 
 

@@ -4,8 +4,8 @@ import asyncio
 import base64
 import struct
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -143,6 +143,28 @@ async def create_admin(service: ServiceProcess) -> None:
     said, _ = await process.communicate(f"{ADMIN[1]}\n".encode())
     if process.returncode != 0:
         raise RuntimeError(f"users create: {said.decode()}")
+
+
+async def replicas(
+    stack: AsyncExitStack,
+    count: int,
+    *,
+    database: str,
+    scaled: Mapping[str, str] | None = None,
+    own: Sequence[dict[str, str]] = (),
+) -> list[ServiceProcess]:
+    """On one database, running until `stack` is left, each at addresses of its own.
+
+    `own` is what the environment of each has besides.
+    """
+    own = own or [{}] * count
+    first = ServiceProcess(settings(database=database, scaled=scaled) | own[0])
+    await stack.enter_async_context(first)
+    # They share the keys that seal, as replicas must.
+    shared = settings(database=database, data_dir=first.environment["AUTH_DATA_DIR"], scaled=scaled)
+    others = [ServiceProcess(shared | each) for each in own[1:]]
+    await asyncio.gather(*(stack.enter_async_context(other) for other in others))
+    return [first, *others]
 
 
 @asynccontextmanager
