@@ -50,10 +50,11 @@ class JwksEndpoint:
         self.names = names or ("first",)
         self.headers = {"Cache-Control": "public, max-age=300", "ETag": '"1"'}
         self.fault: Callable[[web.Request], web.StreamResponse] | None = None
+        self.drips = False
         self.hangs = False
         self.hits = 0
         self.conditions: list[str] = []
-        self.url = ""
+        self.url, self.port = "", 0
         self.reached = asyncio.Event()
         self._released = asyncio.Event()
 
@@ -67,8 +68,8 @@ class JwksEndpoint:
         self._runner = web.AppRunner(app, shutdown_timeout=0)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}/.well-known/jwks.json"
+        host, self.port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{self.port}/.well-known/jwks.json"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -81,6 +82,8 @@ class JwksEndpoint:
         self.conditions.append(request.headers.get("If-None-Match", ""))
         if self.hangs:
             await self._released.wait()
+        if self.drips:
+            return await dripping(request)
         if self.fault is not None:
             return self.fault(request)
         if self.conditions[-1] and self.conditions[-1] == self.headers.get("ETag"):
@@ -112,6 +115,15 @@ def saying(
     body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Callable[[web.Request], web.StreamResponse]:
     return lambda _: web.Response(body=body, status=status, headers=headers)
+
+
+async def dripping(request: web.Request) -> web.StreamResponse:
+    """Headers at once, and then a byte now and then, without an end."""
+    reply = web.StreamResponse(headers={"Content-Type": "application/jwk-set+json"})
+    await reply.prepare(request)
+    while True:
+        await reply.write(b" ")
+        await asyncio.sleep(0.01)
 
 
 FAULTS: dict[str, Callable[[web.Request], web.StreamResponse]] = {

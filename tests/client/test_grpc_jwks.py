@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import grpc
 import pytest
-from auth_api.v1 import auth_pb2, auth_pb2_grpc
+from auth_api.v1 import auth_pb2
 from auth_client import KeysUnavailable, TokenInvalid, TokenVerifier
 from auth_client.sync import BlockingVerifier
 from auth_client.trust import GrpcJwks
@@ -18,7 +18,7 @@ from tests.client.jwks_endpoint import Clock
 from tests.client.minting import claims, header, jwk, sign, token, verifier
 
 
-class KeysEndpoint(auth_pb2_grpc.AuthServiceServicer):
+class KeysEndpoint:
     """Answers GetJwks with `keys`, or `refuses`; `hangs` until it is called off."""
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class KeysEndpoint(auth_pb2_grpc.AuthServiceServicer):
         self.hangs = False
         self.hits = 0
 
-    async def GetJwks(self, request: auth_pb2.GetJwksRequest, context: Any) -> auth_pb2.GetJwksResponse:
+    async def answer(self, _: bytes, context: Any) -> auth_pb2.GetJwksResponse:
         self.hits += 1
         if self.hangs:
             await asyncio.Event().wait()
@@ -37,8 +37,11 @@ class KeysEndpoint(auth_pb2_grpc.AuthServiceServicer):
         return auth_pb2.GetJwksResponse(keys=keys, ring_version=7)
 
     async def __aenter__(self) -> Self:
-        self._server = grpc.aio.server()
-        auth_pb2_grpc.add_AuthServiceServicer_to_server(self, self._server)
+        method: Any = grpc.unary_unary_rpc_method_handler(
+            self.answer, response_serializer=auth_pb2.GetJwksResponse.SerializeToString
+        )
+        handler = grpc.method_handlers_generic_handler("auth_api.v1.AuthService", {"GetJwks": method})
+        self._server = grpc.aio.server(handlers=(handler,))
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         await self._server.start()
         return self

@@ -165,6 +165,17 @@ async def test_fetch_that_hangs_ends_with_its_timeout(endpoint: JwksEndpoint, cl
         assert "TimeoutError" in source.health.error
 
 
+@pytest.mark.row("S88")
+async def test_reply_that_drips_ends_with_the_timeout_too(endpoint: JwksEndpoint, clock: Clock) -> None:
+    async with keys_from(endpoint, clock, timeout=timedelta(milliseconds=100)) as source:
+        await source.refresh()
+        endpoint.drips = True
+        await source.refresh()
+
+        assert "TimeoutError" in str(source.health.error)
+        assert verifier(keys=source).verify_now(token())
+
+
 async def test_caller_that_gives_up_does_not_take_the_answer_away(endpoint: JwksEndpoint, clock: Clock) -> None:
     endpoint.hangs = True
     async with keys_from(endpoint, clock) as source:

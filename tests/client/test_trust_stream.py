@@ -178,7 +178,9 @@ async def test_a_stream_that_is_silent_for_longer_than_promised_is_begun_anew() 
 
 
 @pytest.mark.parametrize(
-    "keys", [trusted_keys(), trusted_keys("first", kty="EC"), trusted_keys("first", alg="RS512")], ids=str
+    "keys",
+    [trusted_keys(), trusted_keys("first", kty="EC"), trusted_keys("first", alg="RS512")],
+    ids=["none", "elliptic", "RS512"],
 )
 async def test_a_key_set_without_a_usable_key_replaces_none(keys: Any) -> None:
     async with TrustEndpoint(chunk("first")) as endpoint, following(endpoint) as (trust, checker):
