@@ -1,0 +1,32 @@
+/** Where a verifier gets its keys from. */
+import type { KeySet } from "./key-set.js";
+import type { VerifiedToken } from "./token.js";
+
+/** Keys in hand, and a way to ask whether there are newer ones. */
+export interface KeySource {
+  /** The keys to judge by, at once. Throws KeysUnavailable if none can be trusted. */
+  current(): KeySet;
+
+  /** Called when a token's key is unknown. True if `current` may answer differently than before the call. */
+  lookAgain(): Promise<boolean>;
+
+  /** Which tokens are no good although their keys are, where the source knows. Asked on every verification. */
+  isRevoked?(token: VerifiedToken): boolean;
+}
+
+/** Keys that change only when their owner says so. */
+export class FixedKeys implements KeySource {
+  constructor(private keys: KeySet) {}
+
+  replace(keys: KeySet): void {
+    this.keys = keys;
+  }
+
+  current(): KeySet {
+    return this.keys;
+  }
+
+  async lookAgain(): Promise<boolean> {
+    return false;
+  }
+}
