@@ -9,20 +9,20 @@ LOCAL  := -e ./protos -e ./clients/python -e .
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage check format lint types contracts generated protos drills rows vectors permissions bench bench-plot lock wheels clean
+.PHONY: help run test coverage check format lint types contracts generated protos other-languages drills rows vectors permissions bench bench-plot lock wheels clean
 
 help: ## Print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  %-15s %s\n", $$1, $$2}'
 
 run: $(VENV)/.runtime ## Serve: SQLite, generated secrets, a stand-in facility
 	@$(BIN)/auth-service serve
 
 test: $(VENV)/.dev ## Run the tests, on SQLite and on a PostgreSQL that the suite starts
 	@$(BIN)/python -m tests.left_out
-	@$(BIN)/python -m pytest -m "not drill"
+	@$(BIN)/python -m pytest -m "not drill and not other_language"
 
 coverage: $(VENV)/.dev ## Run the tests and hold how much of the code they reach, with branches
-	@$(BIN)/python -m pytest -m "not drill" --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -m "not drill and not other_language" --cov --cov-report=term:skip-covered
 
 check: format lint types contracts generated rows test ## Everything that must hold before a commit
 
@@ -59,6 +59,9 @@ vectors: $(VENV)/.dev ## Write the tokens that every verifier is held to: tests/
 
 permissions: $(VENV)/.dev ## Print who may call what, as a running service answers: docs/permissions.md
 	@$(BIN)/python -m tests.permission_walk
+
+other-languages: $(VENV)/.dev ## Test clients/typescript and clients/go against a running service; needs Node and Go
+	@$(BIN)/python -m pytest -m other_language tests/other_languages
 
 drills: $(VENV)/.dev ## Break a running service on purpose; prints a figure for each drill
 	@$(BIN)/python -m tests.drills --retry

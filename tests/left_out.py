@@ -4,7 +4,11 @@ import shutil
 
 from tests.support import pgbouncer, rabbitmq
 
-NEEDED = {"grpcurl": "the README's console session"}
+NEEDED = {
+    "grpcurl": "the README's console session",
+    "npm": "the TypeScript client, which `make other-languages` tests",
+    "go": "the Go client, which `make other-languages` tests",
+}
 
 
 def main() -> None:
