@@ -23,8 +23,8 @@ class MalformedMessage(domain.AuthError):
 
     reason = "MALFORMED_MESSAGE"
 
-    def __init__(self) -> None:
-        super().__init__("the message cannot be read: expected the request of this method, in protobuf")
+    def __init__(self, expected: str = "the request of this method, in protobuf") -> None:
+        super().__init__(f"the message cannot be read: expected {expected}")
 
 
 class DeadlineExceeded(domain.AuthError):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from auth_api.v1 import (
@@ -35,6 +35,7 @@ from auth_service.rpc.interceptors.rate_limit import rate_limit
 from auth_service.rpc.interceptors.request_id import request_id
 from auth_service.rpc.interceptors.streams import Streams
 from auth_service.rpc.keys_servicer import KeyServicer
+from auth_service.rpc.local_calls import LocalCalls
 from auth_service.rpc.permissions import OUR_FILES, PERMISSIONS, check_complete
 from auth_service.rpc.reflection import add_reflection
 from auth_service.rpc.roles_servicer import RoleServicer
@@ -68,10 +69,12 @@ OPTIONS: tuple[tuple[str, int], ...] = (
 class GrpcServer:
     """`bind`, `start`, `say` that it serves; at the end `say` that it does not, and `stop`."""
 
-    def __init__(self, server: grpc.aio.Server, health_servicer: Health, streams: Streams) -> None:
+    def __init__(self, server: grpc.aio.Server, health_servicer: Health, streams: Streams, local: LocalCalls) -> None:
         self._server = server
         self._health = health_servicer
         self._streams = streams
+        self.local = local
+        """The same methods for the other doors of this process."""
 
     def bind(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
         """The port that it listens on. Raises RuntimeError if the address is taken."""
@@ -136,18 +139,21 @@ def build(
         streams=streams,
     )
     server = grpc.aio.server(interceptors=[chain], options=OPTIONS)
-    auth_pb2_grpc.add_AuthServiceServicer_to_server(auth, server)
-    users_pb2_grpc.add_UserServiceServicer_to_server(users, server)
-    roles_pb2_grpc.add_RoleServiceServicer_to_server(roles, server)
-    service_accounts_pb2_grpc.add_ServiceAccountServiceServicer_to_server(service_accounts, server)
-    keys_pb2_grpc.add_KeyServiceServicer_to_server(keys, server)
-    audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, server)
-    trust_pb2_grpc.add_TrustServiceServicer_to_server(trust, server)
+    local = LocalCalls()
+    for each in (server, cast("grpc.aio.Server", local)):
+        auth_pb2_grpc.add_AuthServiceServicer_to_server(auth, each)
+        users_pb2_grpc.add_UserServiceServicer_to_server(users, each)
+        roles_pb2_grpc.add_RoleServiceServicer_to_server(roles, each)
+        service_accounts_pb2_grpc.add_ServiceAccountServiceServicer_to_server(service_accounts, each)
+        keys_pb2_grpc.add_KeyServiceServicer_to_server(keys, each)
+        audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, each)
+        trust_pb2_grpc.add_TrustServiceServicer_to_server(trust, each)
+    local.go_through(chain)
     health_servicer = Health()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     if reflects:
         add_reflection(server, (*service_names(), health.SERVICE_NAME))
-    return GrpcServer(server, health_servicer, streams)
+    return GrpcServer(server, health_servicer, streams, local)
 
 
 def service_names() -> tuple[str, ...]:

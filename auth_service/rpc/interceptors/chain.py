@@ -9,11 +9,11 @@ from typing import Any, TypeAlias, cast
 import grpc
 from google.protobuf.message import DecodeError
 
+from auth_service.domain.errors import AuthError
 from auth_service.rpc.call import Context, Handler, Interceptor
 from auth_service.rpc.errors import MalformedMessage
 from auth_service.rpc.interceptors.streams import Stream, Streams
 
-_MALFORMED = object()
 _MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[_MethodHandler | None]]"
 
@@ -42,12 +42,13 @@ class Chain(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        wrapped = self._around(method, handler)
+        wrapped = self.around(method, handler)
         if wrapped is not handler:
             self._wrapped[method] = wrapped
         return wrapped
 
-    def _around(self, method: str, handler: _MethodHandler) -> _MethodHandler:
+    def around(self, method: str, handler: _MethodHandler) -> _MethodHandler:
+        """`handler` with its interceptors. Instead of a request it may be given the error that it shall answer."""
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(
                 _through(self._unary, method, cast("Handler", handler.unary_unary)),
@@ -79,7 +80,7 @@ def _lenient(deserialize: Callable[[bytes], object] | None) -> Callable[[bytes],
         try:
             return deserialize(raw)
         except DecodeError:
-            return _MALFORMED
+            return MalformedMessage()
 
     return read
 
@@ -92,8 +93,8 @@ def _unless_encoded(serialize: Callable[[Any], bytes] | None) -> Callable[[Any],
 
 def _readable(handler: Handler) -> Handler:
     async def answer(request: object, context: Context) -> object:
-        if request is _MALFORMED:
-            raise MalformedMessage
+        if isinstance(request, AuthError):
+            raise request
         return await handler(request, context)
 
     return answer
