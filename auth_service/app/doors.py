@@ -12,6 +12,7 @@ from auth_service.rpc.auth_servicer import AuthServicer, ServerInfo
 from auth_service.rpc.call import Interceptor
 from auth_service.rpc.interceptors.observation import Observe
 from auth_service.rpc.keys_servicer import KeyServicer
+from auth_service.rpc.local_calls import LocalCalls
 from auth_service.rpc.roles_servicer import RoleServicer
 from auth_service.rpc.server import GrpcServer
 from auth_service.rpc.service_accounts_servicer import ServiceAccountServicer
@@ -20,7 +21,7 @@ from auth_service.rpc.users_servicer import UserServicer
 from auth_service.settings import Settings
 from auth_service.usecases.key_list import KeyList
 from auth_service.usecases.revocation_list import RevocationList
-from auth_service.web import probes, wellknown
+from auth_service.web import connect, probes, wellknown
 from auth_service.web.server import HttpServer
 
 RIGHTS_ASKED_EVERY = 10
@@ -74,10 +75,11 @@ def http_door(
     base: Core,
     stories: Stories,
     *,
+    methods: LocalCalls,
     is_ready: Callable[[], Awaitable[str]],
     exposition: Callable[[], tuple[bytes, str]],
 ) -> HttpServer:
-    """The key set, what was revoked, the metadata, and the probes."""
+    """The key set, what was revoked, the metadata, and the probes; and every method that answers once, in JSON."""
     return HttpServer(
         [
             *wellknown.routes(
@@ -87,6 +89,7 @@ def http_door(
                 now=base.clock.now,
             ),
             *probes.routes(is_ready=is_ready, exposition=exposition),
+            *connect.routes(methods),
         ],
         tls=http_tls(settings),
     )

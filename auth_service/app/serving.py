@@ -62,7 +62,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         watch_publishing(metrics, publishing)
         outermost = (tracing(traces.tracer),) if traces else ()
         grpc_server = grpc_door(settings, base, told, observe=metrics.observe, outermost=outermost)
-        http_server = http_door(settings, base, told, is_ready=is_ready, exposition=metrics.exposition)
+        http_server = http_door(
+            settings, base, told, methods=grpc_server.local, is_ready=is_ready, exposition=metrics.exposition
+        )
 
         stack.callback(http_server.release)
         with named("AUTH_GRPC_ADDRESS", settings.grpc_address):
