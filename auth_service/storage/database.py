@@ -270,10 +270,16 @@ class DatabaseClock:
         self._told_at = 0.0
 
     def told(self, moment: datetime, *, asked_at: float) -> None:
-        """Take the database's `moment`, which answers a question put at `asked_at` on the monotonic clock."""
+        """Take the database's `moment`, which answers a question put at `asked_at` on the monotonic clock.
+
+        When within that time the database looked is not known, and a slow answer may tell little. So it moves this
+        clock only as far as it must, and never ahead: a token's `iat` must not lie in the future of those who read it.
+        """
         answered_at = self._monotonic()
-        self._told = moment.astimezone(UTC)
-        self._told_at = (asked_at + answered_at) / 2
+        earliest = moment.astimezone(UTC)
+        latest = earliest + timedelta(seconds=answered_at - asked_at)
+        now = earliest if self._told is None else min(max(self.now(), earliest), latest)
+        self._told, self._told_at = now, answered_at
 
     def now(self) -> datetime:
         """Raises DatabaseUnavailable until the database has told its time: this machine's own may be hours off."""
