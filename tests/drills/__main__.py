@@ -5,6 +5,9 @@ import sys
 import time
 
 from tests.drills import (
+    a_rotations_on_schedule,
+    b_sessions_revoked,
+    c_service_away,
     d1_kill_in_rotation,
     d1b_kill_in_refresh_storm,
     d2a_database_refused,
@@ -12,17 +15,25 @@ from tests.drills import (
     d2c_database_blackholed,
     d3_upstream_hangs,
     d4_three_replicas_rotate,
+    d5_clock_skew,
     d6_logins_at_once,
     d10_graceful_stop,
+    d13_key_set_away,
+    d14_unknown_kids,
     d15_serialization_failures,
     d16_read_only,
     d17_one_failing_statement,
+    d_key_revoked,
     e19_broker_stopped,
     r50_parallel_refresh,
 )
 from tests.drills.report import Drill, conduct
 
 DRILLS: dict[str, Drill] = {
+    "A": a_rotations_on_schedule.drill,
+    "B": b_sessions_revoked.drill,
+    "C": c_service_away.drill,
+    "D": d_key_revoked.drill,
     "D1": d1_kill_in_rotation.drill,
     "D1b": d1b_kill_in_refresh_storm.drill,
     "D2a": d2a_database_refused.drill,
@@ -30,8 +41,11 @@ DRILLS: dict[str, Drill] = {
     "D2c": d2c_database_blackholed.drill,
     "D3": d3_upstream_hangs.drill,
     "D4": d4_three_replicas_rotate.drill,
+    "D5": d5_clock_skew.drill,
     "D6": d6_logins_at_once.drill,
     "D10": d10_graceful_stop.drill,
+    "D13": d13_key_set_away.drill,
+    "D14": d14_unknown_kids.drill,
     "D15": d15_serialization_failures.drill,
     "D16": d16_read_only.drill,
     "D17": d17_one_failing_statement.drill,

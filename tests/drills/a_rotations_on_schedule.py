@@ -52,7 +52,7 @@ class Schedule:
             "key_rotate_every": f"{self.rotate_every}s",
             "key_publish_ahead": f"{self.publish_ahead}s",
             "poll_every": "200ms",
-            "signer_lease": "1s",
+            "signer_lease": "5s",
             "clock_skew": "1s",
             "access_token_lifetime": f"{LIFETIME}s",
             "trust_heartbeat": "1s",

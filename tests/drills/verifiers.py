@@ -76,6 +76,11 @@ def _reason(error: TokenRefused | KeysUnavailable) -> str:
     return error.reason if isinstance(error, TokenRefused) else NO_KEYS
 
 
+def by_verdict(verdict: object, error: BaseException | None) -> str:
+    """For `steady`."""
+    return str(verdict) if error is None else type(error).__name__
+
+
 @asynccontextmanager
 async def over_http(
     url: str,
@@ -85,6 +90,8 @@ async def over_http(
     times: Times | None = None,
     max_stale: timedelta = timedelta(hours=24),
     clock: Callable[[], float] = time,
+    issuer: str = ISSUER,
+    audience: str = AUDIENCE,
 ) -> AsyncIterator[Verifier]:
     """Fetches when the service says, or every `refetched` seconds at the latest. `clock` tells the time of day."""
     times = times or Times(1)
@@ -95,7 +102,8 @@ async def over_http(
         url, clock=times, call_later=times.call_later, timeout=times.real(5), max_stale=max_stale, **lives
     )
     async with keys:
-        yield Verifier(kind, keys, _tokens(keys, clock))
+        tokens = TokenVerifier(issuer=issuer, audience=audience, keys=keys, cache_size=1000, clock=clock)
+        yield Verifier(kind, keys, tokens)
 
 
 @asynccontextmanager
@@ -117,8 +125,5 @@ async def over_stream(
         options=(("grpc.use_local_subchannel_pool", 1),),
     )
     async with stream:
-        yield Verifier("stream", stream, _tokens(stream, clock))
-
-
-def _tokens(keys: CountingJwks | TrustStream, clock: Callable[[], float]) -> TokenVerifier:
-    return TokenVerifier(issuer=ISSUER, audience=AUDIENCE, keys=keys, cache_size=1000, clock=clock)
+        tokens = TokenVerifier(issuer=ISSUER, audience=AUDIENCE, keys=stream, cache_size=1000, clock=clock)
+        yield Verifier("stream", stream, tokens)
