@@ -73,6 +73,8 @@ type KeyHealth struct {
 	Err     error
 	Version string
 	Keys    int
+	// LeftOut are the keys of the set that no token is judged by.
+	LeftOut []LeftOut
 }
 
 // NewHTTPKeys begins to fetch; Refresh waits for the first answer, and so does the first VerifyToken. Close it.
@@ -159,7 +161,7 @@ func (h *HTTPKeys) Health() KeyHealth {
 	if h.keys == nil {
 		return KeyHealth{Err: h.err}
 	}
-	return KeyHealth{time.Since(h.succeededAt), true, h.err, h.keys.Version(), h.keys.Len()}
+	return KeyHealth{time.Since(h.succeededAt), true, h.err, h.keys.Version(), h.keys.Len(), h.keys.LeftOut()}
 }
 
 // Close stops fetching. The keys in hand stay until they are too old.
@@ -290,10 +292,10 @@ func (h *HTTPKeys) ask(ctx context.Context, old *KeySet) (*KeySet, time.Duration
 		return nil, 0, fmt.Errorf("%w: it is larger than 256 KiB", ErrKeySetRefused)
 	}
 	keys, err := ParseKeySet(body, printable(reply.Header.Get("ETag")))
-	if err == nil && keys.Len() == 0 {
-		err = fmt.Errorf("%w: it holds no usable key", ErrKeySetRefused)
+	if err != nil {
+		return nil, 0, err
 	}
-	return keys, life, err
+	return keys, life, keys.RefuseIfEmpty()
 }
 
 // printable is etag, unless it is odd: it could not be sent back, and would then spoil every fetch to come.

@@ -361,6 +361,23 @@ func TestClosedKeysStayAndAreFetchedNoMore(t *testing.T) {
 	})
 }
 
+func TestWhatASetLeavesOutIsTold(t *testing.T) {
+	served := &endpoint{}
+	good := string(minting.KeySet(minting.First()))
+	served.fails(saying(http.StatusOK, `{"keys":[{"kty":"RSA","kid":"odd","d":"AA"},{"kty":"EC","kid":"other"},`+good[9:]))
+	server := httptest.NewServer(served)
+	defer server.Close()
+	keys, _ := fetching(t, server.URL, authclient.HTTPOptions{})
+	if err := keys.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	told := fmt.Sprint(keys.Health().LeftOut)
+
+	expect(t, "told", told, `["odd" has members that only a private key has "other" is no RSA key]`)
+	expect(t, "keys", keys.Health().Keys, 1)
+}
+
 func TestAnAddressThatIsNoneIsRefused(t *testing.T) {
 	for _, address := range []string{"", "auth.facility.example", "ftp://auth.facility.example", "http://", "http://a b"} {
 		if _, err := authclient.NewHTTPKeys(address, authclient.HTTPOptions{}); err == nil {

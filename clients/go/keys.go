@@ -2,6 +2,7 @@ package authclient
 
 import (
 	"crypto/rsa"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -13,11 +14,14 @@ import (
 const (
 	longestKeyID            = 128        // Characters.
 	smallestKey, largestKey = 2048, 8192 // Bits. A larger key only serves to make verifying slow.
-	exponent                = 65537
+	mostLeftOut             = 20
 )
 
-// Members that only a private or a secret key has.
-var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+var (
+	exponent = big.NewInt(65537)
+	// Members that only a private or a secret key has.
+	privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+)
 
 // KeySet is public keys by kid; it never changes. Every key is for RS256 and nothing else, whatever a token's header
 // says.
@@ -25,7 +29,16 @@ type KeySet struct {
 	version string
 	keys    map[string]*rsa.PublicKey
 	revoked map[string]bool
+	leftOut []LeftOut
 }
+
+// LeftOut is a key that no token is judged by, and why. KeyID is as the document has it, but for its end.
+type LeftOut struct {
+	KeyID string
+	Why   string
+}
+
+func (l LeftOut) String() string { return fmt.Sprintf("%q %s", l.KeyID, l.Why) }
 
 // ParseKeySet returns the usable keys of a JSON Web Key Set (RFC 7517 section 5); possibly none.
 //
@@ -48,13 +61,27 @@ func ParseKeySet(document []byte, version string, revokedKids ...string) (*KeySe
 	}
 	uses := map[string]int{}
 	for _, entry := range entries {
-		if kid, key := usableKey(entry); key != nil {
-			set.keys[kid] = key
-			uses[kid]++
+		if members, ok := entry.(map[string]any); ok {
+			kid, _ := members["kid"].(string)
+			set.take(kid, members, uses)
 		}
 	}
 	maps.DeleteFunc(set.keys, func(kid string, _ *rsa.PublicKey) bool { return uses[kid] > 1 || set.revoked[kid] })
 	return set, nil
+}
+
+// take adds the key of an entry, unless it is of no use; uses counts how often a kid is that of a usable key.
+func (s *KeySet) take(kid string, members map[string]any, uses map[string]int) {
+	key, err := usableKey(kid, members)
+	if err == nil {
+		s.keys[kid] = key
+		if uses[kid]++; uses[kid] == 2 {
+			err = errors.New("is the kid of several keys")
+		}
+	}
+	if err != nil && len(s.leftOut) < mostLeftOut {
+		s.leftOut = append(s.leftOut, LeftOut{kid[:min(len(kid), longestKeyID)], err.Error()})
+	}
 }
 
 // Version names the set: the ETag, or the version of the key ring; empty if neither is known.
@@ -66,29 +93,49 @@ func (s *KeySet) Len() int { return len(s.keys) }
 // KeyIDs goes through the kids, in no order.
 func (s *KeySet) KeyIDs() iter.Seq[string] { return maps.Keys(s.keys) }
 
-// usableKey is what an entry of a key set is good for; nil if for nothing.
-func usableKey(entry any) (string, *rsa.PublicKey) {
-	members, ok := entry.(map[string]any)
-	if !ok || members["kty"] != "RSA" || !isOr(members, "use", "sig") || !isOr(members, "alg", "RS256") {
-		return "", nil
+// LeftOut is what the document had besides, or the first of it.
+func (s *KeySet) LeftOut() []LeftOut { return slices.Clone(s.leftOut) }
+
+// RefuseIfEmpty is ErrKeySetRefused for a set without keys: it would refuse every token, so no source takes one.
+func (s *KeySet) RefuseIfEmpty() error {
+	if len(s.keys) > 0 {
+		return nil
 	}
-	kid, ok := members["kid"].(string)
-	if !ok || !isKeyID(kid) || !mayVerify(members) {
-		return "", nil
+	return fmt.Errorf("%w: it holds no usable key %v", ErrKeySetRefused, s.leftOut[:min(len(s.leftOut), 3)])
+}
+
+// LessRevokedOf is the same set, less the keys that told knows to be revoked.
+func (s *KeySet) LessRevokedOf(told *KeySet) *KeySet {
+	less := &KeySet{s.version, maps.Clone(s.keys), maps.Clone(s.revoked), s.leftOut}
+	for kid := range told.revoked {
+		delete(less.keys, kid)
+		less.revoked[kid] = true
 	}
-	for _, name := range privateMembers {
-		if _, isThere := members[name]; isThere {
-			return "", nil
-		}
+	return less
+}
+
+// usableKey is what an entry of a key set is good for; the error says why it is not, as what follows the key's name.
+func usableKey(kid string, members map[string]any) (*rsa.PublicKey, error) {
+	switch {
+	case !isKeyID(kid):
+		return nil, fmt.Errorf("has no kid of 1 to %d characters", longestKeyID)
+	case slices.ContainsFunc(privateMembers, func(name string) bool { _, isThere := members[name]; return isThere }):
+		return nil, errors.New("has members that only a private key has")
+	case members["kty"] != "RSA":
+		return nil, errors.New("is no RSA key")
+	case !isOr(members, "use", "sig") || !isOr(members, "alg", "RS256"):
+		return nil, errors.New("is not for RS256 signatures")
+	case !mayVerify(members):
+		return nil, errors.New("is not for verifying")
 	}
 	n, e := number(members["n"]), number(members["e"])
-	if n == nil || e == nil || !e.IsInt64() || e.Int64() != exponent {
-		return "", nil
+	switch {
+	case n == nil || e == nil:
+		return nil, errors.New("has no canonical modulus and exponent")
+	case e.Cmp(exponent) != 0 || n.Bit(0) == 0 || n.BitLen() < smallestKey || n.BitLen() > largestKey:
+		return nil, fmt.Errorf("is not of %d to %d bits with the exponent 65537", smallestKey, largestKey)
 	}
-	if n.Bit(0) == 0 || n.BitLen() < smallestKey || n.BitLen() > largestKey {
-		return "", nil
-	}
-	return kid, &rsa.PublicKey{N: n, E: exponent}
+	return &rsa.PublicKey{N: n, E: int(e.Int64())}, nil
 }
 
 // isOr says whether a member is as expected, or absent.

@@ -75,9 +75,9 @@ func TestVectors(t *testing.T) {
 	if err := json.Unmarshal(text, &all); err != nil {
 		t.Fatal(err)
 	}
-	accepted, refused := 0, 0
+	accepted, refused, wrong := 0, 0, 0
 	for _, each := range all.Cases {
-		t.Run(each.Section+"/"+each.Name, func(t *testing.T) {
+		isRight := t.Run(each.Section+"/"+each.Name, func(t *testing.T) {
 			set := all.KeySets[each.KeySet]
 			keys, err := authclient.ParseKeySet(set.JWKS, "", set.RevokedKids...)
 			if err != nil {
@@ -91,8 +91,11 @@ func TestVectors(t *testing.T) {
 				refused++
 			}
 		})
+		if !isRight {
+			wrong++
+		}
 	}
-	t.Logf("vectors: %d accepted, %d refused", accepted, refused)
+	t.Logf("vectors: %d accepted, %d refused, %d wrong", accepted, refused, wrong)
 }
 
 func (v vector) verifier(t *testing.T, keys *authclient.KeySet) *authclient.Verifier {

@@ -133,8 +133,8 @@ func keySet(told *authapi.TrustedKeys) (*authclient.KeySet, error) {
 		return nil, err
 	}
 	set, err := authclient.ParseKeySet(document, strconv.FormatInt(told.GetRingVersion(), 10), told.GetRevokedKids()...)
-	if err == nil && set.Len() == 0 {
-		err = fmt.Errorf("%w: it holds no usable key", authclient.ErrKeySetRefused)
+	if err != nil {
+		return nil, err
 	}
-	return set, err
+	return set, set.RefuseIfEmpty()
 }

@@ -34,9 +34,13 @@ var (
 
 // TrustOptions may be left empty; what is 0 has the default that stands beside it.
 type TrustOptions struct {
-	MaxStale     time.Duration // 24 h. Without news for so long, nothing is trusted. Or Forever.
+	MaxStale     time.Duration // 24 h. Without news for so long, nothing that was told is trusted. Or Forever.
 	Patience     time.Duration // 5 s. For so long VerifyToken waits for the first snapshot.
 	LongestPause time.Duration // 10 s, between streams.
+	// Fallback gives the keys while no stream is followed, if it has newer ones. It stays the caller's. Which sessions
+	// end is then not known; FailClosedAfter says for how long that will do, and is without bound if 0.
+	Fallback        *authclient.HTTPKeys
+	FailClosedAfter time.Duration
 }
 
 // TrustStream is an authclient.KeySource that also knows which sessions have ended, within a second of their end.
@@ -44,10 +48,12 @@ type TrustOptions struct {
 //	the stream ends or breaks  what was told stays; the next one begins where this one was, after a short random pause
 //	it cannot be had           the pause doubles, from 0.2 s up to LongestPause
 //	nothing comes, not even a heartbeat, for twice as long as was promised: the stream is broken
-//	nothing new for long       past MaxStale nothing is trusted any longer: authclient.ErrKeysUnavailable
+//	meanwhile                  keys come from Fallback, where there is one and it has newer ones
+//	nothing new for long       past MaxStale, or FailClosedAfter, nothing is trusted: authclient.ErrKeysUnavailable
 type TrustStream struct {
 	client  authapi.TrustServiceClient
 	options TrustOptions
+	beganAt time.Time
 	cancel  context.CancelFunc
 	over    chan struct{}
 	settled chan struct{} // Closed when the first snapshot was told, or could not be had.
@@ -75,6 +81,8 @@ type TrustHealth struct {
 	Version         string
 	Keys            int
 	RevokedSessions int
+	// LeftOut are the keys that were told and that no token is judged by.
+	LeftOut []authclient.LeftOut
 }
 
 // FollowTrust begins to follow auth_api.v1.TrustService over conn, which stays the caller's. Close it.
@@ -91,6 +99,7 @@ func FollowTrust(conn grpc.ClientConnInterface, options TrustOptions) *TrustStre
 	t := &TrustStream{
 		client:  authapi.NewTrustServiceClient(conn),
 		options: options,
+		beganAt: time.Now(),
 		cancel:  cancel,
 		over:    make(chan struct{}),
 		settled: settled,
@@ -105,6 +114,20 @@ func FollowTrust(conn grpc.ClientConnInterface, options TrustOptions) *TrustStre
 func (t *TrustStream) Current() (*authclient.KeySet, error) {
 	t.mutex.RLock()
 	defer t.mutex.RUnlock()
+	// While it is followed the stream is right even where the fallback was asked later: caches may hold back a JWKS.
+	if t.err == nil {
+		return t.toldKeys()
+	}
+	if limit := t.options.FailClosedAfter; limit > 0 && min(time.Since(t.beganAt), time.Since(t.trusted.trueAt)) > limit {
+		return nil, fmt.Errorf("%w: the trust stream has been away for too long", authclient.ErrKeysUnavailable)
+	}
+	if t.options.Fallback == nil {
+		return t.toldKeys()
+	}
+	return t.newerKeys()
+}
+
+func (t *TrustStream) toldKeys() (*authclient.KeySet, error) {
 	switch {
 	case t.trusted.keys == nil:
 		return nil, fmt.Errorf("%w: what is trusted has not been told yet", authclient.ErrKeysUnavailable)
@@ -112,6 +135,18 @@ func (t *TrustStream) Current() (*authclient.KeySet, error) {
 		return nil, fmt.Errorf("%w: the last news lies too far back", authclient.ErrKeysUnavailable)
 	}
 	return t.trusted.keys, nil
+}
+
+// newerKeys are those of the fallback, less what was told to be revoked, unless the stream is ahead of it.
+func (t *TrustStream) newerKeys() (*authclient.KeySet, error) {
+	keys, err := t.options.Fallback.Current()
+	if err != nil || t.trusted.keys != nil && t.options.Fallback.Health().Age > time.Since(t.trusted.trueAt) {
+		return t.toldKeys()
+	}
+	if t.trusted.keys == nil {
+		return keys, nil
+	}
+	return keys.LessRevokedOf(t.trusted.keys), nil
 }
 
 // IsRevoked says whether the session of the token is known to have ended.
@@ -122,11 +157,12 @@ func (t *TrustStream) IsRevoked(token *authclient.Token) bool {
 	return isRevoked
 }
 
-// LookAgain waits for the first snapshot, if none has come yet and nothing failed. New keys come by themselves.
+// LookAgain waits for the first snapshot, if none has come yet and nothing failed. New keys come by themselves. While
+// no stream is followed it is the fallback that is asked.
 func (t *TrustStream) LookAgain(ctx context.Context) bool {
 	select {
 	case <-t.settled:
-		return false
+		return t.options.Fallback != nil && !t.Health().IsFollowing && t.options.Fallback.LookAgain(ctx)
 	default:
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.options.Patience)
@@ -154,7 +190,7 @@ func (t *TrustStream) Health() TrustHealth {
 	}
 	if keys := t.trusted.keys; keys != nil {
 		health.Age, health.HasKeys = time.Since(t.trusted.trueAt), true
-		health.Version, health.Keys = keys.Version(), keys.Len()
+		health.Version, health.Keys, health.LeftOut = keys.Version(), keys.Len(), keys.LeftOut()
 	}
 	return health
 }

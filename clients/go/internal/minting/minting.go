@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"auth.example/authclient/authapi"
 	"github.com/go-jose/go-jose/v4"
 )
 
@@ -25,10 +26,11 @@ type Key struct {
 	private *rsa.PrivateKey
 }
 
-// First and Second are two keys, made when first asked for.
+// First, Second and Third are keys, made when first asked for.
 var (
 	First  = sync.OnceValue(func() Key { return newKey("first") })
 	Second = sync.OnceValue(func() Key { return newKey("second") })
+	Third  = sync.OnceValue(func() Key { return newKey("third") })
 )
 
 func newKey(id string) Key {
@@ -73,4 +75,15 @@ func must[T any](value T, err error) T {
 		panic(err)
 	}
 	return value
+}
+
+// Proto is the public half as the trust stream tells it.
+func (k Key) Proto() *authapi.JsonWebKey {
+	var members map[string]string
+	if err := json.Unmarshal(must(json.Marshal(k.JWK())), &members); err != nil {
+		panic(err)
+	}
+	return &authapi.JsonWebKey{
+		Kty: members["kty"], Use: members["use"], Alg: members["alg"], Kid: k.ID, N: members["n"], E: members["e"],
+	}
 }
