@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from auth_service import app
 from auth_service.cli.key_formats import Copy, Format, Names, rendered
-from auth_service.cli.terminal import fail, run, settings_in_force, write_whole
+from auth_service.cli.terminal import fail, run, settings_in_force, write_output
 from auth_service.domain.timeline import timeline
 from auth_service.settings import Settings
 
@@ -48,7 +48,7 @@ def export(
         if output is None:
             sys.stdout.write(content.decode())
         else:
-            _write(output, content)
+            write_output(output, content, option="--output")
         print(f"ring version {copy.ring_version}. {copy.renewal}", file=sys.stderr)
 
     run(settings, step)
@@ -68,10 +68,3 @@ async def _copy(core: app.Core, settings: Settings) -> Copy:
         renew_from=plan.rotation_at,
         renew_by=plan.next_rotation_at,
     )
-
-
-def _write(output: Path, content: bytes) -> None:
-    try:
-        write_whole(output, content)
-    except OSError as error:
-        fail(f"--output: cannot write {output}: {error.strerror}")

@@ -16,6 +16,8 @@ Kid = Annotated[str, Parameter(allow_leading_hyphen=True)]
 
 keys = App(name="keys", help="The ring of signing keys.")
 keys.command("auth_service.cli.key_exports:export", name="export")
+keys.command("auth_service.cli.key_plan:status", name="status")
+keys.command("auth_service.cli.key_plan:timeline", name="timeline")
 
 
 @keys.command(name="list")

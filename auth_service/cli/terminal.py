@@ -118,22 +118,22 @@ def _in_json(value: object) -> str:
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Put `content`, which anybody may read, where `path` says: whoever looks finds the old file or the new one, whole.
-
-    Raises OSError.
-    """
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+def write_output(path: Path, content: bytes, *, option: str) -> None:
+    """Put `content`, which anybody may read, where `option` said: whoever looks finds the old file or the whole new."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        fail(f"{option}: cannot write {path}: {error.strerror}")
 
 
 def fail(message: str) -> Never:

@@ -1,13 +1,30 @@
 """The past and the plan of the ring: when each key was or will be published, signs, verifies only, and leaves.
 
 Nothing here says what happened or what is only planned: whatever lies after `now` is a plan. The plan is the earliest
-that the policy lets happen; a rotation by hand comes sooner, and one that waits for verifiers comes later.
+that the policy lets happen; a rotation by hand comes sooner, and one that waits for verifiers comes later. The ring
+remembers of each key when it began to sign last: of one that was rolled back to, an earlier time is not told.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 
 from auth_service.domain.keys import KeyPolicy, KeyRing, SigningKey, State, due_at, rotation_due_at
+
+
+class Phase(StrEnum):
+    """What a published key is there for."""
+
+    WAITS = "waits"
+    SIGNS = "signs"
+    VERIFIES = "verifies"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    phase: Phase
+    start: datetime
+    end: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +38,18 @@ class KeyLife:
     signs_until: datetime | None = None
     leaves_at: datetime | None = None
 
+    def spans(self, *, end: datetime) -> tuple[Span, ...]:
+        """What it is there for, one after the other and without gaps; what ends at no known moment ends at `end`."""
+        leaves_at = self.leaves_at or end
+        signs_from = self.signs_from or leaves_at
+        signs_until = self.signs_until or leaves_at
+        spans = (
+            Span(Phase.WAITS, self.published_at, signs_from),
+            Span(Phase.SIGNS, signs_from, signs_until),
+            Span(Phase.VERIFIES, max(signs_from, signs_until), leaves_at),
+        )
+        return tuple(span for span in spans if span.start < span.end)
+
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
@@ -31,8 +60,23 @@ class Timeline:
     """
 
     lives: tuple[KeyLife, ...]
+    now: datetime
     rotation_at: datetime
     next_rotation_at: datetime
+
+    def since(self, moment: datetime) -> "Timeline":
+        """Without the keys that left before `moment`."""
+        lives = tuple(life for life in self.lives if life.leaves_at is None or life.leaves_at >= moment)
+        return replace(self, lives=lives)
+
+    @property
+    def begins_at(self) -> datetime:
+        return min(life.published_at for life in self.lives)
+
+    @property
+    def ends_at(self) -> datetime:
+        """Late enough to see the last planned key sign."""
+        return self.next_rotation_at + (self.next_rotation_at - self.begins_at) / 8
 
 
 def timeline(ring: KeyRing, *, now: datetime, policy: KeyPolicy) -> Timeline:
@@ -42,7 +86,7 @@ def timeline(ring: KeyRing, *, now: datetime, policy: KeyPolicy) -> Timeline:
     standby_hands_over = due_at(ring.standby.kid, activated_at=rotation_at, successor_at=rotation_at, policy=policy)
     lives = [_life(key, rotation_at, standby_hands_over, policy=policy) for key in ring.keys]
     to_be_made = KeyLife(None, None, published_at=rotation_at, signs_from=standby_hands_over)
-    return Timeline((*sorted(lives, key=_order), to_be_made), rotation_at, standby_hands_over)
+    return Timeline((*sorted(lives, key=_order), to_be_made), now, rotation_at, standby_hands_over)
 
 
 def _life(key: SigningKey, rotation_at: datetime, next_rotation_at: datetime, *, policy: KeyPolicy) -> KeyLife:

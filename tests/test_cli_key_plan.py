@@ -1,0 +1,148 @@
+"""`auth-service keys status` and `keys timeline`: what an operator is told and shown."""
+
+import asyncio
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from auth_service import app
+from auth_service import settings as settings_module
+from auth_service.cli.key_bars import WIDTH, bars
+from auth_service.cli.key_svg import svg
+from auth_service.domain import keys
+from auth_service.domain.audit import OPERATOR
+from auth_service.domain.keys import KeyRing
+from auth_service.domain.timeline import Timeline, timeline
+from tests.domain.rings import NOON, POLICY, first_ring, standby
+from tests.support.command_line import KEYS, Command
+
+DRAWN = re.compile("[ ─█▒│]*")
+
+
+def begin(rotations: int = 0) -> None:
+    async def tick() -> None:
+        async with app.core(settings_module.load()[0]) as core:
+            await core.keys.tick()
+            for _ in range(rotations):
+                await core.keys.rotate(origin=OPERATOR)
+
+    asyncio.run(tick())
+
+
+@contextmanager
+def table(home: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(home / "data" / "auth.sqlite3")) as connection, connection:
+        yield connection
+
+
+def test_status_says_who_signs_what_is_next_and_that_nothing_is_to_do(run: Command) -> None:
+    begin()
+
+    said, as_json = run("keys", "status"), run("keys", "status", "--json")
+
+    assert (said.code, said.err) == (0, "")
+    told = json.loads(as_json.out)
+    assert told["ring_version"] == 1
+    assert told["published_ahead"] is False
+    assert told["to_do"] == ["nothing"]
+    assert datetime.fromisoformat(told["next_rotation"]) > datetime.fromisoformat(told["known_everywhere_at"])
+    assert re.search(rf"^signs now +{told['signs_now']}$", said.out, re.MULTILINE)
+    assert all(len(line) <= WIDTH for line in said.out.splitlines())
+
+
+def test_status_says_what_is_left_to_do(run: Command, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin()
+    with table(home) as connection:
+        long_ago = "2020-01-01 00:00:00.000000"
+        connection.execute("UPDATE signing_key SET published_at = ?", [long_ago])
+        connection.execute("UPDATE signing_key SET activated_at = ? WHERE activated_at IS NOT NULL", [long_ago])
+    monkeypatch.setenv("AUTH_KEY_ENCRYPTION_KEYS", f"{KEYS[1]},{KEYS[0]}")
+
+    to_do = json.loads(run("keys", "status", "--json").out)["to_do"]
+
+    assert [each.partition(":")[0].split(" since")[0] for each in to_do] == [
+        "a rotation is due",
+        "run `auth-service keys rewrap`",
+    ]
+    monkeypatch.setenv("AUTH_KEY_ENCRYPTION_KEYS", KEYS[2])
+    lost = run("keys", "status", "--json")
+    assert "opens the key that signs" in json.loads(lost.out)["to_do"][0]
+
+
+@pytest.mark.parametrize("command", ["status", "timeline"])
+def test_without_a_ring_there_is_nothing_to_tell(run: Command, command: str) -> None:
+    said = run("keys", command)
+
+    assert (said.code, said.out) == (1, "")
+    assert "there are no keys yet" in said.err
+
+
+def test_the_timeline_fits_a_terminal_and_tells_the_plan(run: Command) -> None:
+    begin(rotations=2)
+
+    said = run("keys", "timeline")
+    told = json.loads(run("keys", "timeline", "--json").out)
+
+    assert (said.code, said.err) == (0, "")
+    assert all(len(line) <= WIDTH for line in said.out.splitlines())
+    assert [key["state"] for key in told["keys"]] == ["retiring", "retiring", "active", "standby", "planned"]
+    assert [line.split()[0] for line in said.out.splitlines()[1:6]] == [
+        *(key["kid"][:8] for key in told["keys"][:-1]),
+        "next",
+    ]
+    assert told["keys"][3]["signs_from"] == told["next_rotation"] == told["keys"][4]["published"]
+    assert told["keys"][4]["signs_from"] == told["rotation_after_it"]
+
+
+def test_a_file_gets_the_picture(run: Command, home: Path) -> None:
+    begin()
+
+    said = run("keys", "timeline", "--svg", str(home / "keys.svg"))
+
+    assert (said.code, said.out, said.err) == (0, "", "")
+    assert ElementTree.parse(home / "keys.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def past_and_plan(rotations: int, *, seconds_after: float) -> Timeline:
+    ring: KeyRing = first_ring()
+    now = NOON
+    for _ in range(rotations):
+        now = keys.rotation_due_at(ring, policy=POLICY)
+        ring = keys.tidied(ring, now=now, policy=POLICY)
+        ring = keys.rotated(ring, fresh=standby(now=now), now=now, policy=POLICY)
+    return timeline(ring, now=now + timedelta(seconds=seconds_after), policy=POLICY)
+
+
+TIMELINES = [
+    past_and_plan(rotations, seconds_after=after) for rotations, after in ((0, 0), (0, 1e9), (3, 9e5), (9, 60))
+]
+
+
+@pytest.mark.parametrize("drawn", TIMELINES, ids=["new", "overdue", "old", "older"])
+def test_each_phase_of_each_key_can_be_seen_in_both_pictures(drawn: Timeline) -> None:
+    lines = bars(drawn).splitlines()
+    assert all(len(line) <= WIDTH for line in lines)
+    rows = [line[20:] for line in lines[1 : len(drawn.lives) + 1]]
+    assert all(DRAWN.fullmatch(row) for row in rows)
+    assert all("█" in row for row in rows)
+    assert all("█▒" in row for row in rows[:-1])
+    # The next begins to sign where the one before it ends, give or take what rounding hides.
+    assert all(abs(later.index("█") - earlier.rindex("█") - 1) <= 1 for earlier, later in pairwise(rows))
+
+    picture = svg(drawn, title="Keys of <https://auth> & others")
+    root = ElementTree.fromstring(picture)
+    shown = [each.get("class", "").split()[0] for each in root.iter("{http://www.w3.org/2000/svg}rect")]
+    assert shown.count("signs") >= len(drawn.lives)
+    assert shown.count("verifies") >= len(drawn.lives) - 1
+    assert all(float(each.get("width", "0")) >= 3 for each in root.iter("{http://www.w3.org/2000/svg}rect"))
+    assert "href" not in picture
+    assert "prefers-color-scheme: dark" in picture
+    assert picture.count("http") == 3, "the namespace, and the title twice: nothing is loaded"
