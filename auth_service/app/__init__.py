@@ -7,6 +7,7 @@ what the command line takes.
 
 from auth_service.app.administration import Administration, administering
 from auth_service.app.core import NAME, Core, core, key_policy, version
+from auth_service.app.keys import canaries, consumer_list
 from auth_service.app.outside import DEMO_ALLOCATIONS_API_KEY, DEMO_UOWS_API_KEY
 from auth_service.app.serving import Running, named, running
 
@@ -18,6 +19,8 @@ __all__ = [
     "Core",
     "Running",
     "administering",
+    "canaries",
+    "consumer_list",
     "core",
     "key_policy",
     "named",

@@ -11,6 +11,7 @@ from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.password_strength import PasswordRules
 from auth_service.settings import Settings
 from auth_service.usecases.accounts import Accounts
+from auth_service.usecases.admission import MOST_INSIDE
 from auth_service.usecases.audit_log import AuditLog
 from auth_service.usecases.bootstrap import Bootstrap
 from auth_service.usecases.ending import Ending
@@ -95,7 +96,9 @@ def administration(
 
 
 def password_hashing(settings: Settings) -> PasswordHashing:
-    return PasswordHashing(memory_kib=settings.argon2_memory_kib, passes=settings.argon2_passes)
+    # Room for all sign-ins that may be under way: one that is turned away here was judged by the facility before, and
+    # counts as a guess.
+    return PasswordHashing(memory_kib=settings.argon2_memory_kib, passes=settings.argon2_passes, queue=MOST_INSIDE)
 
 
 def password_rules(settings: Settings) -> PasswordRules:

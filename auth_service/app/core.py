@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import metadata
 
+from auth_service.domain.consumers import EvidencePolicy
 from auth_service.domain.keys import KeyPolicy
 from auth_service.domain.sealing import KeyEncryptionKeys
 from auth_service.settings import Settings
 from auth_service.storage import migrate
 from auth_service.storage.database import Database, DatabaseClock
 from auth_service.storage.opening import open_database
+from auth_service.usecases.key_consumers import KeyConsumers
 from auth_service.usecases.signing import SigningKeys
 
 NAME = "auth-service"
@@ -28,6 +30,7 @@ class Core:
     clock: DatabaseClock
     sealing: KeyEncryptionKeys
     keys: SigningKeys
+    consumers: KeyConsumers
     workers: ThreadPoolExecutor
 
 
@@ -49,6 +52,7 @@ async def core(settings: Settings) -> AsyncIterator[Core]:
         caches_statements=settings.database_statement_cache,
         budget=settings.database_timeout,
     )
+    consumers = KeyConsumers(database, policy=evidence_policy(settings), profiles=settings.key_consumers, clock=clock)
     keys = SigningKeys(
         database,
         policy=key_policy(settings),
@@ -56,9 +60,10 @@ async def core(settings: Settings) -> AsyncIterator[Core]:
         clock=clock,
         monotonic=time.monotonic,
         workers=workers,
+        consumers=consumers,
     )
     try:
-        yield Core(database, clock, sealing, keys, workers)
+        yield Core(database, clock, sealing, keys, consumers, workers)
     finally:
         await database.close()
         workers.shutdown(wait=False)
@@ -72,4 +77,9 @@ def key_policy(settings: Settings) -> KeyPolicy:
         signer_lease=settings.signer_lease,
         token_lifetime=settings.access_token_lifetime,
         clock_skew=settings.clock_skew,
+        rollback_within=settings.key_rollback_within,
     )
+
+
+def evidence_policy(settings: Settings) -> EvidencePolicy:
+    return EvidencePolicy(recent_for=settings.key_consumer_window, patience=settings.key_rotation_patience)

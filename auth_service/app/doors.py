@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from auth_service.app.core import NAME, Core, version
+from auth_service.app.keys import canaries, consumer_list
 from auth_service.app.outside import http_tls
 from auth_service.app.stories import Stories
 from auth_service.rpc import server as rpc
@@ -20,8 +21,10 @@ from auth_service.rpc.trust_servicer import TrustServicer
 from auth_service.rpc.users_servicer import UserServicer
 from auth_service.settings import Settings
 from auth_service.usecases.key_list import KeyList
+from auth_service.usecases.key_revocation import KeyRevocation
 from auth_service.usecases.revocation_list import RevocationList
-from auth_service.web import connect, probes, wellknown
+from auth_service.web import connect, facility, probes, wellknown
+from auth_service.web.cookies import RefreshCookie
 from auth_service.web.server import HttpServer
 
 RIGHTS_ASKED_EVERY = 10
@@ -40,6 +43,7 @@ def grpc_door(
             verification=stories.verification,
             experiments=stories.experiments,
             keys=base.keys,
+            consumers=base.consumers,
             server_info=ServerInfo(name=NAME, version=version(), build=settings.build, issuer=settings.token_issuer),
         ),
         users=UserServicer(
@@ -54,9 +58,15 @@ def grpc_door(
             roles=stories.admin.roles, accounts=stories.admin.accounts, verification=stories.verification
         ),
         service_accounts=ServiceAccountServicer(service_accounts=stories.admin.service_accounts),
-        keys=KeyServicer(keys=base.keys, key_list=KeyList(base.keys, page_tokens=stories.page_tokens)),
+        keys=KeyServicer(
+            keys=base.keys,
+            key_list=KeyList(base.keys, page_tokens=stories.page_tokens),
+            consumer_list=consumer_list(settings, base, page_tokens=stories.page_tokens),
+            revocation=KeyRevocation(base.keys, consumers=base.consumers),
+            canaries=canaries(settings, base),
+        ),
         audit=AuditServicer(audit_log=stories.admin.audit_log),
-        trust=TrustServicer(trust=stories.trust),
+        trust=TrustServicer(trust=stories.trust, keys=base.keys, consumers=base.consumers),
         known_caller=stories.verification.caller,
         level_of=stories.admin.levels.of,
         observe=observe,
@@ -79,17 +89,32 @@ def http_door(
     is_ready: Callable[[], Awaitable[str]],
     exposition: Callable[[], tuple[bytes, str]],
 ) -> HttpServer:
-    """The key set, what was revoked, the metadata, and the probes; and every method that answers once, in JSON."""
+    """The key set, what was revoked, metadata and probes; every method that answers once, in JSON; and REST."""
     return HttpServer(
         [
             *wellknown.routes(
                 keys=base.keys,
+                consumers=base.consumers,
                 revocations=RevocationList(stories.revoked, monotonic=time.monotonic),
                 issuer=settings.token_issuer,
                 now=base.clock.now,
+                trusted_proxies=settings.trusted_proxies,
             ),
             *probes.routes(is_ready=is_ready, exposition=exposition),
+            *facility.routes(
+                methods,
+                cookie=RefreshCookie(
+                    name=settings.cookie_name,
+                    path=settings.path_of_cookie,
+                    domain=settings.cookie_domain,
+                    same_site=settings.cookie_same_site,
+                    is_secure=settings.cookie_secure,
+                ),
+                is_compatible=settings.rest_compatibility,
+            ),
             *connect.routes(methods),
         ],
         tls=http_tls(settings),
+        path_prefix=settings.path_prefix,
+        cors_origins=settings.cors_origins,
     )

@@ -18,7 +18,7 @@ from auth_service.app.core import core
 from auth_service.app.doors import grpc_door, http_door
 from auth_service.app.outside import grpc_tls, mail_turns, publishing_of, traces_of
 from auth_service.app.stories import stories
-from auth_service.app.watching import readiness, tell_health, watch, watch_publishing
+from auth_service.app.watching import readiness, tell_health, watch, watch_old_tokens, watch_publishing
 from auth_service.background import every, in_background
 from auth_service.domain.errors import Unavailable
 from auth_service.rpc import server as rpc
@@ -34,6 +34,9 @@ log = structlog.get_logger()
 SWEEP_EVERY = timedelta(seconds=60)
 
 COUNTS_SHARED_EVERY = timedelta(milliseconds=200)
+
+CONSUMERS_TOLD_EVERY = 20
+"""In polls: of those who took the key set."""
 
 API_KEYS_READ_EVERY = 10
 """In polls; of at most 60 s, so well within `REMEMBERED_FOR`."""
@@ -59,6 +62,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         leaving = asyncio.Event()
         is_ready = readiness(base, told.revoked, leaving)
         watch(metrics, base, told, settings)
+        watch_old_tokens(metrics, told.old_tokens)
         watch_publishing(metrics, publishing)
         outermost = (tracing(traces.tracer),) if traces else ()
         grpc_server = grpc_door(settings, base, told, observe=metrics.observe, outermost=outermost)
@@ -75,7 +79,11 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         await _once(base.keys.tick)
         await _once(told.revoked.poll)
         await _once(told.api_keys.poll)
+
         # Until the last call is answered this replica goes on learning which keys and sessions are good.
+        async def take_stock() -> None:
+            await base.consumers.take_stock(base.keys.ring)
+
         ring_changed, session_ended, api_key_changed = asyncio.Event(), asyncio.Event(), asyncio.Event()
         topics = {
             signing_keys.TOPIC: ring_changed,
@@ -93,10 +101,12 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 told.trust.tell(),
                 *((publishing.run(),) if publishing else ()),
                 every(COUNTS_SHARED_EVERY, told.rate_limits.share),
+                every(CONSUMERS_TOLD_EVERY * settings.poll_every, take_stock),
                 every(SWEEP_EVERY, told.sessions.sweep),
                 every(SWEEP_EVERY, told.attempts.sweep),
                 every(SWEEP_EVERY, told.mailed_tokens.sweep),
                 every(SWEEP_EVERY, told.rate_limits.sweep),
+                every(SWEEP_EVERY, base.consumers.sweep),
                 *mail_turns(settings, base, told.sender, queued=told.mail_queued),
                 base.database.listen(lambda topic: topics[topic].set() if topic in topics else None),
             )

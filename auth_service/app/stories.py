@@ -11,6 +11,7 @@ from auth_client import TokenVerifier
 
 from auth_service.app.administration import Administration, administration, password_hashing, role_policy
 from auth_service.app.core import Core
+from auth_service.app.keys import token_policy
 from auth_service.app.outside import experiments_of, mail_sender, providers_of
 from auth_service.domain.attempts import Limits, limits
 from auth_service.domain.mail import Sender
@@ -18,13 +19,13 @@ from auth_service.domain.pages import PageTokens
 from auth_service.domain.rates import Rate, rate
 from auth_service.domain.refresh_tokens import RefreshTokens
 from auth_service.domain.sessions import SessionPolicy
-from auth_service.domain.tokens import TokenPolicy
 from auth_service.settings import Settings
 from auth_service.usecases.api_keys import ApiKeys
 from auth_service.usecases.attempts import Attempts
 from auth_service.usecases.experiments import ListExperiments
 from auth_service.usecases.issuing import Issuer
 from auth_service.usecases.mailed_tokens import MailedTokens, MailPolicy
+from auth_service.usecases.old_tokens import OldTokens
 from auth_service.usecases.own_account import OwnAccount
 from auth_service.usecases.password_again import PasswordAgain
 from auth_service.usecases.password_change import PasswordChange
@@ -47,6 +48,7 @@ class Stories:
     revoked: RevokedSessions
     api_keys: ApiKeys
     verification: Verification
+    old_tokens: OldTokens | None
     admin: Administration
     page_tokens: PageTokens
     rate_limits: RateLimits
@@ -76,12 +78,6 @@ async def stories(settings: Settings, base: Core) -> AsyncIterator[Stories]:
         for provider in providers.values():
             stack.push_async_callback(provider.close)
         stack.push_async_callback(experiments.close)
-        token_policy = TokenPolicy(
-            issuer=settings.token_issuer,
-            audience=settings.token_audience,
-            lifetime=settings.access_token_lifetime,
-            client_id=settings.client_id,
-        )
         session_policy = SessionPolicy(
             idle_lifetime=settings.session_idle_lifetime,
             absolute_lifetime=settings.session_absolute_lifetime,
@@ -95,6 +91,7 @@ async def stories(settings: Settings, base: Core) -> AsyncIterator[Stories]:
             clock=base.clock,
             monotonic=time.monotonic,
         )
+        old_tokens = _old_tokens(settings, base)
         verification = Verification(
             TokenVerifier(
                 issuer=settings.token_issuer,
@@ -106,12 +103,13 @@ async def stories(settings: Settings, base: Core) -> AsyncIterator[Stories]:
                 clock=base.clock.timestamp,
             ),
             api_keys=known_keys,
+            old_tokens=old_tokens,
         )
         admin = administration(settings, base, revoked=revoked, page_tokens=page_tokens, hashing=hashing)
         issuer = Issuer(
             base.keys,
             refresh_tokens=refresh_tokens,
-            token_policy=token_policy,
+            token_policy=token_policy(settings),
             role_policy=role_policy(settings),
             clock=base.clock,
             workers=base.workers,
@@ -193,6 +191,7 @@ async def stories(settings: Settings, base: Core) -> AsyncIterator[Stories]:
             revoked=revoked,
             api_keys=known_keys,
             verification=verification,
+            old_tokens=old_tokens,
             admin=admin,
             page_tokens=page_tokens,
             rate_limits=rate_limits,
@@ -208,6 +207,18 @@ async def stories(settings: Settings, base: Core) -> AsyncIterator[Stories]:
             experiments=ListExperiments(experiments, page_tokens=page_tokens),
             trust=trust,
         )
+
+
+def _old_tokens(settings: Settings, base: Core) -> OldTokens | None:
+    if settings.hs256_secret is None:
+        return None
+    assert settings.hs256_until is not None
+    return OldTokens(
+        secret=settings.hs256_secret.get_secret_value().encode(),
+        until=settings.hs256_until,
+        leeway=settings.clock_skew,
+        clock=base.clock.now,
+    )
 
 
 def _rates(settings: Settings) -> list[Rate]:

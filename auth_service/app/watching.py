@@ -1,16 +1,19 @@
 """What is told of the running service: whether it is ready, and its gauges."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
 
-from auth_service.app.core import Core
+from auth_service.app.core import Core, key_policy
 from auth_service.app.stories import Stories
+from auth_service.domain.keys import rotation_due_at
 from auth_service.rpc import server as rpc
 from auth_service.settings import Settings
 from auth_service.telemetry import Metrics
+from auth_service.usecases.old_tokens import OldTokens
 from auth_service.usecases.publishing import COUNTED, Publishing
 from auth_service.usecases.revoked import RevokedSessions
 
@@ -59,12 +62,48 @@ def watch(metrics: Metrics, base: Core, stories: Stories, settings: Settings) ->
         "Seconds until the active key should be rotated; negative when late.",
         lambda: settings.key_rotate_every.total_seconds() - active_age(),
     )
+    metrics.gauge(
+        "auth_key_consumers_behind",
+        "Recent consumers of the key set, at all replicas, that do not hold the standby.",
+        lambda: base.consumers.behind,
+    )
+    metrics.gauge(
+        "auth_key_consumers_unrecorded",
+        "How often somebody took the key set here whom there was no room to note, since the start.",
+        lambda: base.consumers.unrecorded,
+    )
+    metrics.gauge(
+        "auth_key_rotation_deadline_seconds",
+        "Seconds until the standby signs whoever holds it; infinite before there is a ring.",
+        lambda: rotation_deadline(base, settings),
+    )
     metrics.gauge("auth_signer_lease", "1 while this replica may sign.", lambda: float(base.keys.has_lease))
     metrics.gauge("auth_api_keys", "API keys in memory, those that expired included.", lambda: len(stories.api_keys))
     metrics.gauge("auth_revoked_sessions", "Ended sessions whose tokens may be about.", lambda: len(stories.revoked))
     metrics.gauge("auth_trust_streams", "Verifiers that follow what is trusted.", lambda: stories.trust.streams)
     metrics.gauge(
         "auth_audit_followers", "Streams that follow the audit log.", lambda: stories.admin.audit_log.followers
+    )
+
+
+def rotation_deadline(base: Core, settings: Settings) -> float:
+    ring = base.keys.ring
+    if ring.is_empty:
+        return math.inf
+    due_at = rotation_due_at(ring, policy=key_policy(settings))
+    return (due_at + base.consumers.policy.patience - base.clock.now()).total_seconds()
+
+
+def watch_old_tokens(metrics: Metrics, old_tokens: OldTokens | None) -> None:
+    if old_tokens is None:
+        return
+    metrics.counter(
+        "auth_hs256_accepted", "Tokens of the service before that Verify took.", lambda: old_tokens.accepted
+    )
+    metrics.gauge(
+        "auth_hs256_last_seen_timestamp_seconds",
+        "When Verify last took one; 0 if not since the start.",
+        lambda: old_tokens.last_seen_at.timestamp() if old_tokens.last_seen_at else 0.0,
     )
 
 

@@ -56,6 +56,8 @@ class EventType(StrEnum):
 
     SIGNING_KEY_ROTATED = "signing_key.rotated"
     SIGNING_KEY_REVOKED = "signing_key.revoked"
+    SIGNING_KEY_ROLLED_BACK = "signing_key.rolled_back"
+    SIGNING_KEY_CANARY_MINTED = "signing_key.canary_minted"
 
     AUDIT_PRUNED = "audit.pruned"
 

@@ -7,19 +7,22 @@ evidence may delay a rotation, up to a deadline, and never brings one about befo
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from auth_service.domain.keys import KEY_SET_MAX_AGE, KeyPolicy, KeyRing, rotation_due_at
+from auth_service.domain.spelling import LONGEST_USER_AGENT, printable
 
+NAME_HEADER = "x-consumer-name"
+"""By this header, or metadata over gRPC, a consumer may say what it is called."""
 LONGEST_NAME = 64
 REGULAR_AFTER = KEY_SET_MAX_AGE
 """Between its first fetch and its last: whoever looked at the key set once is no consumer."""
 
 
-class Kind(StrEnum):
+class ConsumerKind(StrEnum):
     """How it takes the key set: the document over HTTP, the trust stream, or GetJwks."""
 
     HTTP = "http"
@@ -31,10 +34,20 @@ class Kind(StrEnum):
 class Consumer:
     """Whoever takes the key set, as far as a replica can tell them apart. `name` is what it calls itself, or empty."""
 
-    kind: Kind
+    kind: ConsumerKind
     address: str
     user_agent: str = ""
     name: str = ""
+
+    @classmethod
+    def of(cls, kind: ConsumerKind, *, address: str, user_agent: str, name: str) -> "Consumer":
+        """As it says of itself, without what cannot be shown."""
+        return cls(
+            kind,
+            address,
+            printable(user_agent, longest=LONGEST_USER_AGENT),
+            printable(name, longest=LONGEST_NAME).strip(),
+        )
 
     @property
     def id(self) -> bytes:
@@ -99,14 +112,6 @@ def behind(seen: Iterable[Sighting], *, ring: KeyRing, now: datetime, policy: Ev
     return tuple(sorted(found, key=lambda each: each.last_seen_at, reverse=True))
 
 
-def holding_older(
-    seen: Iterable[Sighting], *, version: int, now: datetime, policy: EvidencePolicy
-) -> tuple[Sighting, ...]:
-    """The recent ones that were not given the key set of `version` yet, those seen last first."""
-    found = (each for each in seen if is_recent(each, now=now, policy=policy) and each.ring_version < version)
-    return tuple(sorted(found, key=lambda each: each.last_seen_at, reverse=True))
-
-
 @dataclass(frozen=True, slots=True)
 class NotDue:
     """The standby signs at `due_at` at the earliest."""
@@ -151,6 +156,16 @@ def activation(
     if late and (now < until or not is_complete):
         return Waiting(late, until)
     return Due(late)
+
+
+NAMED_IN_SHORT = 5
+
+
+def named_in_short(sightings: Sequence[Sighting]) -> str:
+    """The first few of them, and how many more there are: for a log, a refusal, an event."""
+    names = ", ".join(str(each.consumer) for each in sightings[:NAMED_IN_SHORT])
+    more = len(sightings) - NAMED_IN_SHORT
+    return f"{names} and {more} more" if more > 0 else names
 
 
 _ETAG = re.compile(r"(?<![\w-])(\d{1,18})-[0-9a-f]{16}(?![\w-])", re.ASCII)

@@ -115,6 +115,14 @@ class SigningKey:
         """When the last token is over that it can have signed, if it was told to stop at `stopped_at`."""
         return stopped_at + self.covers_lease + self.covers_lifetime
 
+    @property
+    def tokens_until(self) -> datetime | None:
+        """When the last token is over that it can have signed; None for a key that still signs, or never did."""
+        stopped_at = self.demoted_at or self.withdrawn_at
+        if self.activated_at is None or stopped_at is None:
+            return None
+        return self.latest_exp(stopped_at=stopped_at)
+
     def held_until(self, policy: KeyPolicy) -> datetime:
         """Until when a key that stopped signing keeps its private half, and so may sign again."""
         assert self.demoted_at is not None

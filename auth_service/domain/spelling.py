@@ -2,6 +2,8 @@
 
 import unicodedata
 
+LONGEST_USER_AGENT = 255
+
 
 def composed(text: str, *, longest: int) -> str:
     """NFC of `text`, or as much of it as shows that it is longer than `longest` characters.
@@ -10,3 +12,10 @@ def composed(text: str, *, longest: int) -> str:
     composed character of a name or password that somebody typed stands for more than four.
     """
     return unicodedata.normalize("NFC", text) if len(text) <= 4 * longest else text[: longest + 1]
+
+
+def printable(text: str, *, longest: int) -> str:
+    """Up to `longest` characters of `text`, without what neither a database nor a screen can show, such as a NUL."""
+    # It nearly always can be shown, and this is on the way of every call.
+    shown = text if text.isprintable() else "".join(filter(str.isprintable, text))
+    return shown[:longest]

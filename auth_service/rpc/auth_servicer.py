@@ -8,9 +8,12 @@ from auth_api.v1 import auth_pb2, auth_pb2_grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from auth_service.rpc.call import Context, origin
+from auth_service.domain.consumers import ConsumerKind
+from auth_service.rpc.call import Context, consumer, origin
 from auth_service.usecases.experiments import ListExperiments
 from auth_service.usecases.issuing import TokenPair
+from auth_service.usecases.key_consumers import KeyConsumers
+from auth_service.usecases.old_tokens import OldToken
 from auth_service.usecases.service_sign_in import ServiceSignIn
 from auth_service.usecases.sessions import Sessions
 from auth_service.usecases.sign_in import SignIn
@@ -40,6 +43,7 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
         verification: Verification,
         experiments: ListExperiments,
         keys: SigningKeys,
+        consumers: KeyConsumers,
         server_info: ServerInfo,
     ) -> None:
         self._sign_in = sign_in
@@ -48,6 +52,7 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
         self._verification = verification
         self._experiments = experiments
         self._keys = keys
+        self._consumers = consumers
         self._server_info = server_info
 
     async def Login(self, request: auth_pb2.LoginRequest, context: Context) -> auth_pb2.LoginResponse:
@@ -70,7 +75,14 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
         )
 
     async def Verify(self, request: auth_pb2.VerifyRequest, context: Context) -> auth_pb2.VerifyResponse:
-        token = self._verification.verify(request.token)
+        token = self._verification.judge(request.token)
+        if isinstance(token, OldToken):
+            return auth_pb2.VerifyResponse(
+                expires_at=Timestamp(seconds=int(token.expires_at.timestamp())),
+                roles=[token.role],
+                user_number=token.user_number,
+                username=token.username,
+            )
         return auth_pb2.VerifyResponse(
             subject=token.subject,
             session_id=token.session_id,
@@ -107,6 +119,7 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
 
     async def GetJwks(self, request: auth_pb2.GetJwksRequest, context: Context) -> auth_pb2.GetJwksResponse:
         published = self._keys.published()
+        self._consumers.seen(consumer(ConsumerKind.GRPC, context), published)
         return auth_pb2.GetJwksResponse(
             keys=[auth_pb2.JsonWebKey(**key.jwk()) for key in published.keys], ring_version=published.version
         )

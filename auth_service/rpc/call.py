@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 
 from auth_service.domain.audit import Origin
+from auth_service.domain.consumers import NAME_HEADER, Consumer, ConsumerKind
 from auth_service.domain.policy import Caller, PersonCalling
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -34,6 +35,13 @@ def origin() -> Origin:
     """Where the call comes from, for the audit log."""
     call = current.get()
     return Origin(call.caller, address=call.address, user_agent=call.user_agent, request_id=call.request_id)
+
+
+def consumer(kind: ConsumerKind, context: Context) -> Consumer:
+    """Who takes the key set by this call."""
+    call = current.get()
+    name = next((str(value) for key, value in context.invocation_metadata() or () if key == NAME_HEADER), "")
+    return Consumer.of(kind, address=call.address, user_agent=call.user_agent, name=name)
 
 
 def current_session_id() -> str:

@@ -8,18 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from auth_service.settings.hs256 import problems_with_hs256, warnings_about_hs256
 from auth_service.settings.model import PREFIX, SECRETS, Profile, Settings
 from auth_service.settings.values import duration
+from auth_service.settings.well_known import is_well_known
 
 SHORTEST_SECRET = 16
-_WORDS_OF_EXAMPLES = (
-    "shh secret change changeit me replace this password passwd pass phrase test dev development prod "
-    "production local default example sample demo dummy todo placeholder insecure admin root user auth "
-    "service fia api key token my your the a an not so very super top foo bar baz qwerty letmein welcome xxx"
-)
-_EXAMPLE = re.compile(f"(?:{'|'.join(_WORDS_OF_EXAMPLES.split())})*")
-_COUNTING = "0123456789" * 12
-_FEWEST_CHARACTERS = 6
 _SERVICE_NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 """As names of service accounts are, which the services in the settings become."""
 
@@ -30,6 +24,9 @@ _RANGES = {
     "session_absolute_lifetime": "0s to 3650d",
     "key_rotate_every": "1s to 3650d",
     "key_publish_ahead": "0s to 365d",
+    "key_consumer_window": "0s to 365d",
+    "key_rotation_patience": "0s to 365d",
+    "key_rollback_within": "0s to 1d",
     "signer_lease": "0s to 10m",
     "clock_skew": "0s to 5m",
     "database_timeout": "50ms to 5s",
@@ -47,7 +44,8 @@ _RANGES = {
     "slowest_reader": "50ms to 60s",
 }
 
-SOONEST_ROTATION = 2 * timedelta(minutes=5) + timedelta(minutes=5)
+KEY_SET_MAX_AGE = timedelta(minutes=5)
+SOONEST_ROTATION = 2 * KEY_SET_MAX_AGE + timedelta(minutes=5)
 """Twice the key set's max-age and five minutes for a verifier that is late: before that, rotating refuses people."""
 
 
@@ -90,6 +88,7 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append("AUTH_PROVIDERS: expected uows, local or both")
     if settings.issuer is not None and re.search(r"[?#]", settings.issuer):
         problems.append("AUTH_ISSUER: expected neither ? nor # (RFC 8414 section 2)")
+    problems += _problems_with_cookie(settings)
     for name in settings.provider_order:
         if name not in ("uows", "local"):
             problems.append(f"AUTH_PROVIDERS: expected uows and local, got {name!r}")
@@ -122,7 +121,14 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append("AUTH_API_KEYS: expected a key of its own for each service")
     if not re.match(r"(postgresql(\+asyncpg)?://[^/]+/.|sqlite(\+aiosqlite)?:///.)", settings.database):
         problems.append("AUTH_DATABASE_URL: expected postgresql://user:password@host:port/name or sqlite:///path")
-    return [*_out_of_range(settings), *problems, *_registration(settings), *_mail(settings)]
+    return [
+        *_out_of_range(settings),
+        *problems,
+        *_consumers(settings),
+        *_registration(settings),
+        *_mail(settings),
+        *problems_with_hs256(settings),
+    ]
 
 
 def _out_of_range(settings: Settings) -> list[str]:
@@ -132,6 +138,27 @@ def _out_of_range(settings: Settings) -> list[str]:
         value: timedelta = getattr(settings, name)
         if not shortest <= value <= longest:
             problems.append(f"{PREFIX}{name.upper()}: expected {span}, got {value}")
+    return problems
+
+
+def _consumers(settings: Settings) -> list[str]:
+    """What does not go with the slowest of the declared consumers."""
+    if not settings.key_consumers:
+        return []
+    name, refresh = max(settings.key_consumers.items(), key=lambda each: each[1])
+    needed = refresh + KEY_SET_MAX_AGE + settings.clock_skew
+    problems = []
+    if settings.key_publish_ahead < needed:
+        problems.append(
+            f"AUTH_KEY_PUBLISH_AHEAD: {settings.key_publish_ahead} is shorter than {needed}: {name} of"
+            f" AUTH_KEY_CONSUMERS fetches every {refresh}, what it gets may be {KEY_SET_MAX_AGE} old, and clocks differ"
+            f" by AUTH_CLOCK_SKEW ({settings.clock_skew})"
+        )
+    if settings.key_consumer_window < refresh + KEY_SET_MAX_AGE:
+        problems.append(
+            f"AUTH_KEY_CONSUMER_WINDOW: {settings.key_consumer_window} is shorter than {refresh + KEY_SET_MAX_AGE}:"
+            f" {name} of AUTH_KEY_CONSUMERS fetches every {refresh}, and would be taken for gone in between"
+        )
     return problems
 
 
@@ -163,6 +190,18 @@ def _mail(settings: Settings) -> list[str]:
         problems.append(f"AUTH_SMTP_CA_FILE: cannot read {settings.smtp_ca_file}")
     if settings.mail_link_base is not None and re.search(r"[?#]", settings.mail_link_base):
         problems.append("AUTH_MAIL_LINK_BASE: expected neither ? nor #: a path and the token follow")
+    return problems
+
+
+def _problems_with_cookie(settings: Settings) -> list[str]:
+    """What browsers would drop without a word."""
+    problems = []
+    if settings.cookie_same_site == "none" and not settings.cookie_secure:
+        problems.append("AUTH_COOKIE_SECURE: expected true, because AUTH_COOKIE_SAME_SITE is none")
+    if settings.cookie_name.startswith(("__Host-", "__Secure-")) and not settings.cookie_secure:
+        problems.append("AUTH_COOKIE_SECURE: expected true, because of the prefix of AUTH_COOKIE_NAME")
+    if settings.cookie_name.startswith("__Host-") and (settings.cookie_domain or settings.path_of_cookie != "/"):
+        problems.append("AUTH_COOKIE_NAME: a name with __Host- goes with no AUTH_COOKIE_DOMAIN and AUTH_COOKIE_PATH=/")
     return problems
 
 
@@ -220,13 +259,6 @@ def _defects(service: str, secret: str) -> list[str]:
     return defects
 
 
-def is_well_known(secret: str) -> bool:
-    """Whether `secret` is of the words that examples are made of, or a few characters again and again."""
-    letters = re.sub(r"[^a-z]", "", secret.lower())
-    is_counting = secret in _COUNTING or secret in _COUNTING[::-1]
-    return is_counting or len(set(secret)) < _FEWEST_CHARACTERS or bool(letters and _EXAMPLE.fullmatch(letters))
-
-
 def _host_of(url: str) -> str:
     """Empty where there is none to be found."""
     try:
@@ -241,7 +273,7 @@ _KUBERNETES = re.compile(r"AUTH_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TC
 
 def warnings_about(settings: Settings, given: Mapping[str, str]) -> list[str]:
     """Lines for a person: what is legal and probably not meant."""
-    warnings = []
+    warnings = warnings_about_hs256(settings)
     if settings.runs_demo_facility and not (settings.grpc_address.is_loopback and settings.http_address.is_loopback):
         warnings.append(
             "the stand-in facility's passwords are public, and this service listens beyond this machine: anybody there"
@@ -251,7 +283,13 @@ def warnings_about(settings: Settings, given: Mapping[str, str]) -> list[str]:
         warnings.append(
             "AUTH_SMTP_ADDRESS is not set: nobody gets mail, neither to verify an address nor to reset a password"
         )
-    if settings.key_publish_ahead < timedelta(minutes=25):
+    if settings.key_publish_ahead > settings.key_consumer_window and settings.key_rotation_patience:
+        warnings.append(
+            f"AUTH_KEY_CONSUMER_WINDOW is {settings.key_consumer_window}, shorter than AUTH_KEY_PUBLISH_AHEAD"
+            f" ({settings.key_publish_ahead}): whoever was seen within it has fetched since the next key was published,"
+            " and nobody who fell silent before is waited for"
+        )
+    if not settings.key_consumers and settings.key_publish_ahead < timedelta(minutes=25):
         warnings.append(
             f"AUTH_KEY_PUBLISH_AHEAD is {settings.key_publish_ahead}: verifiers that refetch the key set every 20"
             " minutes (Istio) will refuse tokens after a rotation"

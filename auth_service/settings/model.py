@@ -4,25 +4,33 @@ from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+from auth_service.settings.consumers import consumers
 from auth_service.settings.values import (
     Address,
     Boolean,
+    CookieName,
     Duration,
     HostPort,
     HttpUrl,
+    Moment,
     NamedSecrets,
     Names,
     Networks,
+    Origins,
     Rates,
     RoleMap,
+    SameSite,
     SealingKeys,
+    UrlPath,
     key_encryption_key,
 )
 
 PREFIX = "AUTH_"
+KeyConsumers = Annotated[dict[str, timedelta], BeforeValidator(consumers)]
 
 
 class Profile(StrEnum):
@@ -52,6 +60,19 @@ class Settings(BaseModel):
     allow_plaintext: Boolean = Field(False, description="production without TLS, behind something that adds it")
     reflection: Boolean | None = Field(None, description="gRPC reflection; on in the embedded profile only")
 
+    path_prefix: UrlPath = Field("", description="/auth, where the public address has such a path in front of ours")
+    cors_origins: Origins = Field(
+        (), description="https://portal.example, …: whose pages may call; nobody's if not set"
+    )
+    rest_compatibility: Boolean = Field(
+        True, description="/login and its like refuse as the service before this one did; false: 401, 503 and a reason"
+    )
+    cookie_name: CookieName = Field("refresh_token", description="of the cookie that carries a browser's refresh token")
+    cookie_path: UrlPath | None = Field(None, description="if not set, AUTH_PATH_PREFIX or /")
+    cookie_domain: str | None = Field(None, description="if not set, the host that answered and no other")
+    cookie_same_site: SameSite = Field("lax", description="lax, strict or none")
+    cookie_secure: Boolean = Field(True, description="false only for browsers that reach us without TLS")
+
     issuer: HttpUrl | None = Field(None, description="`iss` of every token: this service's public address")
     audience: str = Field("auth-service", description="`aud` of every token; `none` leaves it out")
     client_id: str = Field("auth-service", description="`client_id` of tokens that people get by password")
@@ -66,6 +87,20 @@ class Settings(BaseModel):
     key_size: int = Field(2048, description="bits of a signing key: 2048, 3072 or 4096")
     key_rotate_every: Duration = Field(timedelta(days=30), description="how long a key signs")
     key_publish_ahead: Duration = Field(timedelta(hours=24), description="how long a key is published before it signs")
+    key_consumers: KeyConsumers = Field(
+        {},
+        description="who fetches the key set, so that a key is published long enough before it signs: such as"
+        " envoy,istio,nginx,pyjwt,auth-client, or gateway=15m for others",
+    )
+    key_consumer_window: Duration = Field(
+        timedelta(hours=48), description="a rotation waits for who took the key set within this, and regularly"
+    )
+    key_rotation_patience: Duration = Field(
+        timedelta(hours=24), description="how long, past its time, until they hold the next key; 0s waits for nobody"
+    )
+    key_rollback_within: Duration = Field(
+        timedelta(minutes=15), description="how long a key that stopped signing is kept so that it can sign again"
+    )
     signer_lease: Duration = Field(
         timedelta(seconds=60), description="how long to sign from memory without the database"
     )
@@ -93,6 +128,11 @@ class Settings(BaseModel):
     allocations_header: str = Field("Authorisation", description="name of the header that carries the key")
     allocations_timeout: Duration = Field(timedelta(seconds=4), description="deadline of one question there")
     api_keys: NamedSecrets = Field({}, description="name=secret of services with the scope experiments:read")
+
+    hs256_secret: SecretStr | None = Field(
+        None, description="of the service before this one, whose tokens Verify then takes too (coming-from-hs256.md)"
+    )
+    hs256_until: Moment | None = Field(None, description="ends that: 2027-01-31 (00:00 UTC), at most 90 days ahead")
 
     registration: Boolean | None = Field(
         None, description="whether people make their own accounts; on in the embedded profile only"
@@ -189,7 +229,11 @@ class Settings(BaseModel):
     @property
     def token_issuer(self) -> str:
         """The public address; where none is set, the one that this machine's programs reach us by."""
-        return self.issuer or f"http://{self.http_address.from_here}"
+        return self.issuer or f"http://{self.http_address.from_here}{self.path_prefix}"
+
+    @property
+    def path_of_cookie(self) -> str:
+        return (self.path_prefix if self.cookie_path is None else self.cookie_path) or "/"
 
     @property
     def sealing_secrets(self) -> list[bytes]:
@@ -213,6 +257,7 @@ SECRETS = frozenset(
         "api_keys",
         "smtp_password",
         "broker_url",
+        "hs256_secret",
     }
 )
 """Fields that are masked when shown, and may be given as `<VARIABLE>_FILE`."""

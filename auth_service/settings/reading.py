@@ -208,6 +208,8 @@ def _shown(name: str, value: Any) -> str:
         return ", ".join(f"{service}=********" for service in value) if isinstance(value, dict) else "********"
     if isinstance(value, timedelta):
         return str(value)
+    if name == "key_consumers":
+        return ", ".join(f"{consumer}={refresh}" for consumer, refresh in value.items()) or "-"
     if isinstance(value, tuple):
         return ", ".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -4,9 +4,9 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, SecretStr
@@ -26,6 +26,20 @@ def duration(value: Any) -> Any:
         raise ValueError("expected a shorter time") from None
 
 
+def _moment(value: Any) -> Any:
+    """`2027-01-31`, which is its first moment, or `2027-01-31T12:00:00Z`."""
+    if isinstance(value, datetime):
+        return value
+    text = str(value).strip()
+    try:
+        if not re.match(r"\d{4}-\d{2}-\d{2}(T|$)", text):
+            raise ValueError
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("expected a day or a moment, such as 2027-01-31 or 2027-01-31T12:00:00Z (UTC)") from None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
 def _boolean(value: Any) -> Any:
     if isinstance(value, bool):
         return value
@@ -35,7 +49,8 @@ def _boolean(value: Any) -> Any:
     return words[str(value).strip().lower()]
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
+    """The items of `a, b, c`; anything but a text as it is."""
     if isinstance(value, str):
         return tuple(item.strip() for item in value.split(",") if item.strip())
     return value
@@ -45,7 +60,7 @@ def _role_map(value: Any) -> Any:
     """`Their Role=ours,Their Other Role=ours`. Theirs may hold `=`; as in lists of names, no commas."""
     if not isinstance(value, str):
         return value
-    pairs = [item.rpartition("=") for item in _listed(value)]
+    pairs = [item.rpartition("=") for item in listed(value)]
     if any(
         not theirs.strip() or not re.fullmatch(r"[a-z][a-z0-9._:-]{0,63}", ours.strip()) for theirs, _, ours in pairs
     ):
@@ -59,7 +74,7 @@ def _networks(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return tuple(ip_network(item) for item in _listed(value))
+        return tuple(ip_network(item) for item in listed(value))
     except ValueError:
         raise ValueError("expected addresses or networks, such as 10.0.0.0/8 or ::1, commas between several") from None
 
@@ -71,7 +86,7 @@ def _rates(value: Any) -> Any:
     """`Login=600/m,all:*=2000/s`, or `none`."""
     if not isinstance(value, str):
         return value
-    items = () if value.strip() == "none" else _listed(value)
+    items = () if value.strip() == "none" else listed(value)
     matches = [_RATE.fullmatch(item) for item in items]
     rates = {match[1]: (int(match[2]), timedelta(seconds=_UNITS[match[3]])) for match in matches if match}
     if len(rates) < len(items) or any(calls == 0 for calls, _ in rates.values()):
@@ -125,6 +140,34 @@ def _address(value: Any) -> Any:
     return Address(host.strip("[]"), int(port))
 
 
+def _origins(value: Any) -> Any:
+    items = listed(value)
+    if isinstance(value, str) and any(not re.fullmatch(r"https?://[^/\s?#@*]+", item) for item in items):
+        raise ValueError("expected scheme and host of each, such as https://portal.example, commas between several")
+    return items
+
+
+def _path(value: Any) -> Any:
+    """`/auth`; `/` and the empty text are the root, which is spelt ""."""
+    text = str(value).rstrip("/")
+    if text and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", text):
+        raise ValueError("expected a path such as /auth")
+    return text
+
+
+def _cookie_name(value: Any) -> Any:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", str(value)):
+        raise ValueError("expected letters, digits, - and _")
+    return value
+
+
+def _same_site(value: Any) -> Any:
+    word = str(value).lower()
+    if word not in ("lax", "strict", "none"):
+        raise ValueError("expected lax, strict or none")
+    return word
+
+
 def _url(value: Any) -> Any:
     if not re.match(r"https?://[^/\s]+", str(value)):
         raise ValueError("expected an http:// or https:// address")
@@ -155,8 +198,9 @@ def _key_encryption_keys(value: Any) -> Any:
 
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 RoleMap = Annotated[dict[str, str], BeforeValidator(_role_map)]
 Rates = Annotated[dict[str, tuple[int, timedelta]], BeforeValidator(_rates)]
@@ -164,3 +208,7 @@ NamedSecrets = Annotated[dict[str, SecretStr], BeforeValidator(_named_secrets)]
 HostPort = Annotated[Address, BeforeValidator(_address)]
 SealingKeys = Annotated[SecretStr, BeforeValidator(_key_encryption_keys)]
 HttpUrl = Annotated[str, BeforeValidator(_url)]
+UrlPath = Annotated[str, BeforeValidator(_path)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
+CookieName = Annotated[str, BeforeValidator(_cookie_name)]
+SameSite = Annotated[Literal["lax", "strict", "none"], BeforeValidator(_same_site)]

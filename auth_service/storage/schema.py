@@ -311,3 +311,23 @@ call_count = sa.Table(
     sa.Column("calls", sa.BigInteger, nullable=False),
     sa.Column("expires_at", Moment, nullable=False, index=True),
 )
+
+# Who takes the key set, what all replicas saw of them. `id` is a digest of the four columns after it; `regular_from` is
+# when a consumer that still comes is no passer-by any more.
+key_consumer = sa.Table(
+    "key_consumer",
+    metadata,
+    sa.Column("id", sa.LargeBinary, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("address", _Key, nullable=False),
+    sa.Column("user_agent", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("first_seen_at", Moment, nullable=False),
+    sa.Column("regular_from", Moment, nullable=False),
+    sa.Column("last_seen_at", Moment, nullable=False, index=True),
+    sa.Column("times", sa.BigInteger, nullable=False),
+    sa.Column("ring_version", sa.BigInteger, nullable=False),
+    sa.Column("standby_kid", sa.Text, nullable=False),
+    sa.Column("showed_version", sa.BigInteger),
+    sa.Index(None, "address", "id"),
+)

@@ -5,19 +5,18 @@ stops no login. Publishing and verifying need no lease.
 """
 
 import asyncio
-import hashlib
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from auth_client import KeySet, KeysUnavailable
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from auth_service.domain import consumers
 from auth_service.domain import keys as rules
 from auth_service.domain.audit import SYSTEM, AuditEvent, EventType, Origin, happened
+from auth_service.domain.consumers import Due, NotDue, Sighting, Waiting, activation, named_in_short
 from auth_service.domain.errors import KeyState, RingChanged, SigningUnavailable
 from auth_service.domain.keys import KeyPolicy, KeyRing, SigningKey
 from auth_service.domain.policy import OperatorCalling, PersonCalling, ServiceCalling
@@ -25,14 +24,13 @@ from auth_service.domain.sealing import KeyEncryptionKeys, SealBroken
 from auth_service.providers.threads import threads_that_step_back
 from auth_service.storage import audit, signing_keys
 from auth_service.storage.database import Connection, Database, DatabaseClock
+from auth_service.usecases.key_consumers import KeyConsumers
+from auth_service.usecases.published_keys import PublishedKeys, VerifyingKeys
 
 log = structlog.get_logger()
 
 LATER = 10
 """The niceness of the thread that makes a key."""
-
-CAREFUL_FOR = timedelta(hours=1)
-"""How long after a revocation verifiers are asked to look again soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,46 +40,6 @@ class Signer:
     kid: str
     private_key: RSAPrivateKey
     lifetime: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedKeys:
-    """What verifiers are told, made once for each version of the ring."""
-
-    version: int
-    keys: tuple[SigningKey, ...]
-    revoked_kids: tuple[str, ...]
-    document: bytes
-    etag: str
-    last_revoked_at: datetime | None
-
-    def is_careful(self, now: datetime) -> bool:
-        """Whether a key was revoked so lately that verifiers should hold this for a short time only."""
-        return self.last_revoked_at is not None and now < self.last_revoked_at + CAREFUL_FOR
-
-
-class VerifyingKeys:
-    """The published keys as a verifier asks for them. Until the ring was read no token is good, and none is bad."""
-
-    def __init__(self) -> None:
-        self._keys: KeySet | None = None
-
-    def follow(self, ring: KeyRing, *, revoked: frozenset[str]) -> None:
-        """Hold what `ring` publishes. Reading a key takes 15 µs of every other call's time: each is read once."""
-        held = self._keys or KeySet()
-        new = KeySet.from_jwks(rules.jwks(key for key in ring.published if key.kid not in held))
-        known = {kid: key for each in (held, new) for kid in each if (key := each.get(kid))}
-        keys = {key.kid: known[key.kid] for key in ring.published if key.kid in known}
-        self._keys = KeySet(keys, version=str(ring.version), revoked=revoked)
-
-    def current(self) -> KeySet:
-        """Raises KeysUnavailable."""
-        if self._keys is None:
-            raise KeysUnavailable("the key ring was not read yet")
-        return self._keys
-
-    async def look_again(self) -> bool:
-        return False
 
 
 class SigningKeys:
@@ -96,6 +54,7 @@ class SigningKeys:
         clock: DatabaseClock,
         monotonic: Callable[[], float],
         workers: Executor,
+        consumers: KeyConsumers,
     ) -> None:
         self._database = database
         self._policy = policy
@@ -103,6 +62,8 @@ class SigningKeys:
         self._clock = clock
         self._monotonic = monotonic
         self._workers = workers
+        self._consumers = consumers
+        self._waits_for = ""
         self._ring = KeyRing(version=0)
         self._published: PublishedKeys | None = None
         self._signer: Signer | None = None
@@ -158,9 +119,14 @@ class SigningKeys:
             await self._read()
             if self._ring.is_empty:
                 await self._begin()
-            if rules.should_rotate(self._ring, now=self._clock.now(), policy=self._policy):
-                new = self._rotated(fresh=await self._fresh())
-                await self._swap(new, self._tells_of_rotation(new, origin=SYSTEM))
+            match await self._activation():
+                case Due(behind):
+                    new = self._rotated(fresh=await self._fresh())
+                    await self._swap(new, self._tells_of_rotation(new, origin=SYSTEM, behind=behind))
+                    if behind:
+                        log.warning("keys.rotated_without", behind=len(behind), names=named_in_short(behind))
+                case Waiting() as waiting:
+                    self._tell_of_waiting(waiting)
             await self._swap(rules.tidied(self._ring, now=self._clock.now(), policy=self._policy))
 
     async def rotate(
@@ -169,15 +135,31 @@ class SigningKeys:
         """Let the standby sign from now on. Raises RingChanged, KeyState, DatabaseUnavailable."""
         async with self._changing:
             await self._read_expecting(ring_version)
-            now = self._clock.now()
-            if require_published_ahead and not rules.is_published_ahead(self._ring, now=now, policy=self._policy):
-                ready_at = self._ring.standby.published_at + self._policy.publish_ahead
-                raise KeyState(
-                    f"the standby key was published too recently; every verifier holds it at {ready_at:%FT%TZ}"
-                )
+            if require_published_ahead:
+                await self._check_published_ahead()
             new = self._rotated(fresh=await self._fresh())
             await self._swap_or_raise(new, self._tells_of_rotation(new, origin=origin))
             log.info("keys.rotated", by=_named(origin), version=self._ring.version)
+            return self._ring
+
+    async def roll_back(self, *, origin: Origin, ring_version: int | None = None) -> KeyRing:
+        """Let the key that signed before sign again. Raises KeyState, RingChanged, DatabaseUnavailable."""
+        async with self._changing:
+            await self._read_expecting(ring_version)
+            now = self._clock.now()
+            new = rules.rolled_back(self._ring, now=now, policy=self._policy)
+            if await self._opened(new.active) is None:
+                # Better the key that verifiers do not know yet than one that nobody can sign with.
+                raise KeyState(f"the private half of {new.active.kid} cannot be opened here")
+            event = happened(
+                EventType.SIGNING_KEY_ROLLED_BACK,
+                origin=origin,
+                now=now,
+                kid=new.active.kid,
+                demoted_kid=self._ring.active.kid,
+            )
+            await self._swap_or_raise(new, event)
+            log.info("keys.rolled_back", by=_named(origin), version=self._ring.version)
             return self._ring
 
     async def revoke(self, kid: str, *, origin: Origin, ring_version: int | None = None) -> KeyRing:
@@ -199,6 +181,42 @@ class SigningKeys:
             before = {key.kid: key.sealed_private for key in self._ring.keys}
             await self._swap_or_raise(rules.rewrapped(self._ring, sealing=self._sealing))
             return sum(before[key.kid] != key.sealed_private for key in self._ring.keys)
+
+    async def standby_signer(self) -> Signer:
+        """The key that signs next. Raises SigningUnavailable without a lease, or if the key cannot be opened here."""
+        self.signer()
+        signer = await self._opened(self._ring.standby)
+        if signer is None:
+            raise SigningUnavailable
+        return signer
+
+    async def _activation(self) -> NotDue | Waiting | Due:
+        now = self._clock.now()
+        is_due = rules.should_rotate(self._ring, now=now, policy=self._policy)
+        # Twice a second, for weeks: nobody is asked before it matters.
+        lacking = await self._consumers.lacking_standby_of(self._ring) if is_due else ()
+        return activation(
+            self._ring,
+            lacking,
+            now=now,
+            keys=self._policy,
+            policy=self._consumers.policy,
+            is_complete=self._consumers.is_complete(),
+        )
+
+    def _tell_of_waiting(self, waiting: Waiting) -> None:
+        names = named_in_short(waiting.behind)
+        if names != self._waits_for:
+            log.warning("keys.rotation_waits", until=waiting.until.isoformat(), behind=len(waiting.behind), names=names)
+        self._waits_for = names
+
+    async def _check_published_ahead(self) -> None:
+        if not rules.is_published_ahead(self._ring, now=self._clock.now(), policy=self._policy):
+            ready_at = self._ring.standby.published_at + self._policy.publish_ahead
+            raise KeyState(f"the standby key was published too recently; every verifier holds it at {ready_at:%FT%TZ}")
+        lacking = await self._consumers.lacking_standby_of(self._ring)
+        if behind := consumers.behind(lacking, ring=self._ring, now=self._clock.now(), policy=self._consumers.policy):
+            raise KeyState(f"{len(behind)} recent consumers do not hold the standby key: {named_in_short(behind)}")
 
     async def _read(self) -> None:
         asked_at = self._monotonic()
@@ -229,13 +247,18 @@ class SigningKeys:
         # The moment of the demotion, not of the decision: the others go on signing while the new key is made.
         return rules.rotated(self._ring, fresh=fresh, now=self._clock.now(), policy=self._policy)
 
-    def _tells_of_rotation(self, new: KeyRing, *, origin: Origin) -> AuditEvent:
+    def _tells_of_rotation(self, new: KeyRing, *, origin: Origin, behind: Sequence[Sighting] = ()) -> AuditEvent:
+        now, kid, demoted_kid = self._clock.now(), new.active.kid, self._ring.active.kid
+        if not behind:
+            return happened(EventType.SIGNING_KEY_ROTATED, origin=origin, now=now, kid=kid, demoted_kid=demoted_kid)
         return happened(
             EventType.SIGNING_KEY_ROTATED,
             origin=origin,
-            now=self._clock.now(),
-            kid=new.active.kid,
-            demoted_kid=self._ring.active.kid,
+            now=now,
+            kid=kid,
+            demoted_kid=demoted_kid,
+            behind=str(len(behind)),
+            behind_consumers=named_in_short(behind),
         )
 
     async def _swap(self, new: KeyRing, event: AuditEvent | None = None) -> None:
@@ -266,18 +289,9 @@ class SigningKeys:
         # The last thing that waits: whoever is cancelled here leaves the former ring, whole, for the next tick to
         # replace, and never a new ring with the former signer.
         signer = await self._opened(ring.active)
-        document = json.dumps(rules.jwks(ring.published), separators=(",", ":")).encode()
-        revoked = [key for key in ring.keys if key.state is rules.State.REVOKED]
-        self.verifying.follow(ring, revoked=frozenset(key.kid for key in revoked))
-        self._published = PublishedKeys(
-            version=ring.version,
-            keys=ring.published,
-            revoked_kids=tuple(key.kid for key in revoked),
-            document=document,
-            # Not the version alone: a database made anew, or restored, counts through the same versions again.
-            etag=f"{ring.version}-{hashlib.sha256(document).hexdigest()[:16]}",
-            last_revoked_at=max((key.withdrawn_at for key in revoked if key.withdrawn_at), default=None),
-        )
+        published = PublishedKeys.of(ring)
+        self.verifying.follow(ring, revoked=frozenset(published.revoked_kids))
+        self._published = published
         self._ring, self._signer = ring, signer
         if self._heard is not None:
             self._heard()

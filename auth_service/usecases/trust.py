@@ -23,8 +23,9 @@ from random import uniform
 from auth_service.domain.addresses import network_of
 from auth_service.domain.errors import Overloaded, ServerLeaving
 from auth_service.storage.database import DatabaseClock
+from auth_service.usecases.published_keys import PublishedKeys
 from auth_service.usecases.revoked import Ended, RevokedSessions, by_minute
-from auth_service.usecases.signing import PublishedKeys, SigningKeys
+from auth_service.usecases.signing import SigningKeys
 
 MOST_BEHIND = 1024
 """Changes that are kept for streams that are slower than others."""

@@ -9,7 +9,10 @@ from datetime import timedelta
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from auth_service.domain.errors import AuthError
@@ -50,6 +53,18 @@ class _Patient(H11Protocol):
             self._patience = None
 
 
+def _without(prefix: str, app: ASGIApp) -> ASGIApp:
+    """`app` for requests that may still bear the path in front of ours: a proxy strips it, or it does not."""
+
+    async def stripped(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if path.startswith(f"{prefix}/"):
+            scope = {**scope, "path": path.removeprefix(prefix)}
+        await app(scope, receive, send)
+
+    return stripped
+
+
 class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -60,14 +75,37 @@ class _Uvicorn(uvicorn.Server):
 class HttpServer:
     """`bind`, `start`; at the end `stop`, and `release` whatever happened."""
 
-    def __init__(self, routes: Sequence[BaseRoute], *, tls: ssl.SSLContext | None = None) -> None:
-        app = Starlette(routes=routes, exception_handlers={AuthError: errors.answer})
+    def __init__(
+        self,
+        routes: Sequence[BaseRoute],
+        *,
+        tls: ssl.SSLContext | None = None,
+        path_prefix: str = "",
+        cors_origins: Sequence[str] = (),
+    ) -> None:
+        app: ASGIApp = Starlette(
+            routes=routes, exception_handlers={AuthError: errors.answer, HTTPException: errors.answer_http}
+        )
+        if cors_origins:
+            app = CORSMiddleware(
+                app,
+                allow_origins=cors_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type", "Connect-Protocol-Version", "Connect-Timeout-Ms"],
+                # The refresh cookie travels with a page's requests.
+                allow_credentials=True,
+                max_age=600,
+            )
+        if path_prefix:
+            app = _without(path_prefix, app)
         self._config = uvicorn.Config(
             app,
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
+            # Left to itself uvicorn believes what anybody on this machine says about where a request comes from.
+            proxy_headers=False,
             date_header=True,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             limit_concurrency=MOST_CONNECTIONS,

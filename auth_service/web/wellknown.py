@@ -1,13 +1,17 @@
 """What verifiers fetch: the key set (RFC 7517), the ended sessions, and metadata that tells the truth (RFC 8414)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from auth_service.domain.addresses import Network, client_address
+from auth_service.domain.consumers import NAME_HEADER, Consumer, ConsumerKind
 from auth_service.domain.keys import KEY_SET_MAX_AGE
+from auth_service.usecases.key_consumers import KeyConsumers
+from auth_service.usecases.published_keys import PublishedKeys
 from auth_service.usecases.revocation_list import RevocationList
 from auth_service.usecases.signing import SigningKeys
 
@@ -19,9 +23,18 @@ STALE_IF_ERROR_SECONDS = 86_400
 REVOCATIONS_MAX_AGE_SECONDS, REVOCATIONS_STALE_IF_ERROR_SECONDS = 5, 600
 
 
-def routes(*, keys: SigningKeys, revocations: RevocationList, issuer: str, now: Callable[[], datetime]) -> list[Route]:
+def routes(
+    *,
+    keys: SigningKeys,
+    consumers: KeyConsumers,
+    revocations: RevocationList,
+    issuer: str,
+    now: Callable[[], datetime],
+    trusted_proxies: Sequence[Network] = (),
+) -> list[Route]:
     async def jwks(request: Request) -> Response:
         published = keys.published()
+        _note(request, published, consumers=consumers, trusted_proxies=trusted_proxies)
         max_age = CAREFUL_MAX_AGE_SECONDS if published.is_careful(now()) else MAX_AGE_SECONDS
         return _cacheable(
             request,
@@ -60,6 +73,28 @@ def routes(*, keys: SigningKeys, revocations: RevocationList, issuer: str, now: 
         Route("/.well-known/openid-configuration", describe),
         Route("/.well-known/oauth-authorization-server", describe),
     ]
+
+
+def _note(
+    request: Request, published: PublishedKeys, *, consumers: KeyConsumers, trusted_proxies: Sequence[Network]
+) -> None:
+    """Whoever sends an ETag of ours has its document; whoever gets a body has that. HEAD and `*` tell nothing."""
+    headers = request.headers
+    showed = headers.get("if-none-match", "")
+    if f'"{published.etag}"' not in showed and (request.method == "HEAD" or showed.strip() == "*"):
+        return
+    address = request.client.host if request.client else ""
+    if trusted_proxies:
+        address = client_address(
+            address,
+            forwarded_for=headers.getlist("x-forwarded-for"),
+            forwarded=headers.getlist("forwarded"),
+            trusted=trusted_proxies,
+        )
+    consumer = Consumer.of(
+        ConsumerKind.HTTP, address=address, user_agent=headers.get("user-agent", ""), name=headers.get(NAME_HEADER, "")
+    )
+    consumers.seen(consumer, published, showed=showed)
 
 
 def _cacheable(

@@ -11,9 +11,9 @@ from auth_service.domain import consumers, keys
 from auth_service.domain.consumers import (
     REGULAR_AFTER,
     Consumer,
+    ConsumerKind,
     Due,
     EvidencePolicy,
-    Kind,
     NotDue,
     Sighting,
     Waiting,
@@ -40,7 +40,7 @@ def seen(
     address: str = "192.0.2.1",
 ) -> Sighting:
     """A consumer that was last seen `ago` before `now`."""
-    consumer = Consumer(Kind.HTTP, address, "Go-http-client/1.1")
+    consumer = Consumer(ConsumerKind.HTTP, address, "Go-http-client/1.1")
     return Sighting(consumer, now - ago - span, now - ago, times, ring_version=1, standby_kid=standby_kid)
 
 
@@ -105,8 +105,6 @@ def test_who_is_behind_is_told_the_latest_seen_first() -> None:
     found = consumers.behind((first, second), ring=RING, now=DUE_AT, policy=EVIDENCE)
 
     assert found == (second, first)
-    assert consumers.holding_older(found, version=2, now=DUE_AT, policy=EVIDENCE) == (second, first)
-    assert consumers.holding_older(found, version=1, now=DUE_AT, policy=EVIDENCE) == ()
 
 
 @given(
@@ -128,9 +126,9 @@ def test_whatever_strangers_do_a_rotation_is_neither_early_nor_later_than_its_de
 
 
 def test_consumers_are_told_apart_by_all_that_is_known_of_them() -> None:
-    one = Consumer(Kind.HTTP, "192.0.2.1", "agent", "name")
+    one = Consumer(ConsumerKind.HTTP, "192.0.2.1", "agent", "name")
     others = [
-        replace(one, kind=Kind.GRPC),
+        replace(one, kind=ConsumerKind.GRPC),
         replace(one, address="192.0.2.2"),
         replace(one, user_agent="agen", name="tname"),
         replace(one, name=""),
@@ -178,4 +176,4 @@ def test_a_profile_is_known_by_the_name_or_the_user_agent(name: str, agent: str,
     minutes = timedelta(minutes=10)
     profiles = dict.fromkeys(("auth-client", "auth", "envoy", "istio", "pyjwt"), minutes)
 
-    assert profile_of(Consumer(Kind.HTTP, "192.0.2.1", agent, name), profiles) == profile
+    assert profile_of(Consumer(ConsumerKind.HTTP, "192.0.2.1", agent, name), profiles) == profile

@@ -38,6 +38,7 @@ def modulus(encoded: str) -> int:
     return int.from_bytes(base64.urlsafe_b64decode(encoded + "=="))
 
 
+@pytest.mark.row("S21")
 def test_the_thumbprint_is_rfc_7638s_for_its_own_example() -> None:
     assert keys.thumbprint(modulus(RFC_7638_MODULUS)) == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
 
@@ -47,6 +48,7 @@ def made() -> list[SigningKey]:
     return [keys.generate(now=NOON, policy=POLICY, sealing=SEALING) for _ in range(6)]
 
 
+@pytest.mark.row("S21")
 def test_others_read_our_keys_as_we_do(made: list[SigningKey]) -> None:
     for key in made:
         theirs = RSAKey.import_key({**key.jwk()})
@@ -55,6 +57,7 @@ def test_others_read_our_keys_as_we_do(made: list[SigningKey]) -> None:
         assert (numbers.n, numbers.e) == (key.modulus, 65537)
 
 
+@pytest.mark.row("S21")
 def test_a_published_key_has_its_public_members_and_no_other(made: list[SigningKey]) -> None:
     [document] = keys.jwks(made[:1])["keys"]
 
@@ -63,6 +66,7 @@ def test_a_published_key_has_its_public_members_and_no_other(made: list[SigningK
     assert not base64.urlsafe_b64decode(document["n"] + "==").startswith(b"\0")
 
 
+@pytest.mark.row("S19")
 def test_generated_keys_are_as_strong_as_asked(made: list[SigningKey]) -> None:
     primes: set[int] = set()
     for key in made:
@@ -120,6 +124,7 @@ def test_rewrapping_seals_every_private_half_with_the_first_key_and_changes_noth
 # What follows asks for no real key.
 
 
+@pytest.mark.row("S23")
 def test_a_rotation_waits_for_its_day_and_for_verifiers_to_know_the_standby() -> None:
     ring = first_ring()
     never, surely = NOON + POLICY.rotate_every, NOON + POLICY.rotate_every * 1.05
@@ -280,6 +285,7 @@ STEPS = st.tuples(
 )
 
 
+@pytest.mark.row("S24")
 @settings(max_examples=200, deadline=None)
 @given(st.lists(STEPS, max_size=25))
 def test_whatever_happens_in_whatever_order_the_ring_stays_whole_and_no_token_is_orphaned(
@@ -291,6 +297,7 @@ def test_whatever_happens_in_whatever_order_the_ring_stays_whole_and_no_token_is
         replicas.change(verb, policy)
 
 
+@pytest.mark.row("S24")
 @settings(max_examples=50, deadline=None)
 @given(st.timedeltas(timedelta(0), timedelta(days=2)))
 def test_a_demoted_key_loses_its_private_half_first_and_its_place_second(later: timedelta) -> None:

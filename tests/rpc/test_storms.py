@@ -10,6 +10,7 @@ from contextlib import suppress
 from uuid import UUID
 
 import grpc
+import pytest
 import sqlalchemy as sa
 from auth_api.v1 import auth_pb2, keys_pb2
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -22,10 +23,12 @@ from auth_service.domain.sealing import KeyEncryptionKeys
 from auth_service.storage import schema
 from auth_service.storage.database import DatabaseClock
 from auth_service.storage.opening import open_database, parsed
+from auth_service.usecases.key_consumers import KeyConsumers
 from auth_service.usecases.signing import SigningKeys
 from tests.rpc.conftest import Start
 from tests.support.conditions import eventually
 from tests.support.service import Logs, Service, admin_token, bearer, refusal
+from tests.usecases.replica import EVIDENCE_POLICY
 
 STORM = 300
 
@@ -116,13 +119,15 @@ async def test_a_revocation_cut_short_never_leaves_the_revoked_key_signing(start
     settings = service.settings
     database = open_database(settings.database, budget=settings.database_timeout)
     workers, is_busy, is_open = ThreadPoolExecutor(1), threading.Event(), threading.Event()
+    clock = DatabaseClock(time.monotonic)
     keys = SigningKeys(
         database,
         policy=app.key_policy(settings),
         sealing=KeyEncryptionKeys(settings.sealing_secrets),
-        clock=DatabaseClock(time.monotonic),
+        clock=clock,
         monotonic=time.monotonic,
         workers=workers,
+        consumers=KeyConsumers(database, policy=EVIDENCE_POLICY, profiles={}, clock=clock),
     )
     await keys.tick()
     bad = keys.ring.active.kid
@@ -148,6 +153,7 @@ async def test_a_revocation_cut_short_never_leaves_the_revoked_key_signing(start
     workers.shutdown()
 
 
+@pytest.mark.row("S36")
 async def test_refreshes_that_race_leave_one_successor(start: Start) -> None:
     service = await start()
     pair = await service.login()

@@ -11,6 +11,7 @@ from auth_client import TokenVerifier
 
 from auth_service.domain.attempts import limits
 from auth_service.domain.audit import Origin
+from auth_service.domain.consumers import EvidencePolicy
 from auth_service.domain.errors import BadCredentials, ProviderUnavailable
 from auth_service.domain.keys import KeyPolicy
 from auth_service.domain.people import Identity, IdentityProvider, Person
@@ -26,6 +27,7 @@ from auth_service.storage.opening import open_database
 from auth_service.usecases.attempts import Attempts
 from auth_service.usecases.ending import Ending
 from auth_service.usecases.issuing import Issuer
+from auth_service.usecases.key_consumers import KeyConsumers
 from auth_service.usecases.password_change import PasswordChange
 from auth_service.usecases.revoked import RevokedSessions
 from auth_service.usecases.sessions import RECHECK_WITHIN, Sessions
@@ -41,6 +43,7 @@ KEY_POLICY = KeyPolicy(
     token_lifetime=timedelta(minutes=10),
     clock_skew=timedelta(seconds=60),
 )
+EVIDENCE_POLICY = EvidencePolicy(recent_for=timedelta(hours=48), patience=timedelta(hours=24))
 SESSION_POLICY = SessionPolicy(
     idle_lifetime=timedelta(hours=12), absolute_lifetime=timedelta(days=30), replay_window=timedelta(seconds=10)
 )
@@ -129,15 +132,22 @@ def signing_keys(
     policy: KeyPolicy = KEY_POLICY,
     sealing: KeyEncryptionKeys | None = None,
     ticker: Ticker | None = None,
+    clock: DatabaseClock | None = None,
+    consumers: KeyConsumers | None = None,
 ) -> SigningKeys:
+    """`clock` is that of `consumers`, where there are any."""
     ticker = ticker or Ticker()
+    clock = clock or DatabaseClock(ticker)
+    if consumers is None:
+        consumers = KeyConsumers(database, policy=EVIDENCE_POLICY, profiles={}, clock=clock)
     return SigningKeys(
         database,
         policy=policy,
         sealing=sealing or KeyEncryptionKeys([SECRET]),
-        clock=DatabaseClock(ticker),
+        clock=clock,
         monotonic=ticker,
         workers=workers,
+        consumers=consumers,
     )
 
 
@@ -158,7 +168,7 @@ async def replica(
     database = open_database(url, budget=BUDGET)
     policy = replace(KEY_POLICY, signer_lease=signer_lease)
     with signing_threads() as workers:
-        keys = SigningKeys(database, policy=policy, sealing=sealing, clock=clock, monotonic=ticker, workers=workers)
+        keys = signing_keys(database, workers, policy=policy, sealing=sealing, ticker=ticker, clock=clock)
         await keys.tick()
         revoked = RevokedSessions(database, clock=clock)
         await revoked.poll()

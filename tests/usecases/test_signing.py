@@ -20,7 +20,8 @@ from auth_service.storage import audit
 from auth_service.storage import signing_keys as storage
 from auth_service.storage.database import Connection, Database
 from auth_service.storage.opening import open_database
-from auth_service.usecases.signing import CAREFUL_FOR, SigningKeys
+from auth_service.usecases.published_keys import CAREFUL_FOR
+from auth_service.usecases.signing import SigningKeys
 from tests.conftest import BUDGET
 from tests.storage.rivals import replicas
 from tests.usecases.replica import KEY_POLICY, SECRET, Ticker, signing_keys, signing_threads
@@ -90,6 +91,7 @@ async def test_replicas_that_start_at_once_on_an_empty_database_make_one_ring(
         assert len(ring.keys) == 2
 
 
+@pytest.mark.row("S25")
 async def test_of_replicas_that_rotate_one_version_exactly_one_wins(database_url: str, workers: Executor) -> None:
     async with replicas(database_url, 3) as databases:
         views = [signing_keys(database, workers) for database in databases]
@@ -108,6 +110,7 @@ async def test_of_replicas_that_rotate_one_version_exactly_one_wins(database_url
         assert [(what, who) for what, who, _ in await told_of(databases[0])] == [("signing_key.rotated", "operator")]
 
 
+@pytest.mark.row("S25")
 async def test_a_rotation_that_is_due_is_made_once_however_many_replicas_notice(
     database_url: str, workers: Executor
 ) -> None:

@@ -8,11 +8,11 @@ from urllib.parse import unquote
 import structlog
 
 from auth_service.domain.addresses import Network, client_address
+from auth_service.domain.spelling import LONGEST_USER_AGENT, printable
 from auth_service.rpc.call import Call, Context, Handler, Interceptor, current
 
 _PLAIN = re.compile(r"[A-Za-z0-9._-]{1,36}")
 HEADER = "x-request-id"
-LONGEST_USER_AGENT = 255
 
 
 def request_id(trusted: Sequence[Network]) -> Interceptor:
@@ -35,7 +35,9 @@ def request_id(trusted: Sequence[Network]) -> Interceptor:
                     forwarded=[str(value) for key, value in metadata if key == "forwarded"],
                     trusted=trusted,
                 )
-            current.set(Call(request_id=name, address=address, user_agent=_printable(str(agent))))
+            current.set(
+                Call(request_id=name, address=address, user_agent=printable(str(agent), longest=LONGEST_USER_AGENT))
+            )
             structlog.contextvars.bind_contextvars(request_id=name)
             context.set_trailing_metadata(((HEADER, name),))
             return await handler(request, context)
@@ -43,13 +45,6 @@ def request_id(trusted: Sequence[Network]) -> Interceptor:
         return answer
 
     return named
-
-
-def _printable(agent: str) -> str:
-    """Goes to the database and to people's screens as it is: without what neither can show, such as a NUL."""
-    # It nearly always can be, and this is on the way of every call.
-    shown = agent if agent.isprintable() else "".join(filter(str.isprintable, agent))
-    return shown[:LONGEST_USER_AGENT]
 
 
 def _peer(peer: str) -> str:

@@ -10,6 +10,7 @@ if typing.TYPE_CHECKING:
     import grpclib.server
 
 import auth_api.v1.permission_pb2
+import google.protobuf.duration_pb2
 import google.protobuf.timestamp_pb2
 import auth_api.v1.keys_pb2
 
@@ -25,7 +26,19 @@ class KeyServiceBase(abc.ABC):
         pass
 
     @abc.abstractmethod
+    async def RollbackSigningKey(self, stream: 'grpclib.server.Stream[auth_api.v1.keys_pb2.RollbackSigningKeyRequest, auth_api.v1.keys_pb2.RollbackSigningKeyResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
     async def RevokeSigningKey(self, stream: 'grpclib.server.Stream[auth_api.v1.keys_pb2.RevokeSigningKeyRequest, auth_api.v1.keys_pb2.RevokeSigningKeyResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
+    async def ListKeyConsumers(self, stream: 'grpclib.server.Stream[auth_api.v1.keys_pb2.ListKeyConsumersRequest, auth_api.v1.keys_pb2.ListKeyConsumersResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
+    async def MintCanary(self, stream: 'grpclib.server.Stream[auth_api.v1.keys_pb2.MintCanaryRequest, auth_api.v1.keys_pb2.MintCanaryResponse]') -> None:
         pass
 
     def __mapping__(self) -> typing.Dict[str, grpclib.const.Handler]:
@@ -42,11 +55,29 @@ class KeyServiceBase(abc.ABC):
                 auth_api.v1.keys_pb2.RotateSigningKeyRequest,
                 auth_api.v1.keys_pb2.RotateSigningKeyResponse,
             ),
+            '/auth_api.v1.KeyService/RollbackSigningKey': grpclib.const.Handler(
+                self.RollbackSigningKey,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                auth_api.v1.keys_pb2.RollbackSigningKeyRequest,
+                auth_api.v1.keys_pb2.RollbackSigningKeyResponse,
+            ),
             '/auth_api.v1.KeyService/RevokeSigningKey': grpclib.const.Handler(
                 self.RevokeSigningKey,
                 grpclib.const.Cardinality.UNARY_UNARY,
                 auth_api.v1.keys_pb2.RevokeSigningKeyRequest,
                 auth_api.v1.keys_pb2.RevokeSigningKeyResponse,
+            ),
+            '/auth_api.v1.KeyService/ListKeyConsumers': grpclib.const.Handler(
+                self.ListKeyConsumers,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                auth_api.v1.keys_pb2.ListKeyConsumersRequest,
+                auth_api.v1.keys_pb2.ListKeyConsumersResponse,
+            ),
+            '/auth_api.v1.KeyService/MintCanary': grpclib.const.Handler(
+                self.MintCanary,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                auth_api.v1.keys_pb2.MintCanaryRequest,
+                auth_api.v1.keys_pb2.MintCanaryResponse,
             ),
         }
 
@@ -66,9 +97,27 @@ class KeyServiceStub:
             auth_api.v1.keys_pb2.RotateSigningKeyRequest,
             auth_api.v1.keys_pb2.RotateSigningKeyResponse,
         )
+        self.RollbackSigningKey = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/auth_api.v1.KeyService/RollbackSigningKey',
+            auth_api.v1.keys_pb2.RollbackSigningKeyRequest,
+            auth_api.v1.keys_pb2.RollbackSigningKeyResponse,
+        )
         self.RevokeSigningKey = grpclib.client.UnaryUnaryMethod(
             channel,
             '/auth_api.v1.KeyService/RevokeSigningKey',
             auth_api.v1.keys_pb2.RevokeSigningKeyRequest,
             auth_api.v1.keys_pb2.RevokeSigningKeyResponse,
+        )
+        self.ListKeyConsumers = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/auth_api.v1.KeyService/ListKeyConsumers',
+            auth_api.v1.keys_pb2.ListKeyConsumersRequest,
+            auth_api.v1.keys_pb2.ListKeyConsumersResponse,
+        )
+        self.MintCanary = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/auth_api.v1.KeyService/MintCanary',
+            auth_api.v1.keys_pb2.MintCanaryRequest,
+            auth_api.v1.keys_pb2.MintCanaryResponse,
         )

@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from auth_api.v1 import permission_pb2 as auth__api_dot_v1_dot_permission__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61uth_api/v1/keys.proto\x12\x0b\x61uth_api.v1\x1a\x1c\x61uth_api/v1/permission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x02\n\nSigningKey\x12\x0b\n\x03kid\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.auth_api.v1.SigningKeyState\x12\x11\n\tsize_bits\x18\x03 \x01(\x05\x12\x30\n\x0cpublished_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x61\x63tivated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ndemoted_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0everifies_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cwithdrawn_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11private_half_held\x18\t \x01(\x08\"?\n\x16ListSigningKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"w\n\x17ListSigningKeysResponse\x12-\n\x0csigning_keys\x18\x01 \x03(\x0b\x32\x17.auth_api.v1.SigningKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cring_version\x18\x03 \x01(\x03\"f\n\x17RotateSigningKeyRequest\x12\x19\n\x0cring_version\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x1f\n\x17require_published_ahead\x18\x02 \x01(\x08\x42\x0f\n\r_ring_version\"\xad\x01\n\x18RotateSigningKeyResponse\x12\'\n\x06\x61\x63tive\x18\x01 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12(\n\x07\x64\x65moted\x18\x02 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12(\n\x07standby\x18\x03 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12\x14\n\x0cring_version\x18\x04 \x01(\x03\"R\n\x17RevokeSigningKeyRequest\x12\x0b\n\x03kid\x18\x01 \x01(\t\x12\x19\n\x0cring_version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x0f\n\r_ring_version\"\x83\x01\n\x18RevokeSigningKeyResponse\x12(\n\x07revoked\x18\x01 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12\'\n\x06\x61\x63tive\x18\x02 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12\x14\n\x0cring_version\x18\x03 \x01(\x03*\xcf\x01\n\x0fSigningKeyState\x12!\n\x1dSIGNING_KEY_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19SIGNING_KEY_STATE_STANDBY\x10\x01\x12\x1c\n\x18SIGNING_KEY_STATE_ACTIVE\x10\x02\x12\x1e\n\x1aSIGNING_KEY_STATE_RETIRING\x10\x03\x12\x1d\n\x19SIGNING_KEY_STATE_RETIRED\x10\x04\x12\x1d\n\x19SIGNING_KEY_STATE_REVOKED\x10\x05\x32\xc4\x02\n\nKeyService\x12\x64\n\x0fListSigningKeys\x12#.auth_api.v1.ListSigningKeysRequest\x1a$.auth_api.v1.ListSigningKeysResponse\"\x06\x9a\xb8\x18\x02(\x00\x12g\n\x10RotateSigningKey\x12$.auth_api.v1.RotateSigningKeyRequest\x1a%.auth_api.v1.RotateSigningKeyResponse\"\x06\x9a\xb8\x18\x02(\x00\x12g\n\x10RevokeSigningKey\x12$.auth_api.v1.RevokeSigningKeyRequest\x1a%.auth_api.v1.RevokeSigningKeyResponse\"\x06\x9a\xb8\x18\x02(\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61uth_api/v1/keys.proto\x12\x0b\x61uth_api.v1\x1a\x1c\x61uth_api/v1/permission.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x02\n\nSigningKey\x12\x0b\n\x03kid\x18\x01 \x01(\t\x12+\n\x05state\x18\x02 \x01(\x0e\x32\x1c.auth_api.v1.SigningKeyState\x12\x11\n\tsize_bits\x18\x03 \x01(\x05\x12\x30\n\x0cpublished_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x61\x63tivated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ndemoted_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0everifies_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cwithdrawn_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11private_half_held\x18\t \x01(\x08\"?\n\x16ListSigningKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"w\n\x17ListSigningKeysResponse\x12-\n\x0csigning_keys\x18\x01 \x03(\x0b\x32\x17.auth_api.v1.SigningKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cring_version\x18\x03 \x01(\x03\"f\n\x17RotateSigningKeyRequest\x12\x19\n\x0cring_version\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x1f\n\x17require_published_ahead\x18\x02 \x01(\x08\x42\x0f\n\r_ring_version\"\xad\x01\n\x18RotateSigningKeyResponse\x12\'\n\x06\x61\x63tive\x18\x01 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12(\n\x07\x64\x65moted\x18\x02 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12(\n\x07standby\x18\x03 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12\x14\n\x0cring_version\x18\x04 \x01(\x03\"G\n\x19RollbackSigningKeyRequest\x12\x19\n\x0cring_version\x18\x01 \x01(\x03H\x00\x88\x01\x01\x42\x0f\n\r_ring_version\"\xaf\x01\n\x1aRollbackSigningKeyResponse\x12\'\n\x06\x61\x63tive\x18\x01 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12(\n\x07\x64\x65moted\x18\x02 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12(\n\x07standby\x18\x03 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12\x14\n\x0cring_version\x18\x04 \x01(\x03\"R\n\x17RevokeSigningKeyRequest\x12\x0b\n\x03kid\x18\x01 \x01(\t\x12\x19\n\x0cring_version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x0f\n\r_ring_version\"\x84\x02\n\x18RevokeSigningKeyResponse\x12(\n\x07revoked\x18\x01 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12\'\n\x06\x61\x63tive\x18\x02 \x01(\x0b\x32\x17.auth_api.v1.SigningKey\x12\x14\n\x0cring_version\x18\x03 \x01(\x03\x12\x30\n\x0ctokens_until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x10\x63onsumers_behind\x18\x05 \x03(\x0b\x32\x18.auth_api.v1.KeyConsumer\x12\x19\n\x11\x63onsumers_unknown\x18\x06 \x01(\x08\"\x95\x03\n\x0bKeyConsumer\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.auth_api.v1.KeyConsumerKind\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x12\n\nuser_agent\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x31\n\rfirst_seen_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0clast_seen_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05times\x18\x07 \x01(\x03\x12+\n\x08interval\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cring_version\x18\t \x01(\x03\x12 \n\x13showed_ring_version\x18\n \x01(\x03H\x00\x88\x01\x01\x12\x15\n\rholds_standby\x18\x0b \x01(\x08\x12\x0e\n\x06recent\x18\x0c \x01(\x08\x12\x0f\n\x07profile\x18\r \x01(\tB\x16\n\x14_showed_ring_version\"@\n\x17ListKeyConsumersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x80\x02\n\x18ListKeyConsumersResponse\x12/\n\rkey_consumers\x18\x01 \x03(\x0b\x32\x18.auth_api.v1.KeyConsumer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0cring_version\x18\x03 \x01(\x03\x12\x13\n\x0bstandby_kid\x18\x04 \x01(\t\x12\x33\n\x0frotation_due_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x16rotation_at_the_latest\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x13\n\x11MintCanaryRequest\"`\n\x12MintCanaryResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0b\n\x03kid\x18\x02 \x01(\t\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xcf\x01\n\x0fSigningKeyState\x12!\n\x1dSIGNING_KEY_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19SIGNING_KEY_STATE_STANDBY\x10\x01\x12\x1c\n\x18SIGNING_KEY_STATE_ACTIVE\x10\x02\x12\x1e\n\x1aSIGNING_KEY_STATE_RETIRING\x10\x03\x12\x1d\n\x19SIGNING_KEY_STATE_RETIRED\x10\x04\x12\x1d\n\x19SIGNING_KEY_STATE_REVOKED\x10\x05*\x8a\x01\n\x0fKeyConsumerKind\x12!\n\x1dKEY_CONSUMER_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16KEY_CONSUMER_KIND_HTTP\x10\x01\x12\x1c\n\x18KEY_CONSUMER_KIND_STREAM\x10\x02\x12\x1a\n\x16KEY_CONSUMER_KIND_GRPC\x10\x03\x32\xf3\x04\n\nKeyService\x12\x64\n\x0fListSigningKeys\x12#.auth_api.v1.ListSigningKeysRequest\x1a$.auth_api.v1.ListSigningKeysResponse\"\x06\x9a\xb8\x18\x02(\x00\x12g\n\x10RotateSigningKey\x12$.auth_api.v1.RotateSigningKeyRequest\x1a%.auth_api.v1.RotateSigningKeyResponse\"\x06\x9a\xb8\x18\x02(\x00\x12m\n\x12RollbackSigningKey\x12&.auth_api.v1.RollbackSigningKeyRequest\x1a\'.auth_api.v1.RollbackSigningKeyResponse\"\x06\x9a\xb8\x18\x02(\x00\x12g\n\x10RevokeSigningKey\x12$.auth_api.v1.RevokeSigningKeyRequest\x1a%.auth_api.v1.RevokeSigningKeyResponse\"\x06\x9a\xb8\x18\x02(\x00\x12g\n\x10ListKeyConsumers\x12$.auth_api.v1.ListKeyConsumersRequest\x1a%.auth_api.v1.ListKeyConsumersResponse\"\x06\x9a\xb8\x18\x02(\x00\x12U\n\nMintCanary\x12\x1e.auth_api.v1.MintCanaryRequest\x1a\x1f.auth_api.v1.MintCanaryResponse\"\x06\x9a\xb8\x18\x02(\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,24 +38,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEYSERVICE'].methods_by_name['ListSigningKeys']._serialized_options = b'\232\270\030\002(\000'
   _globals['_KEYSERVICE'].methods_by_name['RotateSigningKey']._loaded_options = None
   _globals['_KEYSERVICE'].methods_by_name['RotateSigningKey']._serialized_options = b'\232\270\030\002(\000'
+  _globals['_KEYSERVICE'].methods_by_name['RollbackSigningKey']._loaded_options = None
+  _globals['_KEYSERVICE'].methods_by_name['RollbackSigningKey']._serialized_options = b'\232\270\030\002(\000'
   _globals['_KEYSERVICE'].methods_by_name['RevokeSigningKey']._loaded_options = None
   _globals['_KEYSERVICE'].methods_by_name['RevokeSigningKey']._serialized_options = b'\232\270\030\002(\000'
-  _globals['_SIGNINGKEYSTATE']._serialized_start=1156
-  _globals['_SIGNINGKEYSTATE']._serialized_end=1363
-  _globals['_SIGNINGKEY']._serialized_start=103
-  _globals['_SIGNINGKEY']._serialized_end=469
-  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_start=471
-  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_end=534
-  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_start=536
-  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_end=655
-  _globals['_ROTATESIGNINGKEYREQUEST']._serialized_start=657
-  _globals['_ROTATESIGNINGKEYREQUEST']._serialized_end=759
-  _globals['_ROTATESIGNINGKEYRESPONSE']._serialized_start=762
-  _globals['_ROTATESIGNINGKEYRESPONSE']._serialized_end=935
-  _globals['_REVOKESIGNINGKEYREQUEST']._serialized_start=937
-  _globals['_REVOKESIGNINGKEYREQUEST']._serialized_end=1019
-  _globals['_REVOKESIGNINGKEYRESPONSE']._serialized_start=1022
-  _globals['_REVOKESIGNINGKEYRESPONSE']._serialized_end=1153
-  _globals['_KEYSERVICE']._serialized_start=1366
-  _globals['_KEYSERVICE']._serialized_end=1690
+  _globals['_KEYSERVICE'].methods_by_name['ListKeyConsumers']._loaded_options = None
+  _globals['_KEYSERVICE'].methods_by_name['ListKeyConsumers']._serialized_options = b'\232\270\030\002(\000'
+  _globals['_KEYSERVICE'].methods_by_name['MintCanary']._loaded_options = None
+  _globals['_KEYSERVICE'].methods_by_name['MintCanary']._serialized_options = b'\232\270\030\002(\000'
+  _globals['_SIGNINGKEYSTATE']._serialized_start=2420
+  _globals['_SIGNINGKEYSTATE']._serialized_end=2627
+  _globals['_KEYCONSUMERKIND']._serialized_start=2630
+  _globals['_KEYCONSUMERKIND']._serialized_end=2768
+  _globals['_SIGNINGKEY']._serialized_start=135
+  _globals['_SIGNINGKEY']._serialized_end=501
+  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_start=503
+  _globals['_LISTSIGNINGKEYSREQUEST']._serialized_end=566
+  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_start=568
+  _globals['_LISTSIGNINGKEYSRESPONSE']._serialized_end=687
+  _globals['_ROTATESIGNINGKEYREQUEST']._serialized_start=689
+  _globals['_ROTATESIGNINGKEYREQUEST']._serialized_end=791
+  _globals['_ROTATESIGNINGKEYRESPONSE']._serialized_start=794
+  _globals['_ROTATESIGNINGKEYRESPONSE']._serialized_end=967
+  _globals['_ROLLBACKSIGNINGKEYREQUEST']._serialized_start=969
+  _globals['_ROLLBACKSIGNINGKEYREQUEST']._serialized_end=1040
+  _globals['_ROLLBACKSIGNINGKEYRESPONSE']._serialized_start=1043
+  _globals['_ROLLBACKSIGNINGKEYRESPONSE']._serialized_end=1218
+  _globals['_REVOKESIGNINGKEYREQUEST']._serialized_start=1220
+  _globals['_REVOKESIGNINGKEYREQUEST']._serialized_end=1302
+  _globals['_REVOKESIGNINGKEYRESPONSE']._serialized_start=1305
+  _globals['_REVOKESIGNINGKEYRESPONSE']._serialized_end=1565
+  _globals['_KEYCONSUMER']._serialized_start=1568
+  _globals['_KEYCONSUMER']._serialized_end=1973
+  _globals['_LISTKEYCONSUMERSREQUEST']._serialized_start=1975
+  _globals['_LISTKEYCONSUMERSREQUEST']._serialized_end=2039
+  _globals['_LISTKEYCONSUMERSRESPONSE']._serialized_start=2042
+  _globals['_LISTKEYCONSUMERSRESPONSE']._serialized_end=2298
+  _globals['_MINTCANARYREQUEST']._serialized_start=2300
+  _globals['_MINTCANARYREQUEST']._serialized_end=2319
+  _globals['_MINTCANARYRESPONSE']._serialized_start=2321
+  _globals['_MINTCANARYRESPONSE']._serialized_end=2417
+  _globals['_KEYSERVICE']._serialized_start=2771
+  _globals['_KEYSERVICE']._serialized_end=3398
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ The key ring, for operators. The command line `auth-service keys` does the same 
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -55,6 +56,34 @@ SIGNING_KEY_STATE_RETIRED: SigningKeyState.ValueType  # 4
 SIGNING_KEY_STATE_REVOKED: SigningKeyState.ValueType  # 5
 """No longer published; refused at once."""
 Global___SigningKeyState: _TypeAlias = SigningKeyState  # noqa: Y015
+
+class _KeyConsumerKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _KeyConsumerKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeyConsumerKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    KEY_CONSUMER_KIND_UNSPECIFIED: _KeyConsumerKind.ValueType  # 0
+    """Never sent."""
+    KEY_CONSUMER_KIND_HTTP: _KeyConsumerKind.ValueType  # 1
+    """It fetches the document over HTTP."""
+    KEY_CONSUMER_KIND_STREAM: _KeyConsumerKind.ValueType  # 2
+    """It follows WatchTrust."""
+    KEY_CONSUMER_KIND_GRPC: _KeyConsumerKind.ValueType  # 3
+    """It calls GetJwks."""
+
+class KeyConsumerKind(_KeyConsumerKind, metaclass=_KeyConsumerKindEnumTypeWrapper):
+    """How a consumer takes the key set."""
+
+KEY_CONSUMER_KIND_UNSPECIFIED: KeyConsumerKind.ValueType  # 0
+"""Never sent."""
+KEY_CONSUMER_KIND_HTTP: KeyConsumerKind.ValueType  # 1
+"""It fetches the document over HTTP."""
+KEY_CONSUMER_KIND_STREAM: KeyConsumerKind.ValueType  # 2
+"""It follows WatchTrust."""
+KEY_CONSUMER_KIND_GRPC: KeyConsumerKind.ValueType  # 3
+"""It calls GetJwks."""
+Global___KeyConsumerKind: _TypeAlias = KeyConsumerKind  # noqa: Y015
 
 @_typing.final
 class SigningKey(_message.Message):
@@ -251,6 +280,70 @@ class RotateSigningKeyResponse(_message.Message):
 Global___RotateSigningKeyResponse: _TypeAlias = RotateSigningKeyResponse  # noqa: Y015
 
 @_typing.final
+class RollbackSigningKeyRequest(_message.Message):
+    """From which ring to go back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RING_VERSION_FIELD_NUMBER: _builtins.int
+    ring_version: _builtins.int
+    """If set, roll back only while the ring is at this version (RING_CHANGED otherwise)."""
+    def __init__(
+        self,
+        *,
+        ring_version: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ring_version", b"_ring_version", "ring_version", b"ring_version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ring_version", b"_ring_version", "ring_version", b"ring_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ring_version: _TypeAlias = _typing.Literal["ring_version"]  # noqa: Y015
+    _WhichOneofArgType__ring_version: _TypeAlias = _typing.Literal["_ring_version", b"_ring_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ring_version) -> _WhichOneofReturnType__ring_version | None: ...
+
+Global___RollbackSigningKeyRequest: _TypeAlias = RollbackSigningKeyRequest  # noqa: Y015
+
+@_typing.final
+class RollbackSigningKeyResponse(_message.Message):
+    """The ring after the rollback."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTIVE_FIELD_NUMBER: _builtins.int
+    DEMOTED_FIELD_NUMBER: _builtins.int
+    STANDBY_FIELD_NUMBER: _builtins.int
+    RING_VERSION_FIELD_NUMBER: _builtins.int
+    ring_version: _builtins.int
+    """The version of the ring now."""
+    @_builtins.property
+    def active(self) -> Global___SigningKey:
+        """The key that signs again."""
+
+    @_builtins.property
+    def demoted(self) -> Global___SigningKey:
+        """The key that signed until now. It verifies what it signed."""
+
+    @_builtins.property
+    def standby(self) -> Global___SigningKey:
+        """The key that signs next, as before."""
+
+    def __init__(
+        self,
+        *,
+        active: Global___SigningKey | None = ...,
+        demoted: Global___SigningKey | None = ...,
+        standby: Global___SigningKey | None = ...,
+        ring_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "demoted", b"demoted", "standby", b"standby"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "demoted", b"demoted", "ring_version", b"ring_version", "standby", b"standby"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackSigningKeyResponse: _TypeAlias = RollbackSigningKeyResponse  # noqa: Y015
+
+@_typing.final
 class RevokeSigningKeyRequest(_message.Message):
     """Which key to revoke."""
 
@@ -287,8 +380,13 @@ class RevokeSigningKeyResponse(_message.Message):
     REVOKED_FIELD_NUMBER: _builtins.int
     ACTIVE_FIELD_NUMBER: _builtins.int
     RING_VERSION_FIELD_NUMBER: _builtins.int
+    TOKENS_UNTIL_FIELD_NUMBER: _builtins.int
+    CONSUMERS_BEHIND_FIELD_NUMBER: _builtins.int
+    CONSUMERS_UNKNOWN_FIELD_NUMBER: _builtins.int
     ring_version: _builtins.int
     """The version of the ring now."""
+    consumers_unknown: _builtins.bool
+    """Whether `consumers_behind` could not be told. The key is revoked all the same."""
     @_builtins.property
     def revoked(self) -> Global___SigningKey:
         """The key that is revoked now."""
@@ -297,17 +395,233 @@ class RevokeSigningKeyResponse(_message.Message):
     def active(self) -> Global___SigningKey:
         """The key that signs now."""
 
+    @_builtins.property
+    def tokens_until(self) -> _timestamp_pb2.Timestamp:
+        """When the last access token would have been over that the revoked key can have signed. Whoever learns nothing of the
+        revocation accepts such tokens until then. Absent if it never signed.
+        """
+
+    @_builtins.property
+    def consumers_behind(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyConsumer]:
+        """The recent consumers that were not given the new key set yet, and so still trust the key; at most 1,000. Those that
+        follow a stream learn of it within a second, the others when they fetch again: see `interval`.
+        """
+
     def __init__(
         self,
         *,
         revoked: Global___SigningKey | None = ...,
         active: Global___SigningKey | None = ...,
         ring_version: _builtins.int = ...,
+        tokens_until: _timestamp_pb2.Timestamp | None = ...,
+        consumers_behind: _abc.Iterable[Global___KeyConsumer] | None = ...,
+        consumers_unknown: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "revoked", b"revoked"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "revoked", b"revoked", "tokens_until", b"tokens_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "revoked", b"revoked", "ring_version", b"ring_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "consumers_behind", b"consumers_behind", "consumers_unknown", b"consumers_unknown", "revoked", b"revoked", "ring_version", b"ring_version", "tokens_until", b"tokens_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RevokeSigningKeyResponse: _TypeAlias = RevokeSigningKeyResponse  # noqa: Y015
+
+@_typing.final
+class KeyConsumer(_message.Message):
+    """Whoever takes the key set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    USER_AGENT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    FIRST_SEEN_AT_FIELD_NUMBER: _builtins.int
+    LAST_SEEN_AT_FIELD_NUMBER: _builtins.int
+    TIMES_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    RING_VERSION_FIELD_NUMBER: _builtins.int
+    SHOWED_RING_VERSION_FIELD_NUMBER: _builtins.int
+    HOLDS_STANDBY_FIELD_NUMBER: _builtins.int
+    RECENT_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
+    kind: Global___KeyConsumerKind.ValueType
+    """How it takes the key set."""
+    address: _builtins.str
+    """Where it calls from."""
+    user_agent: _builtins.str
+    """What its program calls itself; at most 255 characters."""
+    name: _builtins.str
+    """What it says that it is called; at most 64 characters. Nobody vouches for it."""
+    times: _builtins.int
+    """How often it came."""
+    ring_version: _builtins.int
+    """The version of the ring whose key set it was given last, or showed that it has."""
+    showed_ring_version: _builtins.int
+    """What it showed, when it came last, that it had held until then. Absent if it did not say."""
+    holds_standby: _builtins.bool
+    """Whether it holds the key that signs next."""
+    recent: _builtins.bool
+    """Whether it came within AUTH_KEY_CONSUMER_WINDOW, and over more than five minutes: whoever looks once is no consumer."""
+    profile: _builtins.str
+    """Which of AUTH_KEY_CONSUMERS it seems to be; empty if none."""
+    @_builtins.property
+    def first_seen_at(self) -> _timestamp_pb2.Timestamp:
+        """When it came first. It is forgotten when it stays away for long."""
+
+    @_builtins.property
+    def last_seen_at(self) -> _timestamp_pb2.Timestamp:
+        """When it came last."""
+
+    @_builtins.property
+    def interval(self) -> _duration_pb2.Duration:
+        """How often it comes, on average. Absent while it came once."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___KeyConsumerKind.ValueType = ...,
+        address: _builtins.str = ...,
+        user_agent: _builtins.str = ...,
+        name: _builtins.str = ...,
+        first_seen_at: _timestamp_pb2.Timestamp | None = ...,
+        last_seen_at: _timestamp_pb2.Timestamp | None = ...,
+        times: _builtins.int = ...,
+        interval: _duration_pb2.Duration | None = ...,
+        ring_version: _builtins.int = ...,
+        showed_ring_version: _builtins.int | None = ...,
+        holds_standby: _builtins.bool = ...,
+        recent: _builtins.bool = ...,
+        profile: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_showed_ring_version", b"_showed_ring_version", "first_seen_at", b"first_seen_at", "interval", b"interval", "last_seen_at", b"last_seen_at", "showed_ring_version", b"showed_ring_version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_showed_ring_version", b"_showed_ring_version", "address", b"address", "first_seen_at", b"first_seen_at", "holds_standby", b"holds_standby", "interval", b"interval", "kind", b"kind", "last_seen_at", b"last_seen_at", "name", b"name", "profile", b"profile", "recent", b"recent", "ring_version", b"ring_version", "showed_ring_version", b"showed_ring_version", "times", b"times", "user_agent", b"user_agent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__showed_ring_version: _TypeAlias = _typing.Literal["showed_ring_version"]  # noqa: Y015
+    _WhichOneofArgType__showed_ring_version: _TypeAlias = _typing.Literal["_showed_ring_version", b"_showed_ring_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__showed_ring_version) -> _WhichOneofReturnType__showed_ring_version | None: ...
+
+Global___KeyConsumer: _TypeAlias = KeyConsumer  # noqa: Y015
+
+@_typing.final
+class ListKeyConsumersRequest(_message.Message):
+    """Which page of the consumers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many to return at most: 0 (the server's choice, 100) to 1,000. More is taken as 1,000."""
+    page_token: _builtins.str
+    """Empty for the first page, then `next_page_token` of the page before."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListKeyConsumersRequest: _TypeAlias = ListKeyConsumersRequest  # noqa: Y015
+
+@_typing.final
+class ListKeyConsumersResponse(_message.Message):
+    """One page of the consumers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_CONSUMERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RING_VERSION_FIELD_NUMBER: _builtins.int
+    STANDBY_KID_FIELD_NUMBER: _builtins.int
+    ROTATION_DUE_AT_FIELD_NUMBER: _builtins.int
+    ROTATION_AT_THE_LATEST_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    ring_version: _builtins.int
+    """The version of the ring now."""
+    standby_kid: _builtins.str
+    """The key that signs next."""
+    @_builtins.property
+    def key_consumers(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyConsumer]:
+        """By address."""
+
+    @_builtins.property
+    def rotation_due_at(self) -> _timestamp_pb2.Timestamp:
+        """When it is to sign, if every recent consumer holds it by then."""
+
+    @_builtins.property
+    def rotation_at_the_latest(self) -> _timestamp_pb2.Timestamp:
+        """When it signs, whoever holds it."""
+
+    def __init__(
+        self,
+        *,
+        key_consumers: _abc.Iterable[Global___KeyConsumer] | None = ...,
+        next_page_token: _builtins.str = ...,
+        ring_version: _builtins.int = ...,
+        standby_kid: _builtins.str = ...,
+        rotation_due_at: _timestamp_pb2.Timestamp | None = ...,
+        rotation_at_the_latest: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rotation_at_the_latest", b"rotation_at_the_latest", "rotation_due_at", b"rotation_due_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_consumers", b"key_consumers", "next_page_token", b"next_page_token", "ring_version", b"ring_version", "rotation_at_the_latest", b"rotation_at_the_latest", "rotation_due_at", b"rotation_due_at", "standby_kid", b"standby_kid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListKeyConsumersResponse: _TypeAlias = ListKeyConsumersResponse  # noqa: Y015
+
+@_typing.final
+class MintCanaryRequest(_message.Message):
+    """Nothing is asked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MintCanaryRequest: _TypeAlias = MintCanaryRequest  # noqa: Y015
+
+@_typing.final
+class MintCanaryResponse(_message.Message):
+    """A canary."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    KID_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """The access token."""
+    kid: _builtins.str
+    """The key that signed it: the standby."""
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When it is over."""
+
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+        kid: _builtins.str = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "kid", b"kid", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MintCanaryResponse: _TypeAlias = MintCanaryResponse  # noqa: Y015

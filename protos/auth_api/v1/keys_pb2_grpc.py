@@ -45,10 +45,25 @@ class KeyServiceStub:
                 request_serializer=auth__api_dot_v1_dot_keys__pb2.RotateSigningKeyRequest.SerializeToString,
                 response_deserializer=auth__api_dot_v1_dot_keys__pb2.RotateSigningKeyResponse.FromString,
                 _registered_method=True)
+        self.RollbackSigningKey = channel.unary_unary(
+                '/auth_api.v1.KeyService/RollbackSigningKey',
+                request_serializer=auth__api_dot_v1_dot_keys__pb2.RollbackSigningKeyRequest.SerializeToString,
+                response_deserializer=auth__api_dot_v1_dot_keys__pb2.RollbackSigningKeyResponse.FromString,
+                _registered_method=True)
         self.RevokeSigningKey = channel.unary_unary(
                 '/auth_api.v1.KeyService/RevokeSigningKey',
                 request_serializer=auth__api_dot_v1_dot_keys__pb2.RevokeSigningKeyRequest.SerializeToString,
                 response_deserializer=auth__api_dot_v1_dot_keys__pb2.RevokeSigningKeyResponse.FromString,
+                _registered_method=True)
+        self.ListKeyConsumers = channel.unary_unary(
+                '/auth_api.v1.KeyService/ListKeyConsumers',
+                request_serializer=auth__api_dot_v1_dot_keys__pb2.ListKeyConsumersRequest.SerializeToString,
+                response_deserializer=auth__api_dot_v1_dot_keys__pb2.ListKeyConsumersResponse.FromString,
+                _registered_method=True)
+        self.MintCanary = channel.unary_unary(
+                '/auth_api.v1.KeyService/MintCanary',
+                request_serializer=auth__api_dot_v1_dot_keys__pb2.MintCanaryRequest.SerializeToString,
+                response_deserializer=auth__api_dot_v1_dot_keys__pb2.MintCanaryResponse.FromString,
                 _registered_method=True)
 
 
@@ -65,7 +80,18 @@ class KeyServiceServicer:
 
     def RotateSigningKey(self, request, context):
         """Promotes the standby key now and publishes the next standby. The demoted key goes on verifying what it signed.
-        Refusals: RING_CHANGED; KEY_STATE, if `require_published_ahead` is set and the standby was published too recently.
+        Refusals: RING_CHANGED; KEY_STATE, if `require_published_ahead` is set and the standby was published too recently,
+        or recent consumers do not hold it: the message names some.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackSigningKey(self, request, context):
+        """Lets the key that signed before sign again; the key that signed goes on verifying, and the standby stays. For when
+        verifiers turn out not to know a new key. Every verifier that trusts tokens of before knows the key.
+        Refusals: RING_CHANGED; KEY_STATE, if no key signed before, it was revoked, or its private half is no longer held: the
+        message says until when it was.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -73,8 +99,32 @@ class KeyServiceServicer:
 
     def RevokeSigningKey(self, request, context):
         """Drops a key from the key set and refuses its tokens at once. If it was signing, the standby signs from now on.
-        Sessions live on: clients refresh and go on with the new key. Saying it twice is fine.
+        Nobody has to sign in again: sessions live on, clients refresh and go on with the new key. Saying it twice is fine.
         Refusals: NOT_FOUND; RING_CHANGED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListKeyConsumers(self, request, context):
+        """Lists whoever takes the key set, as all servers saw them, and which set they hold. A rotation that is due waits for
+        the recent ones that do not hold the standby, until `rotation_at_the_latest`.
+        Seen are fetches of `/.well-known/jwks.json`, GetJwks, and every message of WatchTrust. Consumers are told apart by
+        their address, their user agent and the name that they may say in the header or metadata `x-consumer-name`: several
+        behind one address are one, unless they name themselves; whoever fetches through a cache is that cache.
+        Refusals: SIGNING_UNAVAILABLE, until there is a key ring.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MintCanary(self, request, context):
+        """Makes an access token that is signed by the standby, to see at every gateway whether it knows that key before it
+        signs in earnest. It lives 60 seconds, is nobody's, and opens no method: whoever calls with it is refused with
+        PERMISSION_DENIED, and Verify tells its claims. A gateway that answers 401 does not hold the key; one that answers 403,
+        or lets it through to a service that does, does. Its `client_id` and `scope` are `canary`, and so is the name of a
+        claim that is true.
+        Refusals: SIGNING_UNAVAILABLE, if this server may not sign now, or cannot open the key.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -93,10 +143,25 @@ def add_KeyServiceServicer_to_server(servicer, server):
                     request_deserializer=auth__api_dot_v1_dot_keys__pb2.RotateSigningKeyRequest.FromString,
                     response_serializer=auth__api_dot_v1_dot_keys__pb2.RotateSigningKeyResponse.SerializeToString,
             ),
+            'RollbackSigningKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackSigningKey,
+                    request_deserializer=auth__api_dot_v1_dot_keys__pb2.RollbackSigningKeyRequest.FromString,
+                    response_serializer=auth__api_dot_v1_dot_keys__pb2.RollbackSigningKeyResponse.SerializeToString,
+            ),
             'RevokeSigningKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeSigningKey,
                     request_deserializer=auth__api_dot_v1_dot_keys__pb2.RevokeSigningKeyRequest.FromString,
                     response_serializer=auth__api_dot_v1_dot_keys__pb2.RevokeSigningKeyResponse.SerializeToString,
+            ),
+            'ListKeyConsumers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListKeyConsumers,
+                    request_deserializer=auth__api_dot_v1_dot_keys__pb2.ListKeyConsumersRequest.FromString,
+                    response_serializer=auth__api_dot_v1_dot_keys__pb2.ListKeyConsumersResponse.SerializeToString,
+            ),
+            'MintCanary': grpc.unary_unary_rpc_method_handler(
+                    servicer.MintCanary,
+                    request_deserializer=auth__api_dot_v1_dot_keys__pb2.MintCanaryRequest.FromString,
+                    response_serializer=auth__api_dot_v1_dot_keys__pb2.MintCanaryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -165,6 +230,33 @@ class KeyService:
             _registered_method=True)
 
     @staticmethod
+    def RollbackSigningKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth_api.v1.KeyService/RollbackSigningKey',
+            auth__api_dot_v1_dot_keys__pb2.RollbackSigningKeyRequest.SerializeToString,
+            auth__api_dot_v1_dot_keys__pb2.RollbackSigningKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def RevokeSigningKey(request,
             target,
             options=(),
@@ -181,6 +273,60 @@ class KeyService:
             '/auth_api.v1.KeyService/RevokeSigningKey',
             auth__api_dot_v1_dot_keys__pb2.RevokeSigningKeyRequest.SerializeToString,
             auth__api_dot_v1_dot_keys__pb2.RevokeSigningKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListKeyConsumers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth_api.v1.KeyService/ListKeyConsumers',
+            auth__api_dot_v1_dot_keys__pb2.ListKeyConsumersRequest.SerializeToString,
+            auth__api_dot_v1_dot_keys__pb2.ListKeyConsumersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MintCanary(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth_api.v1.KeyService/MintCanary',
+            auth__api_dot_v1_dot_keys__pb2.MintCanaryRequest.SerializeToString,
+            auth__api_dot_v1_dot_keys__pb2.MintCanaryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,12 +37,35 @@ class KeyServiceStub:
     """Lists the keys of the ring, newest first, retired and revoked ones included."""
     RotateSigningKey: _grpc.UnaryUnaryMultiCallable[_keys_pb2.RotateSigningKeyRequest, _keys_pb2.RotateSigningKeyResponse]
     """Promotes the standby key now and publishes the next standby. The demoted key goes on verifying what it signed.
-    Refusals: RING_CHANGED; KEY_STATE, if `require_published_ahead` is set and the standby was published too recently.
+    Refusals: RING_CHANGED; KEY_STATE, if `require_published_ahead` is set and the standby was published too recently,
+    or recent consumers do not hold it: the message names some.
+    """
+    RollbackSigningKey: _grpc.UnaryUnaryMultiCallable[_keys_pb2.RollbackSigningKeyRequest, _keys_pb2.RollbackSigningKeyResponse]
+    """Lets the key that signed before sign again; the key that signed goes on verifying, and the standby stays. For when
+    verifiers turn out not to know a new key. Every verifier that trusts tokens of before knows the key.
+    Refusals: RING_CHANGED; KEY_STATE, if no key signed before, it was revoked, or its private half is no longer held: the
+    message says until when it was.
     """
     RevokeSigningKey: _grpc.UnaryUnaryMultiCallable[_keys_pb2.RevokeSigningKeyRequest, _keys_pb2.RevokeSigningKeyResponse]
     """Drops a key from the key set and refuses its tokens at once. If it was signing, the standby signs from now on.
-    Sessions live on: clients refresh and go on with the new key. Saying it twice is fine.
+    Nobody has to sign in again: sessions live on, clients refresh and go on with the new key. Saying it twice is fine.
     Refusals: NOT_FOUND; RING_CHANGED.
+    """
+    ListKeyConsumers: _grpc.UnaryUnaryMultiCallable[_keys_pb2.ListKeyConsumersRequest, _keys_pb2.ListKeyConsumersResponse]
+    """Lists whoever takes the key set, as all servers saw them, and which set they hold. A rotation that is due waits for
+    the recent ones that do not hold the standby, until `rotation_at_the_latest`.
+    Seen are fetches of `/.well-known/jwks.json`, GetJwks, and every message of WatchTrust. Consumers are told apart by
+    their address, their user agent and the name that they may say in the header or metadata `x-consumer-name`: several
+    behind one address are one, unless they name themselves; whoever fetches through a cache is that cache.
+    Refusals: SIGNING_UNAVAILABLE, until there is a key ring.
+    """
+    MintCanary: _grpc.UnaryUnaryMultiCallable[_keys_pb2.MintCanaryRequest, _keys_pb2.MintCanaryResponse]
+    """Makes an access token that is signed by the standby, to see at every gateway whether it knows that key before it
+    signs in earnest. It lives 60 seconds, is nobody's, and opens no method: whoever calls with it is refused with
+    PERMISSION_DENIED, and Verify tells its claims. A gateway that answers 401 does not hold the key; one that answers 403,
+    or lets it through to a service that does, does. Its `client_id` and `scope` are `canary`, and so is the name of a
+    claim that is true.
+    Refusals: SIGNING_UNAVAILABLE, if this server may not sign now, or cannot open the key.
     """
 
 @_typing.type_check_only
@@ -54,12 +77,35 @@ class KeyServiceAsyncStub(KeyServiceStub):
     """Lists the keys of the ring, newest first, retired and revoked ones included."""
     RotateSigningKey: _aio.UnaryUnaryMultiCallable[_keys_pb2.RotateSigningKeyRequest, _keys_pb2.RotateSigningKeyResponse]  # type: ignore[assignment]
     """Promotes the standby key now and publishes the next standby. The demoted key goes on verifying what it signed.
-    Refusals: RING_CHANGED; KEY_STATE, if `require_published_ahead` is set and the standby was published too recently.
+    Refusals: RING_CHANGED; KEY_STATE, if `require_published_ahead` is set and the standby was published too recently,
+    or recent consumers do not hold it: the message names some.
+    """
+    RollbackSigningKey: _aio.UnaryUnaryMultiCallable[_keys_pb2.RollbackSigningKeyRequest, _keys_pb2.RollbackSigningKeyResponse]  # type: ignore[assignment]
+    """Lets the key that signed before sign again; the key that signed goes on verifying, and the standby stays. For when
+    verifiers turn out not to know a new key. Every verifier that trusts tokens of before knows the key.
+    Refusals: RING_CHANGED; KEY_STATE, if no key signed before, it was revoked, or its private half is no longer held: the
+    message says until when it was.
     """
     RevokeSigningKey: _aio.UnaryUnaryMultiCallable[_keys_pb2.RevokeSigningKeyRequest, _keys_pb2.RevokeSigningKeyResponse]  # type: ignore[assignment]
     """Drops a key from the key set and refuses its tokens at once. If it was signing, the standby signs from now on.
-    Sessions live on: clients refresh and go on with the new key. Saying it twice is fine.
+    Nobody has to sign in again: sessions live on, clients refresh and go on with the new key. Saying it twice is fine.
     Refusals: NOT_FOUND; RING_CHANGED.
+    """
+    ListKeyConsumers: _aio.UnaryUnaryMultiCallable[_keys_pb2.ListKeyConsumersRequest, _keys_pb2.ListKeyConsumersResponse]  # type: ignore[assignment]
+    """Lists whoever takes the key set, as all servers saw them, and which set they hold. A rotation that is due waits for
+    the recent ones that do not hold the standby, until `rotation_at_the_latest`.
+    Seen are fetches of `/.well-known/jwks.json`, GetJwks, and every message of WatchTrust. Consumers are told apart by
+    their address, their user agent and the name that they may say in the header or metadata `x-consumer-name`: several
+    behind one address are one, unless they name themselves; whoever fetches through a cache is that cache.
+    Refusals: SIGNING_UNAVAILABLE, until there is a key ring.
+    """
+    MintCanary: _aio.UnaryUnaryMultiCallable[_keys_pb2.MintCanaryRequest, _keys_pb2.MintCanaryResponse]  # type: ignore[assignment]
+    """Makes an access token that is signed by the standby, to see at every gateway whether it knows that key before it
+    signs in earnest. It lives 60 seconds, is nobody's, and opens no method: whoever calls with it is refused with
+    PERMISSION_DENIED, and Verify tells its claims. A gateway that answers 401 does not hold the key; one that answers 403,
+    or lets it through to a service that does, does. Its `client_id` and `scope` are `canary`, and so is the name of a
+    claim that is true.
+    Refusals: SIGNING_UNAVAILABLE, if this server may not sign now, or cannot open the key.
     """
 
 class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -80,7 +126,20 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_keys_pb2.RotateSigningKeyResponse, _abc.Awaitable[_keys_pb2.RotateSigningKeyResponse]]:
         """Promotes the standby key now and publishes the next standby. The demoted key goes on verifying what it signed.
-        Refusals: RING_CHANGED; KEY_STATE, if `require_published_ahead` is set and the standby was published too recently.
+        Refusals: RING_CHANGED; KEY_STATE, if `require_published_ahead` is set and the standby was published too recently,
+        or recent consumers do not hold it: the message names some.
+        """
+
+    @_abc_1.abstractmethod
+    def RollbackSigningKey(
+        self,
+        request: _keys_pb2.RollbackSigningKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_keys_pb2.RollbackSigningKeyResponse, _abc.Awaitable[_keys_pb2.RollbackSigningKeyResponse]]:
+        """Lets the key that signed before sign again; the key that signed goes on verifying, and the standby stays. For when
+        verifiers turn out not to know a new key. Every verifier that trusts tokens of before knows the key.
+        Refusals: RING_CHANGED; KEY_STATE, if no key signed before, it was revoked, or its private half is no longer held: the
+        message says until when it was.
         """
 
     @_abc_1.abstractmethod
@@ -90,8 +149,36 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_keys_pb2.RevokeSigningKeyResponse, _abc.Awaitable[_keys_pb2.RevokeSigningKeyResponse]]:
         """Drops a key from the key set and refuses its tokens at once. If it was signing, the standby signs from now on.
-        Sessions live on: clients refresh and go on with the new key. Saying it twice is fine.
+        Nobody has to sign in again: sessions live on, clients refresh and go on with the new key. Saying it twice is fine.
         Refusals: NOT_FOUND; RING_CHANGED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListKeyConsumers(
+        self,
+        request: _keys_pb2.ListKeyConsumersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_keys_pb2.ListKeyConsumersResponse, _abc.Awaitable[_keys_pb2.ListKeyConsumersResponse]]:
+        """Lists whoever takes the key set, as all servers saw them, and which set they hold. A rotation that is due waits for
+        the recent ones that do not hold the standby, until `rotation_at_the_latest`.
+        Seen are fetches of `/.well-known/jwks.json`, GetJwks, and every message of WatchTrust. Consumers are told apart by
+        their address, their user agent and the name that they may say in the header or metadata `x-consumer-name`: several
+        behind one address are one, unless they name themselves; whoever fetches through a cache is that cache.
+        Refusals: SIGNING_UNAVAILABLE, until there is a key ring.
+        """
+
+    @_abc_1.abstractmethod
+    def MintCanary(
+        self,
+        request: _keys_pb2.MintCanaryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_keys_pb2.MintCanaryResponse, _abc.Awaitable[_keys_pb2.MintCanaryResponse]]:
+        """Makes an access token that is signed by the standby, to see at every gateway whether it knows that key before it
+        signs in earnest. It lives 60 seconds, is nobody's, and opens no method: whoever calls with it is refused with
+        PERMISSION_DENIED, and Verify tells its claims. A gateway that answers 401 does not hold the key; one that answers 403,
+        or lets it through to a service that does, does. Its `client_id` and `scope` are `canary`, and so is the name of a
+        claim that is true.
+        Refusals: SIGNING_UNAVAILABLE, if this server may not sign now, or cannot open the key.
         """
 
 def add_KeyServiceServicer_to_server(servicer: KeyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
