@@ -2,6 +2,7 @@ package authclient
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -81,7 +82,7 @@ type KeyHealth struct {
 func NewHTTPKeys(address string, options HTTPOptions) (*HTTPKeys, error) {
 	parts, err := url.Parse(address)
 	if err != nil || (parts.Scheme != "http" && parts.Scheme != "https") || parts.Hostname() == "" {
-		return nil, fmt.Errorf("the JWKS URL must begin with http:// or https://")
+		return nil, errors.New("the JWKS URL must begin with http:// or https://")
 	}
 	for option, usual := range map[*time.Duration]time.Duration{
 		&options.CoolDown:     30 * time.Second,
