@@ -16,7 +16,6 @@ STANDARD = Path(protoc.__file__).parent / "_proto"
 # What the library calls, and how the service says no.
 FILES = (
     "auth_api/v1/auth.proto",
-    "auth_api/v1/errors.proto",
     "auth_api/v1/permission.proto",
     "auth_api/v1/trust.proto",
     "google/rpc/error_details.proto",

@@ -1,34 +1,9 @@
 /** What every verifier must say, in whichever language: ../../tests/vectors. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { FixedKeys, KeySet, TokenRefused, TokenVerifier, type VerifiedToken } from "../src/index.js";
-
-interface Case {
-  name: string;
-  key_set: string;
-  issuer: string;
-  audience: string | null;
-  leeway_seconds: number;
-  now: number;
-  revoked_sessions: string[];
-  token: string;
-  token_repeat: number;
-  accepted: boolean;
-  code: string | null;
-  reason: string | null;
-  claims: object | null;
-}
-
-interface Vectors {
-  key_sets: Record<string, { jwks: unknown; revoked_kids: string[] }>;
-  cases: Case[];
-}
-
-const text = readFileSync(new URL("../../../../tests/vectors/vectors.json", import.meta.url), "utf-8");
-// JSON.parse would round the largest user numbers.
-const vectors = JSON.parse(text.replace(/"user_number": (\d+)/g, '"user_number": "$1"')) as Vectors;
+import { type Case, vectors } from "./support.js";
 
 function verifierFor(each: Case): TokenVerifier {
   const { jwks, revoked_kids: revoked } = vectors.key_sets[each.key_set]!;
@@ -88,4 +63,26 @@ test("every vector is judged as it says", async () => {
   const accepted = vectors.cases.filter((each) => each.accepted).length;
   console.log(`vectors: ${accepted} accepted, ${vectors.cases.length - accepted} refused, ${wrong.length} wrong`);
   assert.deepEqual(wrong, []);
+});
+
+test("no message quotes the token", async () => {
+  for (const each of vectors.cases.filter(({ accepted, token }) => !accepted && token.length > 40)) {
+    const token = each.token.repeat(each.token_repeat);
+    await assert.rejects(verifierFor(each).verify(token), (error: Error) => {
+      const shown = `${error.stack} ${JSON.stringify(error)} ${String(error.cause)}`;
+      return !shown.includes(token.slice(0, 20)) && !shown.includes(token.slice(-20));
+    });
+  }
+});
+
+test("a verifier is not made by mistake without its checks", () => {
+  const keys = new FixedKeys(KeySet.fromJwks('{"keys":[]}'));
+  const issuer = "https://auth.facility.example";
+
+  assert.throws(() => new TokenVerifier({ issuer, audience: "", keys }), TypeError);
+  assert.throws(() => new TokenVerifier({ issuer, keys } as never), TypeError);
+  assert.throws(() => new TokenVerifier({ issuer: "", audience: null, keys }), TypeError);
+  for (const leewaySeconds of [-1, 301, NaN]) {
+    assert.throws(() => new TokenVerifier({ issuer, audience: null, keys, leewaySeconds }), RangeError);
+  }
 });

@@ -190,6 +190,9 @@ export const VerifyRequestSchema: GenMessage<VerifyRequest> = /*@__PURE__*/
 
 /**
  * What a good token claims.
+ * An HS256 token of the service before this one has `expires_at`, `user_number`, `username` and one of `staff` and `user`
+ * in `roles`. All else is empty: such a token names no session, no issuer and no key, and is not looked up in the
+ * database, so there is no `subject` either; `user_number` says who it is.
  *
  * @generated from message auth_api.v1.VerifyResponse
  */
@@ -661,6 +664,8 @@ export const AuthService: GenService<{
   /**
    * Says what an access token claims, or why it is refused. Public. Needs neither the database nor an upstream.
    * A service that makes many calls verifies locally instead: see GetJwks and the client library.
+   * Where the deployment says so, and until a date of its, this method (no other, and no verifier elsewhere) also takes
+   * the HS256 tokens of the service that this one replaces: see docs/coming-from-hs256.md.
    * Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
    *
    * @generated from rpc auth_api.v1.AuthService.Verify
