@@ -4,7 +4,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -12,6 +12,8 @@ import structlog
 import structlog.tracebacks
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -116,6 +118,16 @@ def _plain_traceback(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
     stream.write("\n" + _scrubbed("".join(traceback.format_exception(*error))).rstrip())
 
 
+class _Counted(Collector):
+    """A counter that somebody else keeps."""
+
+    def __init__(self, name: str, text: str, value: Callable[[], float]) -> None:
+        self._name, self._text, self._value = name, text, value
+
+    def collect(self) -> Iterable[Metric]:
+        yield CounterMetricFamily(self._name, self._text, value=self._value())
+
+
 class Metrics:
     """What Prometheus scrapes. One registry for each service, so that two in one process do not mix."""
 
@@ -148,6 +160,10 @@ class Metrics:
     def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         """A number that is asked for at each scrape."""
         Gauge(name, text, registry=self.registry).set_function(value)
+
+    def counter(self, name: str, text: str, value: Callable[[], float]) -> None:
+        """A number that only grows, asked for at each scrape; Prometheus reads it as `<name>_total`."""
+        self.registry.register(_Counted(name, text, value))
 
     def exposition(self) -> tuple[bytes, str]:
         """The page and its content type."""

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 
 import structlog
 
@@ -69,6 +70,8 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _greet(settings: Settings, where: app.Running) -> None:
+    if settings.hs256_until is not None and settings.hs256_until > datetime.now(UTC):
+        log.warning("hs256.on", until=settings.hs256_until.isoformat(), taken_by="Verify")
     if not settings.is_embedded:
         log.info("listening", grpc=str(where.grpc), http=str(where.http))
         return

@@ -7,17 +7,28 @@ from auth_client import KeysUnavailable, TokenRefused, TokenVerifier, VerifiedTo
 from auth_service.domain.errors import AccessTokenRefused, CredentialsInvalid, CredentialsMissing, SigningUnavailable
 from auth_service.domain.policy import Caller, PersonCalling, ServiceCalling
 from auth_service.usecases.api_keys import ApiKeys
+from auth_service.usecases.old_tokens import OldToken, OldTokens
 
 
 class Verification:
     """Checks access tokens and API keys. Only a key that is not known may cost a look at the database."""
 
-    def __init__(self, verifier: TokenVerifier, *, api_keys: ApiKeys) -> None:
+    def __init__(self, verifier: TokenVerifier, *, api_keys: ApiKeys, old_tokens: OldTokens | None = None) -> None:
         self._verifier = verifier
         self._api_keys = api_keys
+        self._old_tokens = old_tokens
+
+    def judge(self, token: str) -> VerifiedToken | OldToken:
+        """What a good access token claims, for whoever asks: one of ours, or of the service that we replace.
+
+        Raises AccessTokenRefused, SigningUnavailable.
+        """
+        if self._old_tokens is not None and self._old_tokens.concerns(token):
+            return self._old_tokens.verify(token)
+        return self.verify(token)
 
     def verify(self, token: str) -> VerifiedToken:
-        """What a good access token claims. Raises AccessTokenRefused, SigningUnavailable."""
+        """What a good access token of ours claims. Raises AccessTokenRefused, SigningUnavailable."""
         try:
             return self._verifier.verify_now(token)
         except TokenRefused as error:
