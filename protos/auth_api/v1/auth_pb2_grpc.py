@@ -94,6 +94,8 @@ class AuthServiceServicer:
     def Verify(self, request, context):
         """Says what an access token claims, or why it is refused. Public. Needs neither the database nor an upstream.
         A service that makes many calls verifies locally instead: see GetJwks and the client library.
+        Where the deployment says so, and until a day that it sets, this method (no other, and no verifier elsewhere) takes
+        the HS256 tokens of the service before this one too: see docs/coming-from-hs256.md.
         Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -42,6 +42,8 @@ class AuthServiceStub:
     Verify: _grpc.UnaryUnaryMultiCallable[_auth_pb2.VerifyRequest, _auth_pb2.VerifyResponse]
     """Says what an access token claims, or why it is refused. Public. Needs neither the database nor an upstream.
     A service that makes many calls verifies locally instead: see GetJwks and the client library.
+    Where the deployment says so, and until a day that it sets, this method (no other, and no verifier elsewhere) takes
+    the HS256 tokens of the service before this one too: see docs/coming-from-hs256.md.
     Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
     """
     LoginService: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LoginServiceRequest, _auth_pb2.LoginServiceResponse]
@@ -85,6 +87,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
     Verify: _aio.UnaryUnaryMultiCallable[_auth_pb2.VerifyRequest, _auth_pb2.VerifyResponse]  # type: ignore[assignment]
     """Says what an access token claims, or why it is refused. Public. Needs neither the database nor an upstream.
     A service that makes many calls verifies locally instead: see GetJwks and the client library.
+    Where the deployment says so, and until a day that it sets, this method (no other, and no verifier elsewhere) takes
+    the HS256 tokens of the service before this one too: see docs/coming-from-hs256.md.
     Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
     """
     LoginService: _aio.UnaryUnaryMultiCallable[_auth_pb2.LoginServiceRequest, _auth_pb2.LoginServiceResponse]  # type: ignore[assignment]
@@ -137,6 +141,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_auth_pb2.VerifyResponse, _abc.Awaitable[_auth_pb2.VerifyResponse]]:
         """Says what an access token claims, or why it is refused. Public. Needs neither the database nor an upstream.
         A service that makes many calls verifies locally instead: see GetJwks and the client library.
+        Where the deployment says so, and until a day that it sets, this method (no other, and no verifier elsewhere) takes
+        the HS256 tokens of the service before this one too: see docs/coming-from-hs256.md.
         Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
         """
 
