@@ -53,7 +53,7 @@ async def drill(*, full: bool) -> list[Findings]:
         return [left_out]
     with tempfile.TemporaryDirectory() as folder:
         library = await wrong_clock.build(Path(folder))
-        return [await _on_postgres(library, tokens), await _on_sqlite(library, tokens)]
+        return list(await asyncio.gather(_on_postgres(library, tokens), _on_sqlite(library, tokens)))
 
 
 async def _on_postgres(library: Path, tokens: int) -> Findings:
