@@ -340,6 +340,9 @@ func (x *VerifyRequest) GetToken() string {
 }
 
 // What a good token claims.
+// An HS256 token of the service before this one has `expires_at`, `user_number`, `username` and one of `staff` and `user`
+// in `roles`. All else is empty: such a token names no session, no issuer and no key, and is not looked up in the
+// database, so there is no `subject` either; `user_number` says who it is.
 type VerifyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// `sub`: a stable UUID for the person. It never changes and is never given to another person.

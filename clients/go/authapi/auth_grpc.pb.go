@@ -44,6 +44,8 @@ type AuthServiceClient interface {
 	Login(ctx context.Context, in *LoginRequest, opts ...grpc.CallOption) (*LoginResponse, error)
 	// Says what an access token claims, or why it is refused. Public. Needs neither the database nor an upstream.
 	// A service that makes many calls verifies locally instead: see GetJwks and the client library.
+	// Where the deployment says so, and until a day that it sets, this method (no other, and no verifier elsewhere) takes
+	// the HS256 tokens of the service before this one too: see docs/coming-from-hs256.md.
 	// Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
 	Verify(ctx context.Context, in *VerifyRequest, opts ...grpc.CallOption) (*VerifyResponse, error)
 	// Exchanges a service's API key for a short access token, for services that our verifiers shall know without asking us.
@@ -170,6 +172,8 @@ type AuthServiceServer interface {
 	Login(context.Context, *LoginRequest) (*LoginResponse, error)
 	// Says what an access token claims, or why it is refused. Public. Needs neither the database nor an upstream.
 	// A service that makes many calls verifies locally instead: see GetJwks and the client library.
+	// Where the deployment says so, and until a day that it sets, this method (no other, and no verifier elsewhere) takes
+	// the HS256 tokens of the service before this one too: see docs/coming-from-hs256.md.
 	// Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
 	Verify(context.Context, *VerifyRequest) (*VerifyResponse, error)
 	// Exchanges a service's API key for a short access token, for services that our verifiers shall know without asking us.

@@ -11,6 +11,7 @@ package authapi
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -87,6 +88,63 @@ func (x SigningKeyState) Number() protoreflect.EnumNumber {
 // Deprecated: Use SigningKeyState.Descriptor instead.
 func (SigningKeyState) EnumDescriptor() ([]byte, []int) {
 	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{0}
+}
+
+// How a consumer takes the key set.
+type KeyConsumerKind int32
+
+const (
+	// Never sent.
+	KeyConsumerKind_KEY_CONSUMER_KIND_UNSPECIFIED KeyConsumerKind = 0
+	// It fetches the document over HTTP.
+	KeyConsumerKind_KEY_CONSUMER_KIND_HTTP KeyConsumerKind = 1
+	// It follows WatchTrust.
+	KeyConsumerKind_KEY_CONSUMER_KIND_STREAM KeyConsumerKind = 2
+	// It calls GetJwks.
+	KeyConsumerKind_KEY_CONSUMER_KIND_GRPC KeyConsumerKind = 3
+)
+
+// Enum value maps for KeyConsumerKind.
+var (
+	KeyConsumerKind_name = map[int32]string{
+		0: "KEY_CONSUMER_KIND_UNSPECIFIED",
+		1: "KEY_CONSUMER_KIND_HTTP",
+		2: "KEY_CONSUMER_KIND_STREAM",
+		3: "KEY_CONSUMER_KIND_GRPC",
+	}
+	KeyConsumerKind_value = map[string]int32{
+		"KEY_CONSUMER_KIND_UNSPECIFIED": 0,
+		"KEY_CONSUMER_KIND_HTTP":        1,
+		"KEY_CONSUMER_KIND_STREAM":      2,
+		"KEY_CONSUMER_KIND_GRPC":        3,
+	}
+)
+
+func (x KeyConsumerKind) Enum() *KeyConsumerKind {
+	p := new(KeyConsumerKind)
+	*p = x
+	return p
+}
+
+func (x KeyConsumerKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (KeyConsumerKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_auth_api_v1_keys_proto_enumTypes[1].Descriptor()
+}
+
+func (KeyConsumerKind) Type() protoreflect.EnumType {
+	return &file_auth_api_v1_keys_proto_enumTypes[1]
+}
+
+func (x KeyConsumerKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use KeyConsumerKind.Descriptor instead.
+func (KeyConsumerKind) EnumDescriptor() ([]byte, []int) {
+	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{1}
 }
 
 // One key of the ring. Never its private half.
@@ -456,6 +514,125 @@ func (x *RotateSigningKeyResponse) GetRingVersion() int64 {
 	return 0
 }
 
+// From which ring to go back.
+type RollbackSigningKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// If set, roll back only while the ring is at this version (RING_CHANGED otherwise).
+	RingVersion   *int64 `protobuf:"varint,1,opt,name=ring_version,json=ringVersion,proto3,oneof" json:"ring_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackSigningKeyRequest) Reset() {
+	*x = RollbackSigningKeyRequest{}
+	mi := &file_auth_api_v1_keys_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackSigningKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackSigningKeyRequest) ProtoMessage() {}
+
+func (x *RollbackSigningKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_auth_api_v1_keys_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackSigningKeyRequest.ProtoReflect.Descriptor instead.
+func (*RollbackSigningKeyRequest) Descriptor() ([]byte, []int) {
+	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RollbackSigningKeyRequest) GetRingVersion() int64 {
+	if x != nil && x.RingVersion != nil {
+		return *x.RingVersion
+	}
+	return 0
+}
+
+// The ring after the rollback.
+type RollbackSigningKeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The key that signs again.
+	Active *SigningKey `protobuf:"bytes,1,opt,name=active,proto3" json:"active,omitempty"`
+	// The key that signed until now. It verifies what it signed.
+	Demoted *SigningKey `protobuf:"bytes,2,opt,name=demoted,proto3" json:"demoted,omitempty"`
+	// The key that signs next, as before.
+	Standby *SigningKey `protobuf:"bytes,3,opt,name=standby,proto3" json:"standby,omitempty"`
+	// The version of the ring now.
+	RingVersion   int64 `protobuf:"varint,4,opt,name=ring_version,json=ringVersion,proto3" json:"ring_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollbackSigningKeyResponse) Reset() {
+	*x = RollbackSigningKeyResponse{}
+	mi := &file_auth_api_v1_keys_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollbackSigningKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollbackSigningKeyResponse) ProtoMessage() {}
+
+func (x *RollbackSigningKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_auth_api_v1_keys_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollbackSigningKeyResponse.ProtoReflect.Descriptor instead.
+func (*RollbackSigningKeyResponse) Descriptor() ([]byte, []int) {
+	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RollbackSigningKeyResponse) GetActive() *SigningKey {
+	if x != nil {
+		return x.Active
+	}
+	return nil
+}
+
+func (x *RollbackSigningKeyResponse) GetDemoted() *SigningKey {
+	if x != nil {
+		return x.Demoted
+	}
+	return nil
+}
+
+func (x *RollbackSigningKeyResponse) GetStandby() *SigningKey {
+	if x != nil {
+		return x.Standby
+	}
+	return nil
+}
+
+func (x *RollbackSigningKeyResponse) GetRingVersion() int64 {
+	if x != nil {
+		return x.RingVersion
+	}
+	return 0
+}
+
 // Which key to revoke.
 type RevokeSigningKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -469,7 +646,7 @@ type RevokeSigningKeyRequest struct {
 
 func (x *RevokeSigningKeyRequest) Reset() {
 	*x = RevokeSigningKeyRequest{}
-	mi := &file_auth_api_v1_keys_proto_msgTypes[5]
+	mi := &file_auth_api_v1_keys_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -481,7 +658,7 @@ func (x *RevokeSigningKeyRequest) String() string {
 func (*RevokeSigningKeyRequest) ProtoMessage() {}
 
 func (x *RevokeSigningKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_auth_api_v1_keys_proto_msgTypes[5]
+	mi := &file_auth_api_v1_keys_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -494,7 +671,7 @@ func (x *RevokeSigningKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeSigningKeyRequest.ProtoReflect.Descriptor instead.
 func (*RevokeSigningKeyRequest) Descriptor() ([]byte, []int) {
-	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{5}
+	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RevokeSigningKeyRequest) GetKid() string {
@@ -519,14 +696,22 @@ type RevokeSigningKeyResponse struct {
 	// The key that signs now.
 	Active *SigningKey `protobuf:"bytes,2,opt,name=active,proto3" json:"active,omitempty"`
 	// The version of the ring now.
-	RingVersion   int64 `protobuf:"varint,3,opt,name=ring_version,json=ringVersion,proto3" json:"ring_version,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RingVersion int64 `protobuf:"varint,3,opt,name=ring_version,json=ringVersion,proto3" json:"ring_version,omitempty"`
+	// When the last access token would have been over that the revoked key can have signed. Whoever learns nothing of the
+	// revocation accepts such tokens until then. Absent if it never signed.
+	TokensUntil *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=tokens_until,json=tokensUntil,proto3" json:"tokens_until,omitempty"`
+	// The recent consumers that were not given the new key set yet, and so still trust the key; at most 1,000. Those that
+	// follow a stream learn of it within a second, the others when they fetch again: see `interval`.
+	ConsumersBehind []*KeyConsumer `protobuf:"bytes,5,rep,name=consumers_behind,json=consumersBehind,proto3" json:"consumers_behind,omitempty"`
+	// Whether `consumers_behind` could not be told. The key is revoked all the same.
+	ConsumersUnknown bool `protobuf:"varint,6,opt,name=consumers_unknown,json=consumersUnknown,proto3" json:"consumers_unknown,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *RevokeSigningKeyResponse) Reset() {
 	*x = RevokeSigningKeyResponse{}
-	mi := &file_auth_api_v1_keys_proto_msgTypes[6]
+	mi := &file_auth_api_v1_keys_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -538,7 +723,7 @@ func (x *RevokeSigningKeyResponse) String() string {
 func (*RevokeSigningKeyResponse) ProtoMessage() {}
 
 func (x *RevokeSigningKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_auth_api_v1_keys_proto_msgTypes[6]
+	mi := &file_auth_api_v1_keys_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -551,7 +736,7 @@ func (x *RevokeSigningKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeSigningKeyResponse.ProtoReflect.Descriptor instead.
 func (*RevokeSigningKeyResponse) Descriptor() ([]byte, []int) {
-	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{6}
+	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RevokeSigningKeyResponse) GetRevoked() *SigningKey {
@@ -575,11 +760,433 @@ func (x *RevokeSigningKeyResponse) GetRingVersion() int64 {
 	return 0
 }
 
+func (x *RevokeSigningKeyResponse) GetTokensUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TokensUntil
+	}
+	return nil
+}
+
+func (x *RevokeSigningKeyResponse) GetConsumersBehind() []*KeyConsumer {
+	if x != nil {
+		return x.ConsumersBehind
+	}
+	return nil
+}
+
+func (x *RevokeSigningKeyResponse) GetConsumersUnknown() bool {
+	if x != nil {
+		return x.ConsumersUnknown
+	}
+	return false
+}
+
+// Whoever takes the key set.
+type KeyConsumer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How it takes the key set.
+	Kind KeyConsumerKind `protobuf:"varint,1,opt,name=kind,proto3,enum=auth_api.v1.KeyConsumerKind" json:"kind,omitempty"`
+	// Where it calls from.
+	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	// What its program calls itself; at most 255 characters.
+	UserAgent string `protobuf:"bytes,3,opt,name=user_agent,json=userAgent,proto3" json:"user_agent,omitempty"`
+	// What it says that it is called; at most 64 characters. Nobody vouches for it.
+	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	// When it came first. It is forgotten when it stays away for long.
+	FirstSeenAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=first_seen_at,json=firstSeenAt,proto3" json:"first_seen_at,omitempty"`
+	// When it came last.
+	LastSeenAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_seen_at,json=lastSeenAt,proto3" json:"last_seen_at,omitempty"`
+	// How often it came.
+	Times int64 `protobuf:"varint,7,opt,name=times,proto3" json:"times,omitempty"`
+	// How often it comes, on average. Absent while it came once.
+	Interval *durationpb.Duration `protobuf:"bytes,8,opt,name=interval,proto3" json:"interval,omitempty"`
+	// The version of the ring whose key set it was given last, or showed that it has.
+	RingVersion int64 `protobuf:"varint,9,opt,name=ring_version,json=ringVersion,proto3" json:"ring_version,omitempty"`
+	// What it showed, when it came last, that it had held until then. Absent if it did not say.
+	ShowedRingVersion *int64 `protobuf:"varint,10,opt,name=showed_ring_version,json=showedRingVersion,proto3,oneof" json:"showed_ring_version,omitempty"`
+	// Whether it holds the key that signs next.
+	HoldsStandby bool `protobuf:"varint,11,opt,name=holds_standby,json=holdsStandby,proto3" json:"holds_standby,omitempty"`
+	// Whether it came within AUTH_KEY_CONSUMER_WINDOW, and over more than five minutes: whoever looks once is no consumer.
+	Recent bool `protobuf:"varint,12,opt,name=recent,proto3" json:"recent,omitempty"`
+	// Which of AUTH_KEY_CONSUMERS it seems to be; empty if none.
+	Profile       string `protobuf:"bytes,13,opt,name=profile,proto3" json:"profile,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyConsumer) Reset() {
+	*x = KeyConsumer{}
+	mi := &file_auth_api_v1_keys_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyConsumer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyConsumer) ProtoMessage() {}
+
+func (x *KeyConsumer) ProtoReflect() protoreflect.Message {
+	mi := &file_auth_api_v1_keys_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyConsumer.ProtoReflect.Descriptor instead.
+func (*KeyConsumer) Descriptor() ([]byte, []int) {
+	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *KeyConsumer) GetKind() KeyConsumerKind {
+	if x != nil {
+		return x.Kind
+	}
+	return KeyConsumerKind_KEY_CONSUMER_KIND_UNSPECIFIED
+}
+
+func (x *KeyConsumer) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *KeyConsumer) GetUserAgent() string {
+	if x != nil {
+		return x.UserAgent
+	}
+	return ""
+}
+
+func (x *KeyConsumer) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *KeyConsumer) GetFirstSeenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstSeenAt
+	}
+	return nil
+}
+
+func (x *KeyConsumer) GetLastSeenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastSeenAt
+	}
+	return nil
+}
+
+func (x *KeyConsumer) GetTimes() int64 {
+	if x != nil {
+		return x.Times
+	}
+	return 0
+}
+
+func (x *KeyConsumer) GetInterval() *durationpb.Duration {
+	if x != nil {
+		return x.Interval
+	}
+	return nil
+}
+
+func (x *KeyConsumer) GetRingVersion() int64 {
+	if x != nil {
+		return x.RingVersion
+	}
+	return 0
+}
+
+func (x *KeyConsumer) GetShowedRingVersion() int64 {
+	if x != nil && x.ShowedRingVersion != nil {
+		return *x.ShowedRingVersion
+	}
+	return 0
+}
+
+func (x *KeyConsumer) GetHoldsStandby() bool {
+	if x != nil {
+		return x.HoldsStandby
+	}
+	return false
+}
+
+func (x *KeyConsumer) GetRecent() bool {
+	if x != nil {
+		return x.Recent
+	}
+	return false
+}
+
+func (x *KeyConsumer) GetProfile() string {
+	if x != nil {
+		return x.Profile
+	}
+	return ""
+}
+
+// Which page of the consumers.
+type ListKeyConsumersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many to return at most: 0 (the server's choice, 100) to 1,000. More is taken as 1,000.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Empty for the first page, then `next_page_token` of the page before.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListKeyConsumersRequest) Reset() {
+	*x = ListKeyConsumersRequest{}
+	mi := &file_auth_api_v1_keys_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListKeyConsumersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListKeyConsumersRequest) ProtoMessage() {}
+
+func (x *ListKeyConsumersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_auth_api_v1_keys_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListKeyConsumersRequest.ProtoReflect.Descriptor instead.
+func (*ListKeyConsumersRequest) Descriptor() ([]byte, []int) {
+	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListKeyConsumersRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListKeyConsumersRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// One page of the consumers.
+type ListKeyConsumersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By address.
+	KeyConsumers []*KeyConsumer `protobuf:"bytes,1,rep,name=key_consumers,json=keyConsumers,proto3" json:"key_consumers,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// The version of the ring now.
+	RingVersion int64 `protobuf:"varint,3,opt,name=ring_version,json=ringVersion,proto3" json:"ring_version,omitempty"`
+	// The key that signs next.
+	StandbyKid string `protobuf:"bytes,4,opt,name=standby_kid,json=standbyKid,proto3" json:"standby_kid,omitempty"`
+	// When it is to sign, if every recent consumer holds it by then.
+	RotationDueAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=rotation_due_at,json=rotationDueAt,proto3" json:"rotation_due_at,omitempty"`
+	// When it signs, whoever holds it.
+	RotationAtTheLatest *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=rotation_at_the_latest,json=rotationAtTheLatest,proto3" json:"rotation_at_the_latest,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *ListKeyConsumersResponse) Reset() {
+	*x = ListKeyConsumersResponse{}
+	mi := &file_auth_api_v1_keys_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListKeyConsumersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListKeyConsumersResponse) ProtoMessage() {}
+
+func (x *ListKeyConsumersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_auth_api_v1_keys_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListKeyConsumersResponse.ProtoReflect.Descriptor instead.
+func (*ListKeyConsumersResponse) Descriptor() ([]byte, []int) {
+	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListKeyConsumersResponse) GetKeyConsumers() []*KeyConsumer {
+	if x != nil {
+		return x.KeyConsumers
+	}
+	return nil
+}
+
+func (x *ListKeyConsumersResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListKeyConsumersResponse) GetRingVersion() int64 {
+	if x != nil {
+		return x.RingVersion
+	}
+	return 0
+}
+
+func (x *ListKeyConsumersResponse) GetStandbyKid() string {
+	if x != nil {
+		return x.StandbyKid
+	}
+	return ""
+}
+
+func (x *ListKeyConsumersResponse) GetRotationDueAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RotationDueAt
+	}
+	return nil
+}
+
+func (x *ListKeyConsumersResponse) GetRotationAtTheLatest() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RotationAtTheLatest
+	}
+	return nil
+}
+
+// Nothing is asked.
+type MintCanaryRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MintCanaryRequest) Reset() {
+	*x = MintCanaryRequest{}
+	mi := &file_auth_api_v1_keys_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MintCanaryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MintCanaryRequest) ProtoMessage() {}
+
+func (x *MintCanaryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_auth_api_v1_keys_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MintCanaryRequest.ProtoReflect.Descriptor instead.
+func (*MintCanaryRequest) Descriptor() ([]byte, []int) {
+	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{12}
+}
+
+// A canary.
+type MintCanaryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The access token.
+	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// The key that signed it: the standby.
+	Kid string `protobuf:"bytes,2,opt,name=kid,proto3" json:"kid,omitempty"`
+	// When it is over.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MintCanaryResponse) Reset() {
+	*x = MintCanaryResponse{}
+	mi := &file_auth_api_v1_keys_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MintCanaryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MintCanaryResponse) ProtoMessage() {}
+
+func (x *MintCanaryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_auth_api_v1_keys_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MintCanaryResponse.ProtoReflect.Descriptor instead.
+func (*MintCanaryResponse) Descriptor() ([]byte, []int) {
+	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *MintCanaryResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *MintCanaryResponse) GetKid() string {
+	if x != nil {
+		return x.Kid
+	}
+	return ""
+}
+
+func (x *MintCanaryResponse) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
 var File_auth_api_v1_keys_proto protoreflect.FileDescriptor
 
 const file_auth_api_v1_keys_proto_rawDesc = "" +
 	"\n" +
-	"\x16auth_api/v1/keys.proto\x12\vauth_api.v1\x1a\x1cauth_api/v1/permission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x03\n" +
+	"\x16auth_api/v1/keys.proto\x12\vauth_api.v1\x1a\x1cauth_api/v1/permission.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x03\n" +
 	"\n" +
 	"SigningKey\x12\x10\n" +
 	"\x03kid\x18\x01 \x01(\tR\x03kid\x122\n" +
@@ -608,27 +1215,83 @@ const file_auth_api_v1_keys_proto_rawDesc = "" +
 	"\x06active\x18\x01 \x01(\v2\x17.auth_api.v1.SigningKeyR\x06active\x121\n" +
 	"\ademoted\x18\x02 \x01(\v2\x17.auth_api.v1.SigningKeyR\ademoted\x121\n" +
 	"\astandby\x18\x03 \x01(\v2\x17.auth_api.v1.SigningKeyR\astandby\x12!\n" +
+	"\fring_version\x18\x04 \x01(\x03R\vringVersion\"T\n" +
+	"\x19RollbackSigningKeyRequest\x12&\n" +
+	"\fring_version\x18\x01 \x01(\x03H\x00R\vringVersion\x88\x01\x01B\x0f\n" +
+	"\r_ring_version\"\xd6\x01\n" +
+	"\x1aRollbackSigningKeyResponse\x12/\n" +
+	"\x06active\x18\x01 \x01(\v2\x17.auth_api.v1.SigningKeyR\x06active\x121\n" +
+	"\ademoted\x18\x02 \x01(\v2\x17.auth_api.v1.SigningKeyR\ademoted\x121\n" +
+	"\astandby\x18\x03 \x01(\v2\x17.auth_api.v1.SigningKeyR\astandby\x12!\n" +
 	"\fring_version\x18\x04 \x01(\x03R\vringVersion\"d\n" +
 	"\x17RevokeSigningKeyRequest\x12\x10\n" +
 	"\x03kid\x18\x01 \x01(\tR\x03kid\x12&\n" +
 	"\fring_version\x18\x02 \x01(\x03H\x00R\vringVersion\x88\x01\x01B\x0f\n" +
-	"\r_ring_version\"\xa1\x01\n" +
+	"\r_ring_version\"\xd2\x02\n" +
 	"\x18RevokeSigningKeyResponse\x121\n" +
 	"\arevoked\x18\x01 \x01(\v2\x17.auth_api.v1.SigningKeyR\arevoked\x12/\n" +
 	"\x06active\x18\x02 \x01(\v2\x17.auth_api.v1.SigningKeyR\x06active\x12!\n" +
-	"\fring_version\x18\x03 \x01(\x03R\vringVersion*\xcf\x01\n" +
+	"\fring_version\x18\x03 \x01(\x03R\vringVersion\x12=\n" +
+	"\ftokens_until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vtokensUntil\x12C\n" +
+	"\x10consumers_behind\x18\x05 \x03(\v2\x18.auth_api.v1.KeyConsumerR\x0fconsumersBehind\x12+\n" +
+	"\x11consumers_unknown\x18\x06 \x01(\bR\x10consumersUnknown\"\x9e\x04\n" +
+	"\vKeyConsumer\x120\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1c.auth_api.v1.KeyConsumerKindR\x04kind\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x1d\n" +
+	"\n" +
+	"user_agent\x18\x03 \x01(\tR\tuserAgent\x12\x12\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\x12>\n" +
+	"\rfirst_seen_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vfirstSeenAt\x12<\n" +
+	"\flast_seen_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"lastSeenAt\x12\x14\n" +
+	"\x05times\x18\a \x01(\x03R\x05times\x125\n" +
+	"\binterval\x18\b \x01(\v2\x19.google.protobuf.DurationR\binterval\x12!\n" +
+	"\fring_version\x18\t \x01(\x03R\vringVersion\x123\n" +
+	"\x13showed_ring_version\x18\n" +
+	" \x01(\x03H\x00R\x11showedRingVersion\x88\x01\x01\x12#\n" +
+	"\rholds_standby\x18\v \x01(\bR\fholdsStandby\x12\x16\n" +
+	"\x06recent\x18\f \x01(\bR\x06recent\x12\x18\n" +
+	"\aprofile\x18\r \x01(\tR\aprofileB\x16\n" +
+	"\x14_showed_ring_version\"U\n" +
+	"\x17ListKeyConsumersRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"\xda\x02\n" +
+	"\x18ListKeyConsumersResponse\x12=\n" +
+	"\rkey_consumers\x18\x01 \x03(\v2\x18.auth_api.v1.KeyConsumerR\fkeyConsumers\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12!\n" +
+	"\fring_version\x18\x03 \x01(\x03R\vringVersion\x12\x1f\n" +
+	"\vstandby_kid\x18\x04 \x01(\tR\n" +
+	"standbyKid\x12B\n" +
+	"\x0frotation_due_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\rrotationDueAt\x12O\n" +
+	"\x16rotation_at_the_latest\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x13rotationAtTheLatest\"\x13\n" +
+	"\x11MintCanaryRequest\"w\n" +
+	"\x12MintCanaryResponse\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token\x12\x10\n" +
+	"\x03kid\x18\x02 \x01(\tR\x03kid\x129\n" +
+	"\n" +
+	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt*\xcf\x01\n" +
 	"\x0fSigningKeyState\x12!\n" +
 	"\x1dSIGNING_KEY_STATE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19SIGNING_KEY_STATE_STANDBY\x10\x01\x12\x1c\n" +
 	"\x18SIGNING_KEY_STATE_ACTIVE\x10\x02\x12\x1e\n" +
 	"\x1aSIGNING_KEY_STATE_RETIRING\x10\x03\x12\x1d\n" +
 	"\x19SIGNING_KEY_STATE_RETIRED\x10\x04\x12\x1d\n" +
-	"\x19SIGNING_KEY_STATE_REVOKED\x10\x052\xc4\x02\n" +
+	"\x19SIGNING_KEY_STATE_REVOKED\x10\x05*\x8a\x01\n" +
+	"\x0fKeyConsumerKind\x12!\n" +
+	"\x1dKEY_CONSUMER_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16KEY_CONSUMER_KIND_HTTP\x10\x01\x12\x1c\n" +
+	"\x18KEY_CONSUMER_KIND_STREAM\x10\x02\x12\x1a\n" +
+	"\x16KEY_CONSUMER_KIND_GRPC\x10\x032\xf3\x04\n" +
 	"\n" +
 	"KeyService\x12d\n" +
 	"\x0fListSigningKeys\x12#.auth_api.v1.ListSigningKeysRequest\x1a$.auth_api.v1.ListSigningKeysResponse\"\x06\x9a\xb8\x18\x02(\x00\x12g\n" +
-	"\x10RotateSigningKey\x12$.auth_api.v1.RotateSigningKeyRequest\x1a%.auth_api.v1.RotateSigningKeyResponse\"\x06\x9a\xb8\x18\x02(\x00\x12g\n" +
-	"\x10RevokeSigningKey\x12$.auth_api.v1.RevokeSigningKeyRequest\x1a%.auth_api.v1.RevokeSigningKeyResponse\"\x06\x9a\xb8\x18\x02(\x00B\x8e\x01\n" +
+	"\x10RotateSigningKey\x12$.auth_api.v1.RotateSigningKeyRequest\x1a%.auth_api.v1.RotateSigningKeyResponse\"\x06\x9a\xb8\x18\x02(\x00\x12m\n" +
+	"\x12RollbackSigningKey\x12&.auth_api.v1.RollbackSigningKeyRequest\x1a'.auth_api.v1.RollbackSigningKeyResponse\"\x06\x9a\xb8\x18\x02(\x00\x12g\n" +
+	"\x10RevokeSigningKey\x12$.auth_api.v1.RevokeSigningKeyRequest\x1a%.auth_api.v1.RevokeSigningKeyResponse\"\x06\x9a\xb8\x18\x02(\x00\x12g\n" +
+	"\x10ListKeyConsumers\x12$.auth_api.v1.ListKeyConsumersRequest\x1a%.auth_api.v1.ListKeyConsumersResponse\"\x06\x9a\xb8\x18\x02(\x00\x12U\n" +
+	"\n" +
+	"MintCanary\x12\x1e.auth_api.v1.MintCanaryRequest\x1a\x1f.auth_api.v1.MintCanaryResponse\"\x06\x9a\xb8\x18\x02(\x00B\x8e\x01\n" +
 	"\x0fcom.auth_api.v1B\tKeysProtoP\x01Z'auth.example/authclient/authapi;authapi\xa2\x02\x03AXX\xaa\x02\n" +
 	"AuthApi.V1\xca\x02\n" +
 	"AuthApi\\V1\xe2\x02\x16AuthApi\\V1\\GPBMetadata\xea\x02\vAuthApi::V1b\x06proto3"
@@ -645,43 +1308,71 @@ func file_auth_api_v1_keys_proto_rawDescGZIP() []byte {
 	return file_auth_api_v1_keys_proto_rawDescData
 }
 
-var file_auth_api_v1_keys_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_auth_api_v1_keys_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_auth_api_v1_keys_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_auth_api_v1_keys_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_auth_api_v1_keys_proto_goTypes = []any{
-	(SigningKeyState)(0),             // 0: auth_api.v1.SigningKeyState
-	(*SigningKey)(nil),               // 1: auth_api.v1.SigningKey
-	(*ListSigningKeysRequest)(nil),   // 2: auth_api.v1.ListSigningKeysRequest
-	(*ListSigningKeysResponse)(nil),  // 3: auth_api.v1.ListSigningKeysResponse
-	(*RotateSigningKeyRequest)(nil),  // 4: auth_api.v1.RotateSigningKeyRequest
-	(*RotateSigningKeyResponse)(nil), // 5: auth_api.v1.RotateSigningKeyResponse
-	(*RevokeSigningKeyRequest)(nil),  // 6: auth_api.v1.RevokeSigningKeyRequest
-	(*RevokeSigningKeyResponse)(nil), // 7: auth_api.v1.RevokeSigningKeyResponse
-	(*timestamppb.Timestamp)(nil),    // 8: google.protobuf.Timestamp
+	(SigningKeyState)(0),               // 0: auth_api.v1.SigningKeyState
+	(KeyConsumerKind)(0),               // 1: auth_api.v1.KeyConsumerKind
+	(*SigningKey)(nil),                 // 2: auth_api.v1.SigningKey
+	(*ListSigningKeysRequest)(nil),     // 3: auth_api.v1.ListSigningKeysRequest
+	(*ListSigningKeysResponse)(nil),    // 4: auth_api.v1.ListSigningKeysResponse
+	(*RotateSigningKeyRequest)(nil),    // 5: auth_api.v1.RotateSigningKeyRequest
+	(*RotateSigningKeyResponse)(nil),   // 6: auth_api.v1.RotateSigningKeyResponse
+	(*RollbackSigningKeyRequest)(nil),  // 7: auth_api.v1.RollbackSigningKeyRequest
+	(*RollbackSigningKeyResponse)(nil), // 8: auth_api.v1.RollbackSigningKeyResponse
+	(*RevokeSigningKeyRequest)(nil),    // 9: auth_api.v1.RevokeSigningKeyRequest
+	(*RevokeSigningKeyResponse)(nil),   // 10: auth_api.v1.RevokeSigningKeyResponse
+	(*KeyConsumer)(nil),                // 11: auth_api.v1.KeyConsumer
+	(*ListKeyConsumersRequest)(nil),    // 12: auth_api.v1.ListKeyConsumersRequest
+	(*ListKeyConsumersResponse)(nil),   // 13: auth_api.v1.ListKeyConsumersResponse
+	(*MintCanaryRequest)(nil),          // 14: auth_api.v1.MintCanaryRequest
+	(*MintCanaryResponse)(nil),         // 15: auth_api.v1.MintCanaryResponse
+	(*timestamppb.Timestamp)(nil),      // 16: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 17: google.protobuf.Duration
 }
 var file_auth_api_v1_keys_proto_depIdxs = []int32{
 	0,  // 0: auth_api.v1.SigningKey.state:type_name -> auth_api.v1.SigningKeyState
-	8,  // 1: auth_api.v1.SigningKey.published_at:type_name -> google.protobuf.Timestamp
-	8,  // 2: auth_api.v1.SigningKey.activated_at:type_name -> google.protobuf.Timestamp
-	8,  // 3: auth_api.v1.SigningKey.demoted_at:type_name -> google.protobuf.Timestamp
-	8,  // 4: auth_api.v1.SigningKey.verifies_until:type_name -> google.protobuf.Timestamp
-	8,  // 5: auth_api.v1.SigningKey.withdrawn_at:type_name -> google.protobuf.Timestamp
-	1,  // 6: auth_api.v1.ListSigningKeysResponse.signing_keys:type_name -> auth_api.v1.SigningKey
-	1,  // 7: auth_api.v1.RotateSigningKeyResponse.active:type_name -> auth_api.v1.SigningKey
-	1,  // 8: auth_api.v1.RotateSigningKeyResponse.demoted:type_name -> auth_api.v1.SigningKey
-	1,  // 9: auth_api.v1.RotateSigningKeyResponse.standby:type_name -> auth_api.v1.SigningKey
-	1,  // 10: auth_api.v1.RevokeSigningKeyResponse.revoked:type_name -> auth_api.v1.SigningKey
-	1,  // 11: auth_api.v1.RevokeSigningKeyResponse.active:type_name -> auth_api.v1.SigningKey
-	2,  // 12: auth_api.v1.KeyService.ListSigningKeys:input_type -> auth_api.v1.ListSigningKeysRequest
-	4,  // 13: auth_api.v1.KeyService.RotateSigningKey:input_type -> auth_api.v1.RotateSigningKeyRequest
-	6,  // 14: auth_api.v1.KeyService.RevokeSigningKey:input_type -> auth_api.v1.RevokeSigningKeyRequest
-	3,  // 15: auth_api.v1.KeyService.ListSigningKeys:output_type -> auth_api.v1.ListSigningKeysResponse
-	5,  // 16: auth_api.v1.KeyService.RotateSigningKey:output_type -> auth_api.v1.RotateSigningKeyResponse
-	7,  // 17: auth_api.v1.KeyService.RevokeSigningKey:output_type -> auth_api.v1.RevokeSigningKeyResponse
-	15, // [15:18] is the sub-list for method output_type
-	12, // [12:15] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	16, // 1: auth_api.v1.SigningKey.published_at:type_name -> google.protobuf.Timestamp
+	16, // 2: auth_api.v1.SigningKey.activated_at:type_name -> google.protobuf.Timestamp
+	16, // 3: auth_api.v1.SigningKey.demoted_at:type_name -> google.protobuf.Timestamp
+	16, // 4: auth_api.v1.SigningKey.verifies_until:type_name -> google.protobuf.Timestamp
+	16, // 5: auth_api.v1.SigningKey.withdrawn_at:type_name -> google.protobuf.Timestamp
+	2,  // 6: auth_api.v1.ListSigningKeysResponse.signing_keys:type_name -> auth_api.v1.SigningKey
+	2,  // 7: auth_api.v1.RotateSigningKeyResponse.active:type_name -> auth_api.v1.SigningKey
+	2,  // 8: auth_api.v1.RotateSigningKeyResponse.demoted:type_name -> auth_api.v1.SigningKey
+	2,  // 9: auth_api.v1.RotateSigningKeyResponse.standby:type_name -> auth_api.v1.SigningKey
+	2,  // 10: auth_api.v1.RollbackSigningKeyResponse.active:type_name -> auth_api.v1.SigningKey
+	2,  // 11: auth_api.v1.RollbackSigningKeyResponse.demoted:type_name -> auth_api.v1.SigningKey
+	2,  // 12: auth_api.v1.RollbackSigningKeyResponse.standby:type_name -> auth_api.v1.SigningKey
+	2,  // 13: auth_api.v1.RevokeSigningKeyResponse.revoked:type_name -> auth_api.v1.SigningKey
+	2,  // 14: auth_api.v1.RevokeSigningKeyResponse.active:type_name -> auth_api.v1.SigningKey
+	16, // 15: auth_api.v1.RevokeSigningKeyResponse.tokens_until:type_name -> google.protobuf.Timestamp
+	11, // 16: auth_api.v1.RevokeSigningKeyResponse.consumers_behind:type_name -> auth_api.v1.KeyConsumer
+	1,  // 17: auth_api.v1.KeyConsumer.kind:type_name -> auth_api.v1.KeyConsumerKind
+	16, // 18: auth_api.v1.KeyConsumer.first_seen_at:type_name -> google.protobuf.Timestamp
+	16, // 19: auth_api.v1.KeyConsumer.last_seen_at:type_name -> google.protobuf.Timestamp
+	17, // 20: auth_api.v1.KeyConsumer.interval:type_name -> google.protobuf.Duration
+	11, // 21: auth_api.v1.ListKeyConsumersResponse.key_consumers:type_name -> auth_api.v1.KeyConsumer
+	16, // 22: auth_api.v1.ListKeyConsumersResponse.rotation_due_at:type_name -> google.protobuf.Timestamp
+	16, // 23: auth_api.v1.ListKeyConsumersResponse.rotation_at_the_latest:type_name -> google.protobuf.Timestamp
+	16, // 24: auth_api.v1.MintCanaryResponse.expires_at:type_name -> google.protobuf.Timestamp
+	3,  // 25: auth_api.v1.KeyService.ListSigningKeys:input_type -> auth_api.v1.ListSigningKeysRequest
+	5,  // 26: auth_api.v1.KeyService.RotateSigningKey:input_type -> auth_api.v1.RotateSigningKeyRequest
+	7,  // 27: auth_api.v1.KeyService.RollbackSigningKey:input_type -> auth_api.v1.RollbackSigningKeyRequest
+	9,  // 28: auth_api.v1.KeyService.RevokeSigningKey:input_type -> auth_api.v1.RevokeSigningKeyRequest
+	12, // 29: auth_api.v1.KeyService.ListKeyConsumers:input_type -> auth_api.v1.ListKeyConsumersRequest
+	14, // 30: auth_api.v1.KeyService.MintCanary:input_type -> auth_api.v1.MintCanaryRequest
+	4,  // 31: auth_api.v1.KeyService.ListSigningKeys:output_type -> auth_api.v1.ListSigningKeysResponse
+	6,  // 32: auth_api.v1.KeyService.RotateSigningKey:output_type -> auth_api.v1.RotateSigningKeyResponse
+	8,  // 33: auth_api.v1.KeyService.RollbackSigningKey:output_type -> auth_api.v1.RollbackSigningKeyResponse
+	10, // 34: auth_api.v1.KeyService.RevokeSigningKey:output_type -> auth_api.v1.RevokeSigningKeyResponse
+	13, // 35: auth_api.v1.KeyService.ListKeyConsumers:output_type -> auth_api.v1.ListKeyConsumersResponse
+	15, // 36: auth_api.v1.KeyService.MintCanary:output_type -> auth_api.v1.MintCanaryResponse
+	31, // [31:37] is the sub-list for method output_type
+	25, // [25:31] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_auth_api_v1_keys_proto_init() }
@@ -692,13 +1383,15 @@ func file_auth_api_v1_keys_proto_init() {
 	file_auth_api_v1_permission_proto_init()
 	file_auth_api_v1_keys_proto_msgTypes[3].OneofWrappers = []any{}
 	file_auth_api_v1_keys_proto_msgTypes[5].OneofWrappers = []any{}
+	file_auth_api_v1_keys_proto_msgTypes[7].OneofWrappers = []any{}
+	file_auth_api_v1_keys_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_auth_api_v1_keys_proto_rawDesc), len(file_auth_api_v1_keys_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   7,
+			NumEnums:      2,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

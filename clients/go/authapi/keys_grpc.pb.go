@@ -21,9 +21,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	KeyService_ListSigningKeys_FullMethodName  = "/auth_api.v1.KeyService/ListSigningKeys"
-	KeyService_RotateSigningKey_FullMethodName = "/auth_api.v1.KeyService/RotateSigningKey"
-	KeyService_RevokeSigningKey_FullMethodName = "/auth_api.v1.KeyService/RevokeSigningKey"
+	KeyService_ListSigningKeys_FullMethodName    = "/auth_api.v1.KeyService/ListSigningKeys"
+	KeyService_RotateSigningKey_FullMethodName   = "/auth_api.v1.KeyService/RotateSigningKey"
+	KeyService_RollbackSigningKey_FullMethodName = "/auth_api.v1.KeyService/RollbackSigningKey"
+	KeyService_RevokeSigningKey_FullMethodName   = "/auth_api.v1.KeyService/RevokeSigningKey"
+	KeyService_ListKeyConsumers_FullMethodName   = "/auth_api.v1.KeyService/ListKeyConsumers"
+	KeyService_MintCanary_FullMethodName         = "/auth_api.v1.KeyService/MintCanary"
 )
 
 // KeyServiceClient is the client API for KeyService service.
@@ -35,12 +38,32 @@ type KeyServiceClient interface {
 	// Lists the keys of the ring, newest first, retired and revoked ones included.
 	ListSigningKeys(ctx context.Context, in *ListSigningKeysRequest, opts ...grpc.CallOption) (*ListSigningKeysResponse, error)
 	// Promotes the standby key now and publishes the next standby. The demoted key goes on verifying what it signed.
-	// Refusals: RING_CHANGED; KEY_STATE, if `require_published_ahead` is set and the standby was published too recently.
+	// Refusals: RING_CHANGED; KEY_STATE, if `require_published_ahead` is set and the standby was published too recently,
+	// or recent consumers do not hold it: the message names some.
 	RotateSigningKey(ctx context.Context, in *RotateSigningKeyRequest, opts ...grpc.CallOption) (*RotateSigningKeyResponse, error)
+	// Lets the key that signed before sign again; the key that signed goes on verifying, and the standby stays. For when
+	// verifiers turn out not to know a new key. Every verifier that trusts tokens of before knows the key.
+	// Refusals: RING_CHANGED; KEY_STATE, if no key signed before, it was revoked, or its private half is no longer held: the
+	// message says until when it was.
+	RollbackSigningKey(ctx context.Context, in *RollbackSigningKeyRequest, opts ...grpc.CallOption) (*RollbackSigningKeyResponse, error)
 	// Drops a key from the key set and refuses its tokens at once. If it was signing, the standby signs from now on.
-	// Sessions live on: clients refresh and go on with the new key. Saying it twice is fine.
+	// Nobody has to sign in again: sessions live on, clients refresh and go on with the new key. Saying it twice is fine.
 	// Refusals: NOT_FOUND; RING_CHANGED.
 	RevokeSigningKey(ctx context.Context, in *RevokeSigningKeyRequest, opts ...grpc.CallOption) (*RevokeSigningKeyResponse, error)
+	// Lists whoever takes the key set, as all servers saw them, and which set they hold. A rotation that is due waits for
+	// the recent ones that do not hold the standby, until `rotation_at_the_latest`.
+	// Seen are fetches of `/.well-known/jwks.json`, GetJwks, and every message of WatchTrust. Consumers are told apart by
+	// their address, their user agent and the name that they may say in the header or metadata `x-consumer-name`: several
+	// behind one address are one, unless they name themselves; whoever fetches through a cache is that cache.
+	// Refusals: SIGNING_UNAVAILABLE, until there is a key ring.
+	ListKeyConsumers(ctx context.Context, in *ListKeyConsumersRequest, opts ...grpc.CallOption) (*ListKeyConsumersResponse, error)
+	// Makes an access token that is signed by the standby, to see at every gateway whether it knows that key before it
+	// signs in earnest. It lives 60 seconds, is nobody's, and opens no method: whoever calls with it is refused with
+	// PERMISSION_DENIED, and Verify tells its claims. A gateway that answers 401 does not hold the key; one that answers 403,
+	// or lets it through to a service that does, does. Its `client_id` and `scope` are `canary`, and so is the name of a
+	// claim that is true.
+	// Refusals: SIGNING_UNAVAILABLE, if this server may not sign now, or cannot open the key.
+	MintCanary(ctx context.Context, in *MintCanaryRequest, opts ...grpc.CallOption) (*MintCanaryResponse, error)
 }
 
 type keyServiceClient struct {
@@ -71,10 +94,40 @@ func (c *keyServiceClient) RotateSigningKey(ctx context.Context, in *RotateSigni
 	return out, nil
 }
 
+func (c *keyServiceClient) RollbackSigningKey(ctx context.Context, in *RollbackSigningKeyRequest, opts ...grpc.CallOption) (*RollbackSigningKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RollbackSigningKeyResponse)
+	err := c.cc.Invoke(ctx, KeyService_RollbackSigningKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *keyServiceClient) RevokeSigningKey(ctx context.Context, in *RevokeSigningKeyRequest, opts ...grpc.CallOption) (*RevokeSigningKeyResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RevokeSigningKeyResponse)
 	err := c.cc.Invoke(ctx, KeyService_RevokeSigningKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *keyServiceClient) ListKeyConsumers(ctx context.Context, in *ListKeyConsumersRequest, opts ...grpc.CallOption) (*ListKeyConsumersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListKeyConsumersResponse)
+	err := c.cc.Invoke(ctx, KeyService_ListKeyConsumers_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *keyServiceClient) MintCanary(ctx context.Context, in *MintCanaryRequest, opts ...grpc.CallOption) (*MintCanaryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MintCanaryResponse)
+	err := c.cc.Invoke(ctx, KeyService_MintCanary_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -90,12 +143,32 @@ type KeyServiceServer interface {
 	// Lists the keys of the ring, newest first, retired and revoked ones included.
 	ListSigningKeys(context.Context, *ListSigningKeysRequest) (*ListSigningKeysResponse, error)
 	// Promotes the standby key now and publishes the next standby. The demoted key goes on verifying what it signed.
-	// Refusals: RING_CHANGED; KEY_STATE, if `require_published_ahead` is set and the standby was published too recently.
+	// Refusals: RING_CHANGED; KEY_STATE, if `require_published_ahead` is set and the standby was published too recently,
+	// or recent consumers do not hold it: the message names some.
 	RotateSigningKey(context.Context, *RotateSigningKeyRequest) (*RotateSigningKeyResponse, error)
+	// Lets the key that signed before sign again; the key that signed goes on verifying, and the standby stays. For when
+	// verifiers turn out not to know a new key. Every verifier that trusts tokens of before knows the key.
+	// Refusals: RING_CHANGED; KEY_STATE, if no key signed before, it was revoked, or its private half is no longer held: the
+	// message says until when it was.
+	RollbackSigningKey(context.Context, *RollbackSigningKeyRequest) (*RollbackSigningKeyResponse, error)
 	// Drops a key from the key set and refuses its tokens at once. If it was signing, the standby signs from now on.
-	// Sessions live on: clients refresh and go on with the new key. Saying it twice is fine.
+	// Nobody has to sign in again: sessions live on, clients refresh and go on with the new key. Saying it twice is fine.
 	// Refusals: NOT_FOUND; RING_CHANGED.
 	RevokeSigningKey(context.Context, *RevokeSigningKeyRequest) (*RevokeSigningKeyResponse, error)
+	// Lists whoever takes the key set, as all servers saw them, and which set they hold. A rotation that is due waits for
+	// the recent ones that do not hold the standby, until `rotation_at_the_latest`.
+	// Seen are fetches of `/.well-known/jwks.json`, GetJwks, and every message of WatchTrust. Consumers are told apart by
+	// their address, their user agent and the name that they may say in the header or metadata `x-consumer-name`: several
+	// behind one address are one, unless they name themselves; whoever fetches through a cache is that cache.
+	// Refusals: SIGNING_UNAVAILABLE, until there is a key ring.
+	ListKeyConsumers(context.Context, *ListKeyConsumersRequest) (*ListKeyConsumersResponse, error)
+	// Makes an access token that is signed by the standby, to see at every gateway whether it knows that key before it
+	// signs in earnest. It lives 60 seconds, is nobody's, and opens no method: whoever calls with it is refused with
+	// PERMISSION_DENIED, and Verify tells its claims. A gateway that answers 401 does not hold the key; one that answers 403,
+	// or lets it through to a service that does, does. Its `client_id` and `scope` are `canary`, and so is the name of a
+	// claim that is true.
+	// Refusals: SIGNING_UNAVAILABLE, if this server may not sign now, or cannot open the key.
+	MintCanary(context.Context, *MintCanaryRequest) (*MintCanaryResponse, error)
 	mustEmbedUnimplementedKeyServiceServer()
 }
 
@@ -112,8 +185,17 @@ func (UnimplementedKeyServiceServer) ListSigningKeys(context.Context, *ListSigni
 func (UnimplementedKeyServiceServer) RotateSigningKey(context.Context, *RotateSigningKeyRequest) (*RotateSigningKeyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RotateSigningKey not implemented")
 }
+func (UnimplementedKeyServiceServer) RollbackSigningKey(context.Context, *RollbackSigningKeyRequest) (*RollbackSigningKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RollbackSigningKey not implemented")
+}
 func (UnimplementedKeyServiceServer) RevokeSigningKey(context.Context, *RevokeSigningKeyRequest) (*RevokeSigningKeyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RevokeSigningKey not implemented")
+}
+func (UnimplementedKeyServiceServer) ListKeyConsumers(context.Context, *ListKeyConsumersRequest) (*ListKeyConsumersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListKeyConsumers not implemented")
+}
+func (UnimplementedKeyServiceServer) MintCanary(context.Context, *MintCanaryRequest) (*MintCanaryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method MintCanary not implemented")
 }
 func (UnimplementedKeyServiceServer) mustEmbedUnimplementedKeyServiceServer() {}
 func (UnimplementedKeyServiceServer) testEmbeddedByValue()                    {}
@@ -172,6 +254,24 @@ func _KeyService_RotateSigningKey_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _KeyService_RollbackSigningKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RollbackSigningKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(KeyServiceServer).RollbackSigningKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: KeyService_RollbackSigningKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(KeyServiceServer).RollbackSigningKey(ctx, req.(*RollbackSigningKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _KeyService_RevokeSigningKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RevokeSigningKeyRequest)
 	if err := dec(in); err != nil {
@@ -186,6 +286,42 @@ func _KeyService_RevokeSigningKey_Handler(srv interface{}, ctx context.Context, 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(KeyServiceServer).RevokeSigningKey(ctx, req.(*RevokeSigningKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _KeyService_ListKeyConsumers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListKeyConsumersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(KeyServiceServer).ListKeyConsumers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: KeyService_ListKeyConsumers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(KeyServiceServer).ListKeyConsumers(ctx, req.(*ListKeyConsumersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _KeyService_MintCanary_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MintCanaryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(KeyServiceServer).MintCanary(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: KeyService_MintCanary_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(KeyServiceServer).MintCanary(ctx, req.(*MintCanaryRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -206,8 +342,20 @@ var KeyService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _KeyService_RotateSigningKey_Handler,
 		},
 		{
+			MethodName: "RollbackSigningKey",
+			Handler:    _KeyService_RollbackSigningKey_Handler,
+		},
+		{
 			MethodName: "RevokeSigningKey",
 			Handler:    _KeyService_RevokeSigningKey_Handler,
+		},
+		{
+			MethodName: "ListKeyConsumers",
+			Handler:    _KeyService_ListKeyConsumers_Handler,
+		},
+		{
+			MethodName: "MintCanary",
+			Handler:    _KeyService_MintCanary_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -664,8 +664,8 @@ export const AuthService: GenService<{
   /**
    * Says what an access token claims, or why it is refused. Public. Needs neither the database nor an upstream.
    * A service that makes many calls verifies locally instead: see GetJwks and the client library.
-   * Where the deployment says so, and until a date of its, this method (no other, and no verifier elsewhere) also takes
-   * the HS256 tokens of the service that this one replaces: see docs/coming-from-hs256.md.
+   * Where the deployment says so, and until a day that it sets, this method (no other, and no verifier elsewhere) takes
+   * the HS256 tokens of the service before this one too: see docs/coming-from-hs256.md.
    * Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
    *
    * @generated from rpc auth_api.v1.AuthService.Verify
