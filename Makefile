@@ -19,7 +19,7 @@ run: $(VENV)/.runtime ## Serve: SQLite, generated secrets, a stand-in facility
 
 test: $(VENV)/.dev ## Run the tests, on SQLite and on a PostgreSQL that the suite starts
 	@$(BIN)/python -m tests.left_out
-	@$(BIN)/python -m pytest -m "not drill and not other_language"
+	@$(BIN)/python -m pytest -m "not drill and not other_language" -n auto --maxprocesses 4 --dist loadfile
 
 coverage: $(VENV)/.dev ## Run the tests and hold how much of the code they reach, with branches
 	@$(BIN)/python -m pytest -m "not drill and not other_language" --cov --cov-report=term:skip-covered

@@ -74,20 +74,28 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-_passed_on = pytest.StashKey[Counter[str]]()
+_passed_on: Counter[str] = Counter()
+_servers: set[str] = set()
 
 
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    if call.when == "call" and call.excinfo is None:
-        item.config.stash.setdefault(_passed_on, Counter())[_database_of(item)] += 1
+def pytest_runtest_call(item: pytest.Item) -> None:
+    # Travels with the report: where tests run in several processes, another one counts.
+    item.user_properties += [("database", _database_of(item)), ("server", "".join(_server_version))]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" and report.passed:
+        told = dict(report.user_properties)
+        _passed_on[str(told.get("database", ""))] += 1
+        _servers.update(str(server) for server in (told.get("server"),) if server)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Which databases the run was really on."""
-    passed = terminalreporter.config.stash.get(_passed_on, Counter())
-    server = f"PostgreSQL {_server_version[0]}" if _server_version else "PostgreSQL"
+    server = " ".join(["PostgreSQL", *sorted(_servers)])
     terminalreporter.write_line(
-        f"passed on SQLite: {passed['sqlite']}, on {server}: {passed['postgresql']}, without a database: {passed['']}"
+        f"passed on SQLite: {_passed_on['sqlite']}, on {server}: {_passed_on['postgresql']}, "
+        f"without a database: {_passed_on['']}"
     )
 
 

@@ -154,7 +154,11 @@ async def test_strange_keys_share_one_reading(database: Database) -> None:
     assert one.keys.readings == before + 1
 
 
-@pytest.mark.parametrize("garbage", ["", "shh", "ak_", "x" * 64, new_secret()[:-1] + "-"])
+@pytest.mark.parametrize(
+    "garbage",
+    ["", "shh", "ak_", "x" * 64, new_secret()[:-1] + "-"],
+    ids=["empty", "short", "prefix", "no prefix", "altered"],
+)
 async def test_what_is_not_of_our_form_costs_no_reading(database: Database, garbage: str) -> None:
     one = await replica(database)
     await one.keys.poll()
