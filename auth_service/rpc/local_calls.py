@@ -6,6 +6,7 @@ So whatever another door answers, permission, limits, audit and errors are those
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NoReturn, TypeAlias, cast
 
 import grpc
@@ -36,16 +37,27 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a method answered: a response of the form that was asked in, or a refusal.
+    """What a method answered: a response, or a refusal.
 
-    `code` is gRPC's in lower case, such as `ok` or `permission_denied`; `trailers` hold the request's id.
+    `code` is gRPC's in lower case, such as `ok` or `permission_denied`; `trailers` hold the request's id. `response`
+    is a message, for those who need not know of which class; None in a refusal.
     """
 
     code: str
-    response: bytes = field(default=b"", repr=False)
+    response: Any = field(default=None, repr=False)
     message: str = ""
     details: tuple[Detail, ...] = ()
     trailers: Metadata = ()
+
+    @property
+    def reason(self) -> str:
+        """As in `ErrorReason`, such as `BAD_CREDENTIALS`; empty for a response."""
+        return next((str(each.says["reason"]) for each in self.details if "reason" in each.says), "")
+
+    def encoded(self, *, is_json: bool) -> bytes:
+        """The response, in JSON or in protobuf's binary form."""
+        encoded: bytes = json_messages.written(self.response) if is_json else self.response.SerializeToString()
+        return encoded
 
 
 class LocalCalls:
@@ -53,12 +65,14 @@ class LocalCalls:
 
     def __init__(self) -> None:
         self._handlers: dict[str, _MethodHandler] = {}
+        self._services: list[str] = []
 
     def add_generic_rpc_handlers(self, _handlers: object) -> None:
         """Generated code tells a server this way, too; what it says the other way is easier to read."""
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, _MethodHandler]) -> None:
         """As generated code calls it."""
+        self._services.append(service)
         self._handlers |= {f"/{service}/{name}": each for name, each in handlers.items() if each.unary_unary}
 
     def go_through(self, chain: Chain) -> None:
@@ -67,6 +81,11 @@ class LocalCalls:
 
     def __contains__(self, method: str) -> bool:
         return method in self._handlers
+
+    @property
+    def services(self) -> Sequence[str]:
+        """By their full names, such as `auth_api.v1.AuthService`; those of nothing but streams as well."""
+        return self._services
 
     async def call(
         self,
@@ -82,16 +101,26 @@ class LocalCalls:
 
         `metadata` are a gRPC call's, names in lower case; `peer` is spelt as gRPC does, `timeout` in seconds.
         """
-        context = _LocalContext(metadata, peer=peer, timeout=timeout)
-        handler = self._handlers[method]
+        # An unreadable request goes through the interceptors as well: it counts, and is written to the log.
+        request = _read(body, _request_class(method)(), is_json=is_json)
+        return await self._answer(method, request, _LocalContext(metadata, peer=peer, timeout=timeout))
+
+    async def ask(self, method: str, fields: Mapping[str, Any], *, metadata: Metadata = (), peer: str = "") -> Answer:
+        """As `call`, of a request with these `fields`, which are of the right types."""
+        request: Message | AuthError
         try:
-            # An unreadable request goes through the interceptors as well: it counts, and is written to the log.
-            request = _read(body, _request_of(method), is_json=is_json)
-            response = await cast("Any", handler.unary_unary)(request, context)
+            request = _request_class(method)(**fields)
+        except ValueError:
+            # A number beyond 64 bits, or half of a surrogate pair.
+            request = MalformedMessage("values that the method's fields can hold")
+        return await self._answer(method, request, _LocalContext(metadata, peer=peer, timeout=None))
+
+    async def _answer(self, method: str, request: Message | AuthError, context: "_LocalContext") -> Answer:
+        answer = cast("Any", self._handlers[method].unary_unary)
+        try:
+            return Answer("ok", await answer(request, context), trailers=context.trailers)
         except grpc.aio.AbortError:
             return context.refusal()
-        encoded = json_messages.written(response) if is_json else response.SerializeToString()
-        return Answer("ok", response=encoded, trailers=context.trailers)
 
 
 def _read(body: bytes, request: Message, *, is_json: bool) -> Message | AuthError:
@@ -108,10 +137,10 @@ def _read(body: bytes, request: Message, *, is_json: bool) -> Message | AuthErro
     return request
 
 
-def _request_of(method: str) -> Message:
+@cache
+def _request_class(method: str) -> type[Message]:
     service, _, name = method.strip("/").partition("/")
-    found = _POOL.FindServiceByName(service).methods_by_name[name]
-    return GetMessageClass(found.input_type)()
+    return GetMessageClass(_POOL.FindServiceByName(service).methods_by_name[name].input_type)
 
 
 class _LocalContext:

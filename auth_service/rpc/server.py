@@ -57,6 +57,8 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.server.max_pending_requests_hard_limit", 30_000),
     ("grpc.keepalive_time_ms", 2 * _MINUTE_MS),
     ("grpc.keepalive_timeout_ms", 20_000),
+    # The answer to a ping is waited for by a time of its own, of a minute unless it is set.
+    ("grpc.http2.ping_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", _MINUTE_MS),
     ("grpc.http2.max_ping_strikes", 2),

@@ -6,14 +6,15 @@ and never from a cookie, so no other site can call in a person's name.
 
 import json
 from base64 import b64encode
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from auth_service.web.bodies import TooLarge, body_of
+from auth_service.web.methods import Detail, Methods, retry_after
 from auth_service.web.peers import metadata_of, peer_of
 
 JSON, PROTO = "application/json", "application/proto"
@@ -38,49 +39,6 @@ STATUS = {
     "unauthenticated": 401,
 }
 """The Connect protocol's table, by code."""
-
-
-class Told(Protocol):
-    """One of the details of a refusal."""
-
-    @property
-    def type(self) -> str: ...
-    @property
-    def value(self) -> bytes: ...
-    @property
-    def says(self) -> Mapping[str, Any]: ...
-
-
-class Answered(Protocol):
-    """What a method answered; `code` is `ok` for a response, or why there is none."""
-
-    @property
-    def code(self) -> str: ...
-    @property
-    def response(self) -> bytes: ...
-    @property
-    def message(self) -> str: ...
-    @property
-    def details(self) -> Sequence[Told]: ...
-    @property
-    def trailers(self) -> Sequence[tuple[str, str]]: ...
-
-
-class Methods(Protocol):
-    """The methods by their full names."""
-
-    def __contains__(self, method: str) -> bool: ...
-
-    def call(
-        self,
-        method: str,
-        body: bytes,
-        *,
-        is_json: bool,
-        metadata: Sequence[tuple[str, str]],
-        peer: str,
-        timeout: float | None,
-    ) -> Awaitable[Answered]: ...
 
 
 def routes(methods: Methods) -> list[Route]:
@@ -117,9 +75,10 @@ def routes(methods: Methods) -> list[Route]:
         headers = {f"Trailer-{name}": value for name, value in answer.trailers}
         if answer.code != "ok":
             return _refusal(answer.code, answer.message, details=answer.details, headers=headers)
-        return Response(answer.response, media_type=content_type, headers={**headers, "Cache-Control": "no-store"})
+        encoded = answer.encoded(is_json=content_type == JSON)
+        return Response(encoded, media_type=content_type, headers={**headers, "Cache-Control": "no-store"})
 
-    return [Route("/{service}/{method}", unary, methods=["POST"])]
+    return [Route(f"/{service}/{{method}}", unary, methods=["POST"]) for service in methods.services]
 
 
 def _refusal(
@@ -127,7 +86,7 @@ def _refusal(
     message: str,
     *,
     status: int | None = None,
-    details: Sequence[Told] = (),
+    details: Sequence[Detail] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     body: dict[str, Any] = {"code": code, "message": message}
@@ -136,15 +95,9 @@ def _refusal(
             {"type": each.type, "value": b64encode(each.value).rstrip(b"=").decode(), "debug": each.says}
             for each in details
         ]
-    told = {"Cache-Control": "no-store", **(headers or {}), **_hints(code, details)}
+    told = {"Cache-Control": "no-store", **(headers or {}), **_challenge(code), **retry_after(details)}
     return Response(json.dumps(body), status_code=status or STATUS[code], media_type=JSON, headers=told)
 
 
-def _hints(code: str, details: Sequence[Told]) -> dict[str, str]:
-    """What HTTP has words of its own for."""
-    if code == "unauthenticated":
-        return {"WWW-Authenticate": "Bearer"}
-    for each in details:
-        if "retryDelay" in each.says:
-            return {"Retry-After": str(max(1, round(float(each.says["retryDelay"].removesuffix("s")))))}
-    return {}
+def _challenge(code: str) -> dict[str, str]:
+    return {"WWW-Authenticate": "Bearer"} if code == "unauthenticated" else {}

@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -40,3 +41,11 @@ async def answer(_request: Request, error: Exception) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     body = {"reason": error.reason, "message": str(error)}
     return JSONResponse(body, status_code=status_of(error), headers=headers)
+
+
+async def answer_http(_request: Request, error: Exception) -> Response:
+    """What no route answers: an unknown path, a method that the path does not take."""
+    assert isinstance(error, HTTPException)
+    return JSONResponse(
+        {"message": error.detail}, error.status_code, headers={**(error.headers or {}), "Cache-Control": "no-store"}
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -13,7 +13,7 @@ def routes(*, is_ready: Callable[[], Awaitable[str]], exposition: Callable[[], t
     """`is_ready` says what is missing, or "" when nothing is."""
 
     async def alive(_request: Request) -> Response:
-        return PlainTextResponse("ok\n", headers=NO_STORE)
+        return JSONResponse("ok", headers=NO_STORE)
 
     async def ready(_request: Request) -> Response:
         missing = await is_ready()
@@ -21,7 +21,7 @@ def routes(*, is_ready: Callable[[], Awaitable[str]], exposition: Callable[[], t
             return PlainTextResponse(
                 f"not ready: {missing}\n", status_code=503, headers={**NO_STORE, "Retry-After": "1"}
             )
-        return PlainTextResponse("ok\n", headers=NO_STORE)
+        return JSONResponse("ok", headers=NO_STORE)
 
     async def metrics(_request: Request) -> Response:
         page, content_type = exposition()

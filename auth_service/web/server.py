@@ -83,9 +83,12 @@ class HttpServer:
         path_prefix: str = "",
         cors_origins: Sequence[str] = (),
     ) -> None:
-        app: ASGIApp = Starlette(
+        starlette = Starlette(
             routes=routes, exception_handlers={AuthError: errors.answer, HTTPException: errors.answer_http}
         )
+        # To an address that would be made of whatever Host the caller sent.
+        starlette.router.redirect_slashes = False
+        app: ASGIApp = starlette
         if cors_origins:
             app = CORSMiddleware(
                 app,

@@ -33,9 +33,7 @@ class Answer:
         return json.loads(self.body)
 
 
-async def post(
-    service: Service, path: str, body: object = None, *, content_type: str = JSON, **headers: str
-) -> Answer:
+async def post(service: Service, path: str, body: object = None, *, content_type: str = JSON, **headers: str) -> Answer:
     data = body if isinstance(body, bytes) else json.dumps(body if body is not None else {}).encode()
     named = {"Content-Type": content_type} | {name.replace("_", "-"): value for name, value in headers.items()}
     async with service.http.post(path, data=data, headers=named) as answer:
@@ -52,9 +50,7 @@ async def test_a_person_signs_in_refreshes_and_leaves_with_nothing_but_json(serv
     verified = await post(service, VERIFY, {"token": pair["accessToken"]})
     assert verified.told["userNumber"] == "1001"
 
-    listed = await post(
-        service, EXPERIMENTS, {"user_number": 1001}, Authorization=f"Bearer {pair['accessToken']}"
-    )
+    listed = await post(service, EXPERIMENTS, {"user_number": 1001}, Authorization=f"Bearer {pair['accessToken']}")
     assert [each["rbNumber"] for each in listed.told["experiments"]] == ["2200081", "2200082", "2200083"]
 
     renewed = await post(service, "/auth_api.v1.AuthService/Refresh", {"refreshToken": pair["refreshToken"]})
@@ -176,7 +172,7 @@ async def test_what_is_not_spoken_here_is_refused_with_what_is(service: Service)
         "form": await post(service, LOGIN, b"username=a", content_type="application/x-www-form-urlencoded"),
         "stream": await post(service, "/auth_api.v1.TrustService/WatchTrust"),
         "method": await post(service, "/auth_api.v1.AuthService/Nope"),
-        "case": await post(service, "/auth_api.v1.authservice/login", CREDENTIALS),
+        "case": await post(service, "/auth_api.v1.AuthService/login", CREDENTIALS),
         "compressed": await post(service, LOGIN, b"x", Content_Encoding="gzip"),
         "version": await post(service, LOGIN, CREDENTIALS, Connect_Protocol_Version="2"),
         "timeout": await post(service, LOGIN, CREDENTIALS, Connect_Timeout_Ms="soon"),
@@ -193,6 +189,12 @@ async def test_what_is_not_spoken_here_is_refused_with_what_is(service: Service)
         "timeout": (400, "invalid_argument"),
         "large": (413, "resource_exhausted"),
     }
+
+
+@pytest.mark.row("S65")
+async def test_other_spellings_of_a_service_are_nothing(service: Service) -> None:
+    for path in ("/auth_api.v1.authservice/Login", f"{LOGIN}/", f"/x{LOGIN}", "/x/y"):
+        assert (await post(service, path, CREDENTIALS)).status == 404
 
 
 async def test_a_deadline_is_kept(service: Service) -> None:
