@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from fastapi import Depends, FastAPI
 from google.protobuf.wrappers_pb2 import StringValue
 from grpclib.const import Cardinality, Handler
 from grpclib.server import Server
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from tests.client.jwks_endpoint import JwksEndpoint
 from tests.client.minting import AUDIENCE, ISSUER, token
@@ -100,6 +102,20 @@ async def test_it_verifies_a_token(names: dict[str, Any]) -> None:
     person = await run(code, "None", names | {"token": token(**GOOD)})
 
     assert person.username == "ada"
+
+
+async def test_it_feeds_prometheus(names: dict[str, Any]) -> None:
+    registry = CollectorRegistry()
+    metrics = {kind.__name__: partial(kind, registry=registry) for kind in (Counter, Gauge)}
+    code = example("set_function") + "async with keys:\n    await verifier.verify(token)\n"
+
+    await run(code, "None", names | metrics | {"token": token(**GOOD)})
+
+    assert registry.get_sample_value("auth_verdicts_total", {"reason": "good"}) == 1
+    assert registry.get_sample_value("auth_fetches_total", {"is_good": "True"}) == 1
+    age = registry.get_sample_value("auth_keys_age_seconds")
+    assert age is not None
+    assert age < 60
 
 
 async def test_it_guards_a_server_of_grpc_aio(names: dict[str, Any]) -> None:

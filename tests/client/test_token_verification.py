@@ -17,6 +17,7 @@ from auth_client import (
     TokenVerifier,
     VerifiedToken,
 )
+from auth_client import claims as reading
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding
 from hypothesis import given, settings
@@ -626,6 +627,31 @@ def test_any_text_is_refused_cleanly(text: str) -> None:
 def test_any_signed_bytes_are_refused_cleanly(head: bytes, payload: bytes) -> None:
     assert reason(sign(header(), payload))
     assert reason(sign(head, claims()))
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just(NOW + 600),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None, max_examples=500)
+@given(
+    st.dictionaries(st.sampled_from([*claims(), "nbf", "scope", "other"]), _JSON, max_size=3),
+    st.booleans(),
+    st.permutations(tuple(claims())),
+)
+def test_what_is_read_the_quick_way_is_what_would_be_read_with_care(
+    changes: dict[str, object], is_compact: bool, order: list[str]
+) -> None:
+    members = claims() | changes
+    document = {name: members[name] for name in [*order, *members] if name in members}
+    payload = json.dumps(document, separators=(",", ":") if is_compact else None).encode()
+
+    quick = reading._read_as_written(payload)
+
+    assert quick is None or quick == reading._read(payload)
 
 
 @pytest.mark.row("S17")
