@@ -6,7 +6,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,8 +19,10 @@ from auth_service.cli.key_bars import WIDTH, bars
 from auth_service.cli.key_svg import svg
 from auth_service.domain import keys
 from auth_service.domain.audit import OPERATOR
+from auth_service.domain.consumers import Consumer, ConsumerKind, Sighting
 from auth_service.domain.keys import KeyRing
 from auth_service.domain.timeline import Timeline, timeline
+from auth_service.storage import key_consumers
 from tests.domain.rings import NOON, POLICY, first_ring, standby
 from tests.support.command_line import KEYS, Command
 
@@ -75,6 +77,40 @@ def test_status_says_what_is_left_to_do(run: Command, home: Path, monkeypatch: p
     monkeypatch.setenv("AUTH_KEY_ENCRYPTION_KEYS", KEYS[2])
     lost = run("keys", "status", "--json")
     assert "opens the key that signs" in json.loads(lost.out)["to_do"][0]
+
+
+def test_status_names_the_consumers_that_a_rotation_waits_for(
+    run: Command, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTH_KEY_ROTATION_PATIENCE", "3d")
+    begin()
+    now = datetime.now(UTC)
+    # By an hour for any kid: each has its own jitter.
+    due_for_an_hour = now - POLICY.rotate_every - POLICY.rotate_every / 20 - timedelta(hours=1)
+    with table(home) as connection:
+        long_ago = f"{due_for_an_hour:%F %T.000000}"
+        connection.execute("UPDATE signing_key SET published_at = ?", [long_ago])
+        connection.execute("UPDATE signing_key SET activated_at = ? WHERE activated_at IS NOT NULL", [long_ago])
+    gateway = Sighting(
+        Consumer(ConsumerKind.HTTP, "10.0.0.7", "Envoy", "gateway"),
+        first_seen_at=now - timedelta(days=9),
+        last_seen_at=now - timedelta(hours=2),
+        times=900,
+        ring_version=1,
+        standby_kid="another",
+    )
+
+    async def noted() -> None:
+        async with app.core(settings_module.load()[0]) as core:
+            await core.database.autocommit(lambda connection: key_consumers.add(connection, [gateway]))
+
+    asyncio.run(noted())
+
+    told = json.loads(run("keys", "status", "--json").out)
+
+    assert told["consumers_without_it"] == 1
+    assert "waits until" in told["to_do"][0]
+    assert "gateway (http, 10.0.0.7)" in told["to_do"][0]
 
 
 @pytest.mark.parametrize("command", ["status", "timeline"])

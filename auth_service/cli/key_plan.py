@@ -1,6 +1,7 @@
 """`auth-service keys status` and `keys timeline`: how the ring stands, and which key signs and verifies when."""
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from auth_service.cli.key_bars import bars
 from auth_service.cli.key_svg import svg
 from auth_service.cli.options import Json
 from auth_service.cli.terminal import fail, moment, print_fields, print_json, run, settings_in_force, write_output
+from auth_service.domain.consumers import Sighting, Waiting, activation, behind, named_in_short
 from auth_service.domain.keys import KeyPolicy, KeyRing, is_published_ahead, rotation_due_at
 from auth_service.domain.timeline import Timeline
 from auth_service.domain.timeline import timeline as planned
@@ -31,6 +33,7 @@ def status(*, as_json: Json = False) -> None:
             ring = await _ring(core)
             policy = app.key_policy(settings)
             plan = planned(ring, now=core.clock.now(), policy=policy)
+            rotation = await _rotation(core, ring, policy, now=plan.now)
             print_fields(
                 {
                     "ring version": ring.version,
@@ -41,9 +44,10 @@ def status(*, as_json: Json = False) -> None:
                     "published": ring.standby.published_at,
                     "published ahead": is_published_ahead(ring, now=plan.now, policy=policy),
                     "known everywhere at": ring.standby.published_at + policy.publish_ahead,
+                    "consumers without it": len(rotation.behind),
                     "verifying only": [key.kid for key in ring.published if key.verifies_until],
                     "signs without database for": policy.signer_lease,
-                    "to do": _to_do(core, ring, plan, policy) or ["nothing"],
+                    "to do": _to_do(core, ring, rotation, now=plan.now) or ["nothing"],
                 },
                 as_json=as_json,
             )
@@ -80,13 +84,37 @@ async def _ring(core: app.Core) -> KeyRing:
     return ring
 
 
-def _to_do(core: app.Core, ring: KeyRing, plan: Timeline, policy: KeyPolicy) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Rotation:
+    """When the standby is to sign, and which recent consumers do not hold it; `waits_until` None if nobody waits."""
+
+    due_at: datetime
+    behind: tuple[Sighting, ...]
+    waits_until: datetime | None
+
+
+async def _rotation(core: app.Core, ring: KeyRing, policy: KeyPolicy, *, now: datetime) -> _Rotation:
+    lacking = await core.consumers.lacking_standby_of(ring)
+    evidence = core.consumers.policy
+    due_at = rotation_due_at(ring, policy=policy)
+    match activation(ring, lacking, now=now, keys=policy, policy=evidence, is_complete=True):
+        case Waiting(late, until):
+            return _Rotation(due_at, late, until)
+        case _:
+            return _Rotation(due_at, behind(lacking, ring=ring, now=now, policy=evidence), None)
+
+
+def _to_do(core: app.Core, ring: KeyRing, rotation: _Rotation, *, now: datetime) -> list[str]:
     to_do = []
     if core.keys.is_sealed:
         to_do.append("none of AUTH_KEY_ENCRYPTION_KEYS opens the key that signs: nobody can sign in")
-    due_at = rotation_due_at(ring, policy=policy)
-    if plan.now > due_at + _LATE:
-        to_do.append(f"a rotation is due since {moment(due_at)}: is a replica running?")
+    if rotation.waits_until is not None:
+        to_do.append(
+            f"see `auth-service keys consumers`: the rotation waits until {moment(rotation.waits_until)} at most for"
+            f" {named_in_short(rotation.behind)}"
+        )
+    elif now > rotation.due_at + _LATE + (core.consumers.policy.patience if rotation.behind else timedelta(0)):
+        to_do.append(f"a rotation is due since {moment(rotation.due_at)}: is a replica running?")
     if any(key.sealed_private and not core.sealing.is_sealed_by_first(key.sealed_private) for key in ring.keys):
         to_do.append("run `auth-service keys rewrap`: some private halves need an older key-encryption key")
     return to_do
