@@ -58,7 +58,7 @@ async def refresh(service: Service, cookie: str, token: str = "expired") -> Answ
     return await call(service, "POST", "/refresh", {"token": token}, headers={"Cookie": f"refresh_token={cookie}"})
 
 
-@pytest.mark.row("A1", "A2")
+@pytest.mark.row("A1/REST", "A2")
 async def test_sign_in_answers_a_bare_token_and_the_cookie(service: Service) -> None:
     answer = await sign_in(service)
 
@@ -69,7 +69,7 @@ async def test_sign_in_answers_a_bare_token_and_the_cookie(service: Service) -> 
     assert flags == "; HttpOnly; Max-Age=43200; Path=/; SameSite=lax; Secure"
 
 
-@pytest.mark.row("A3", "A4", "A9")
+@pytest.mark.row("A3/REST", "A4/REST", "A9/REST")
 async def test_refusals_are_the_bodies_that_consumers_know(service: Service) -> None:
     wrong = await call(service, "POST", "/login", {**CREDENTIALS, "password": "wrong"})
     unknown = await call(service, "POST", "/login", {"username": "nobody", "password": "x"})
@@ -85,7 +85,7 @@ async def test_refusals_are_the_bodies_that_consumers_know(service: Service) -> 
     assert int(away.headers["Retry-After"]) >= 1
 
 
-@pytest.mark.row("A9")
+@pytest.mark.row("A9/REST")
 async def test_a_good_token_is_ok(service: Service) -> None:
     token = (await sign_in(service)).told
 
@@ -94,7 +94,7 @@ async def test_a_good_token_is_ok(service: Service) -> None:
     assert (answer.status, answer.body) == (200, b'"ok"')
 
 
-@pytest.mark.row("A10", "A11")
+@pytest.mark.row("A10/REST", "A11")
 async def test_a_refresh_buys_a_token_and_the_next_cookie_whatever_access_token_comes_along(service: Service) -> None:
     first = await sign_in(service)
     other = await sign_in(service, "staff1002")
@@ -110,7 +110,7 @@ async def test_a_refresh_buys_a_token_and_the_next_cookie_whatever_access_token_
     assert (spent.status, spent.told) == (403, FORBIDDEN)
 
 
-@pytest.mark.row("A10", "S36")
+@pytest.mark.row("A10/REST", "S36")
 async def test_several_tabs_that_refresh_one_cookie_at_once_all_go_on(service: Service) -> None:
     first = await sign_in(service)
 
@@ -130,7 +130,7 @@ async def test_two_cookies_of_one_name_are_none(service: Service) -> None:
     assert (await refresh(service, one)).status == 200
 
 
-@pytest.mark.row("A12", "A13", "B10")
+@pytest.mark.row("A12/REST", "A13", "B10")
 @pytest.mark.parametrize("path", ["/experiments", "/experiment"])
 async def test_experiments_are_listed_for_whoever_may_ask(service: Service, path: str) -> None:
     async def ask(number: str, credential: str | None) -> Answer:
@@ -196,7 +196,7 @@ async def test_compatibility_can_be_switched_off(start: Start) -> None:
     assert "SameSite=strict" in signed_in.headers["Set-Cookie"]
 
 
-@pytest.mark.row("A22")
+@pytest.mark.row("A22/REST")
 async def test_behind_a_path_everything_is_there_with_it_and_without(start: Start) -> None:
     service = await start(path_prefix="/auth", issuer="https://auth.example/auth")
 
