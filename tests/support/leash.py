@@ -74,7 +74,7 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start `command` (an absolute path first), its output appended to `log`; it gets `dying_signal` when we die.
 
-    May be called from any thread. The child leads its own session, so that a Ctrl-C reaches only us.
+    May be called from any thread. The child leads its own process group, so that a Ctrl-C reaches only us.
     """
     uid, gid = (account.uid, account.gid) if account else (-1, -1)
     leash = [sys.executable, "-I", "-S", str(_LEASHED_EXEC), *map(str, (os.getpid(), dying_signal.value, uid, gid))]
@@ -88,7 +88,9 @@ def spawn(
                 stderr=subprocess.STDOUT,
                 cwd=cwd,
                 env=dict(environment),
-                start_new_session=True,
+                # Not a session: the kernel may share the cores out by session first (autogroup), and a thread that
+                # steps back would do so for nobody outside its own.
+                process_group=0,
             )
 
     return _launcher(os.getpid()).submit(start).result()

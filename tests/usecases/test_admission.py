@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from auth_service import settings
+from auth_service.app.administration import password_hashing
 from auth_service.domain.errors import Overloaded
 from auth_service.usecases import admission as module
 from auth_service.usecases.admission import Admission
@@ -135,3 +137,16 @@ async def test_whoever_finds_too_many_inside_is_told_so_in_time(monkeypatch: pyt
     assert crowd.entered == list(range(5))
     crowd.tasks = crowd.tasks[:5]
     await crowd.leave()
+
+
+async def test_whoever_is_let_in_finds_room_to_have_a_password_hashed() -> None:
+    hashing = password_hashing(settings.load({}, makes_home=False)[0])
+    crowd = [asyncio.create_task(hashing.verify_nobody("any")) for _ in range(module.MOST_INSIDE)]
+
+    # Whoever is turned away knows at once; nobody here waits for a hash.
+    await asyncio.sleep(0)
+
+    assert not any(each.done() for each in crowd)
+    for each in crowd:
+        each.cancel()
+    await hashing.close()
