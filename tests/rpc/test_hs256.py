@@ -1,5 +1,6 @@
 """Coming from HS256, through the doors: Verify alone takes the old service's tokens, and only where it was told to."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -99,6 +100,7 @@ async def test_no_verifier_elsewhere_takes_one(service: Service) -> None:
     assert caught.value.reason == "algorithm"
 
 
+@pytest.mark.row("S1")
 async def test_our_public_keys_are_no_secrets(service: Service) -> None:
     [published, *_] = await service.jwks()
     public = jwt.PyJWK(published).key
@@ -120,6 +122,7 @@ async def test_our_public_keys_are_no_secrets(service: Service) -> None:
         assert (await refusal(service.verify(forged))).verdict == REFUSED
 
 
+@pytest.mark.row("S1")
 async def test_no_header_wishes_for_the_old_secret(service: Service) -> None:
     [published, *_] = await service.jwks()
     pair = await service.login()
@@ -145,6 +148,30 @@ async def test_no_header_wishes_for_the_old_secret(service: Service) -> None:
     mixed = jwt.encode(claims, private_key, algorithm="RS256", headers={"kid": kid, "typ": "at+jwt"}).split(".")
     mixed[0] = old_token().split(".")[0]
     assert (await refusal(service.verify(".".join(mixed)))).verdict == REFUSED
+
+
+async def test_the_consumer_in_the_guide_takes_both_kinds(service: Service) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "coming-from-hs256.md").read_text()
+    (code,) = (block for block in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "def claims_of" in block)
+    names: dict[str, Any] = {
+        "jwt": jwt,
+        "ISSUER": f"http://{service.where.http}",
+        "AUDIENCE": AUDIENCE,
+        "JWT_SECRET": SECRET,
+    }
+    exec(code, names)
+    # Its public address is not where it listens here.
+    names["ISSUER"] = ISSUER
+
+    async def number(token: str) -> object:
+        return (await asyncio.to_thread(names["claims_of"], token))["usernumber"]
+
+    assert await number((await service.login()).access_token) == 1001
+    assert await number(old_token()) == 1001
+    only_exp = jwt.encode({"exp": int(datetime.now(UTC).timestamp()) + 60}, SECRET, algorithm="HS256")
+    for bad in (old_token(secret="another secret of thirty-two letters"), only_exp, old_token() + "x"):
+        with pytest.raises(jwt.InvalidTokenError):
+            await number(bad)
 
 
 async def test_an_expired_one_says_so_and_another_secret_does_not(service: Service) -> None:
