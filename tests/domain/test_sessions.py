@@ -70,6 +70,7 @@ def test_without_a_replay_window_every_spent_token_is_reused() -> None:
     assert judged(FIFTH, 4, NOON, replace(POLICY, replay_window=timedelta(0))) == Reused()
 
 
+@pytest.mark.row("S39")
 def test_a_rotation_moves_the_idle_end_and_never_the_absolute_one() -> None:
     near = START.absolute_expires_at - timedelta(hours=1)
     session = replace(START, expires_at=START.absolute_expires_at)
@@ -81,6 +82,7 @@ def test_a_rotation_moves_the_idle_end_and_never_the_absolute_one() -> None:
     assert verdict.successor.expires_at == START.absolute_expires_at
 
 
+@pytest.mark.row("S39")
 def test_used_every_hour_a_session_ends_at_its_absolute_lifetime() -> None:
     session, now = START, NOON
     while isinstance(verdict := judged(session, session.generation, now), Rotate):

@@ -96,6 +96,7 @@ async def test_names_and_passwords_travel_as_they_are(uows: Uows, facility: Faci
     assert (identity.subject, identity.display_name) == ("7", "Zoë 学")
 
 
+@pytest.mark.row("S53")
 async def test_unknown_name_and_wrong_password_are_refused_alike(uows: Uows, facility: Facility) -> None:
     with pytest.raises(BadCredentials) as wrong_password:
         await uows.authenticate(username="user1001", password="wrong")

@@ -136,7 +136,7 @@ async def test_logout_of_an_unknown_token_is_fine(service: Service) -> None:
     assert await service.logout("rt1.never-heard-of") == auth_pb2.LogoutResponse()
 
 
-@pytest.mark.row("A3", "C13", "S52")
+@pytest.mark.row("A3", "C13", "S52", "S53")
 async def test_wrong_password_and_unknown_name_are_one_answer(service: Service) -> None:
     wrong = await refusal(service.login("user1001", "not-the-password"))
     unknown = await refusal(service.login("nobody", "not-the-password"))

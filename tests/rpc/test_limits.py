@@ -12,6 +12,8 @@ import pytest
 from auth_api.v1 import auth_pb2
 
 from auth_service.demo import Facility
+from auth_service.rpc.server import OPTIONS
+from tests.rpc.conftest import Start
 from tests.support.service import Databases, Refusal, Service, refusal, running_service
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -57,6 +59,7 @@ async def test_streams_and_metadata_are_bounded_in_so_many_words(service: Servic
     assert told[MAX_HEADER_LIST_SIZE] <= 16 << 10
 
 
+@pytest.mark.row("S76")
 async def test_who_pings_too_often_is_sent_away(service: Service) -> None:
     async with connected(service) as connection:
         await connection.frame(SETTINGS)
@@ -69,6 +72,7 @@ async def test_who_pings_too_often_is_sent_away(service: Service) -> None:
     assert (await service.login()).session_id
 
 
+@pytest.mark.row("S78")
 @pytest.mark.parametrize(
     "raw",
     [
@@ -88,6 +92,7 @@ async def test_what_is_no_http2_disturbs_nobody(service: Service, raw: bytes) ->
     assert (await service.login()).session_id
 
 
+@pytest.mark.row("S78")
 async def test_rapid_resets_disturb_nobody(service: Service) -> None:
     request = auth_pb2.LoginRequest(username="user1001", password="user1001-password")
     for _ in range(8):
@@ -124,3 +129,49 @@ async def test_a_three_megabyte_token_is_refused_before_it_is_read(service: Serv
     refused = await refusal(service.verify("x" * 3_000_000))
 
     assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.row("S81")
+async def test_connections_that_are_idle_or_drip_disturb_nobody(service: Service) -> None:
+    openings = [b""] * 100 + [PREFACE[:10]] * 50 + [PREFACE + frame(SETTINGS)] * 50
+    where = service.where.grpc
+    writers = [(await asyncio.open_connection(where.host, where.port))[1] for _ in openings]
+    for writer, opening in zip(writers, openings, strict=True):
+        writer.write(opening)
+
+    for number in range(20):
+        # A byte of a PING each: nothing of it is ever whole.
+        for writer in writers[-20:]:
+            writer.write(frame(PING, b"12345678")[number : number + 1] if number < 16 else b"")
+        assert (await service.login()).session_id
+
+    for writer in writers:
+        writer.transport.abort()
+
+
+@pytest.mark.row("S77")
+@pytest.mark.parametrize(
+    "shorter",
+    [
+        {"grpc.max_connection_idle_ms": 200},
+        {"grpc.max_connection_age_ms": 200, "grpc.max_connection_age_grace_ms": 100},
+        # The peer answers no ping.
+        {"grpc.keepalive_time_ms": 1000, "grpc.http2.ping_timeout_ms": 100},
+    ],
+    ids=["idle", "old", "dead"],
+)
+async def test_a_connection_that_is_idle_old_or_dead_is_closed(
+    start: Start, monkeypatch: pytest.MonkeyPatch, shorter: dict[str, int]
+) -> None:
+    usual = dict(OPTIONS)
+    assert usual["grpc.keepalive_time_ms"] + usual["grpc.http2.ping_timeout_ms"] <= 140_000
+    assert usual["grpc.max_connection_idle_ms"] == 15 * 60_000
+    assert usual["grpc.max_connection_age_ms"] == 30 * 60_000
+    monkeypatch.setattr("auth_service.rpc.server.OPTIONS", tuple({**usual, **shorter}.items()))
+    service = await start()
+
+    async with connected(service) as connection:
+        await connection.frame(SETTINGS)
+        assert await connection.frame(GOAWAY)
+        with pytest.raises(asyncio.IncompleteReadError):
+            await connection.frame(0xFF)

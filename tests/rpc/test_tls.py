@@ -73,6 +73,7 @@ async def info(channel: grpc.aio.Channel) -> str:
     return (await stub.GetServerInfo(auth_pb2.GetServerInfoRequest(), timeout=5)).name
 
 
+@pytest.mark.row("S83")
 @pytest.mark.parametrize("door", ["grpc", "http"])
 async def test_a_renewed_certificate_is_shown_to_the_next_connection(start: Secured, logs: Logs, door: str) -> None:
     assert await start.serial(door) == start.pair.serial
@@ -102,6 +103,7 @@ async def test_a_missing_file_leaves_the_former_pair_in_service(start: Secured, 
     assert await start.serial(door) == start.pair.serial
 
 
+@pytest.mark.row("S83")
 async def test_calls_go_on_over_an_open_connection_while_the_certificate_changes(start: Secured) -> None:
     async with start.channel() as channel:
         assert await info(channel) == "auth-service"
@@ -109,6 +111,7 @@ async def test_calls_go_on_over_an_open_connection_while_the_certificate_changes
         assert await info(channel) == "auth-service"
 
 
+@pytest.mark.row("S83")
 @pytest.mark.parametrize("door", ["grpc", "http"])
 async def test_nothing_older_than_tls_1_2_is_spoken(start: Secured, door: str) -> None:
     address = start.where.grpc if door == "grpc" else start.where.http

@@ -80,6 +80,7 @@ async def test_the_tokens_of_a_disabled_and_of_a_deleted_person_are_refused_by_a
         assert verdict(verifier, admin.token) == "good"
 
 
+@pytest.mark.row("S23", "S24")
 async def test_no_good_token_is_refused_while_keys_rotate_and_a_revoked_key_is_no_good_at_once(start: Start) -> None:
     one, other = await start(), await start()
     admin = bearer(await admin_token(one))
@@ -138,3 +139,32 @@ async def test_a_verifier_goes_on_at_the_other_replica_when_its_own_leaves(
             for trust, verifier in followers:
                 await eventually(lambda v=verifier: verdict(v, pair.access_token) == "revoked")  # type: ignore[misc]  # the default is the verifier
                 await eventually(lambda t=trust: t.health.is_following)  # type: ignore[misc]  # the default is the stream
+
+
+async def test_a_replica_that_restarts_is_followed_on_and_one_of_another_database_from_its_beginning(
+    databases: Databases, facility: Facility, tmp_path: Path
+) -> None:
+    url = await databases.make("sqlite")
+    one = tmp_path / "one"
+    async with AsyncExitStack() as stack:
+        async with running_service(url, facility=facility, data_dir=one) as service:
+            proxy = await stack.enter_async_context(Proxy(service.where.grpc.host, service.where.grpc.port))
+            trust, verifier = await stack.enter_async_context(verifying(f"127.0.0.1:{proxy.port}"))
+            ended, stays = await service.login(), await service.login()
+            await service.logout(ended.refresh_token)
+            await eventually(lambda: verdict(verifier, ended.access_token) == "revoked")
+        await eventually(lambda: not trust.health.is_following)
+        assert verdict(verifier, stays.access_token) == "good"
+
+        async with running_service(url, facility=facility, data_dir=one) as service:
+            await service.logout(stays.refresh_token)
+            await proxy.lead_to(service.where.grpc.host, service.where.grpc.port)
+            await eventually(lambda: verdict(verifier, stays.access_token) == "revoked")
+            assert verdict(verifier, ended.access_token) == "revoked"
+
+        other = await databases.make("sqlite")
+        async with running_service(other, facility=facility, data_dir=tmp_path / "other") as service:
+            await proxy.lead_to(service.where.grpc.host, service.where.grpc.port)
+            pair = await service.login()
+            await eventually(lambda: verdict(verifier, pair.access_token) == "good")
+            assert verdict(verifier, stays.access_token) == "unknown_key"

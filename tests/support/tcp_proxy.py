@@ -63,6 +63,12 @@ class Proxy:
     async def pass_through(self) -> None:
         await self._clear_up(delay=0.0)
 
+    async def lead_to(self, target_host: str, target_port: int) -> None:
+        """Connections from now on go elsewhere; those that are open are reset."""
+        await self.refuse()
+        self._target = (target_host, target_port)
+        await self.pass_through()
+
     async def latency(self, seconds: float) -> None:
         """Every byte arrives `seconds` later, each way: a round trip takes twice that. Throughput stays."""
         await self._clear_up(delay=seconds)

@@ -76,6 +76,7 @@ async def test_a_refresh_goes_one_generation_on_and_its_token_holds(database_url
         assert second.refresh_expires_in == SESSION_POLICY.idle_lifetime
 
 
+@pytest.mark.row("S36")
 async def test_fifty_at_once_with_one_token_get_one_successor_from_whichever_replica(database_url: str) -> None:
     async with AsyncExitStack() as stack:
         replicas = [await stack.enter_async_context(replica(database_url)) for _ in range(3)]
@@ -147,6 +148,7 @@ async def test_of_thieves_at_once_one_ends_the_session_and_all_are_refused(datab
         assert len(await revoked(at)) == 1
 
 
+@pytest.mark.row("S44")
 async def test_logout_in_a_race_with_refreshes_leaves_nothing_alive(database_url: str) -> None:
     async with replica(database_url) as at, replica(database_url) as elsewhere:
         for turns in range(0, 60, 6):
@@ -219,6 +221,7 @@ async def test_a_person_who_may_no_longer_sign_in_loses_their_sessions(database_
         assert await at.login("grace")
 
 
+@pytest.mark.row("S39")
 async def test_a_session_nobody_uses_ends_and_one_in_use_ends_at_its_absolute_lifetime(database_url: str) -> None:
     policy = replace(SESSION_POLICY, idle_lifetime=timedelta(minutes=40), absolute_lifetime=timedelta(minutes=60))
     async with replica(database_url, session_policy=policy) as at:
@@ -273,6 +276,7 @@ async def test_what_is_swept_is_what_nobody_can_ask_for_any_more(database_url: s
             await at.sessions.logout(each)
 
 
+@pytest.mark.row("S46")
 async def test_a_refresh_that_could_not_be_answered_spends_nothing(database_url: str) -> None:
     async with replica(database_url, signer_lease=timedelta(seconds=60)) as at:
         token = await at.login()
@@ -284,6 +288,7 @@ async def test_a_refresh_that_could_not_be_answered_spends_nothing(database_url:
         assert (await row(at, token)).generation == 1
 
 
+@pytest.mark.row("S46")
 async def test_a_caller_who_leaves_at_any_moment_finds_a_session_that_goes_on(database_url: str) -> None:
     async with replica(database_url) as at:
         token = await at.login()
