@@ -7,15 +7,19 @@ import os
 import sqlite3
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
+import jwt
 import pytest
 from auth_api.v1 import auth_pb2, auth_pb2_grpc, keys_pb2, keys_pb2_grpc
 
 from auth_service import app
 from auth_service import settings as settings_module
 from auth_service.domain.api_keys import is_of_our_form
+from auth_service.domain.consumers import Consumer, ConsumerKind, Sighting
+from auth_service.storage import key_consumers
 from tests.support.command_line import KEYS, PASSWORD, Command, Terminal, rows
 from tests.support.ports import port_of, reserve_port
 
@@ -28,6 +32,25 @@ def begin() -> None:
             await core.keys.tick()
 
     asyncio.run(tick())
+
+
+def takes_the_key_set(address: str, *, standby: str) -> None:
+    """Somebody who has done so every ten minutes for an hour, until now."""
+    now = datetime.now(UTC)
+    seen = Sighting(
+        Consumer(ConsumerKind.HTTP, address, "Go-http-client/1.1", "edge"),
+        first_seen_at=now - timedelta(hours=1),
+        last_seen_at=now,
+        times=7,
+        ring_version=1,
+        standby_kid=standby,
+    )
+
+    async def add() -> None:
+        async with app.core(settings_module.load()[0]) as core:
+            await core.database.autocommit(lambda connection: key_consumers.add(connection, [seen]))
+
+    asyncio.run(add())
 
 
 def test_looking_at_the_ring_changes_nothing(on_both: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +114,67 @@ def test_revoke_drops_the_key_once_and_says_which_signs_now(on_both: Command) ->
     assert again.out == said.out
     key = next(key for key in rows(on_both("keys", "list", "--json")) if key["kid"] == active)
     assert (key["state"], key["private_half"]) == ("revoked", None)
+
+
+def test_revoke_says_what_follows_and_who_still_trusts_the_key(run: Command) -> None:
+    begin()
+    standby, active = (key["kid"] for key in rows(run("keys", "list", "--json")))
+    takes_the_key_set("192.0.2.1", standby=standby)
+
+    said, of_standby = (
+        run("keys", "revoke", kid, "--yes") for kid in (active, rows(run("keys", "list", "--json"))[0]["kid"])
+    )
+
+    assert "nobody has to sign in again" in said.out
+    assert "who has not heard of it takes tokens of this key until 20" in said.out
+    assert "1 consumers seen lately have the former key set" in said.out
+    assert "192.0.2.1" in said.out
+    assert of_standby.code == 0
+
+
+def test_consumers_are_listed_with_those_first_whom_a_rotation_waits_for(on_both: Command) -> None:
+    begin()
+    standby, _ = (key["kid"] for key in rows(on_both("keys", "list", "--json")))
+    takes_the_key_set("192.0.2.1", standby=standby)
+    takes_the_key_set("192.0.2.2", standby="another")
+
+    found = rows(on_both("keys", "consumers", "--json"))
+    said = on_both("keys", "consumers")
+
+    assert [(each["address"], each["holds_standby"], each["recent"]) for each in found] == [
+        ("192.0.2.2", False, True),
+        ("192.0.2.1", True, True),
+    ]
+    assert (found[0]["name"], found[0]["kind"], found[0]["every"]) == ("edge", "http", "0:10:00")
+    assert said.out.index("192.0.2.2") < said.out.index("192.0.2.1")
+    assert f"{standby} is to sign at " in said.out
+
+
+def test_a_canary_is_printed_alone_so_that_a_script_can_use_it(on_both: Command) -> None:
+    begin()
+    standby, _ = (key["kid"] for key in rows(on_both("keys", "list", "--json")))
+
+    said = on_both("keys", "canary")
+
+    assert jwt.get_unverified_header(said.out.strip())["kid"] == standby
+    assert jwt.decode(said.out.strip(), options={"verify_signature": False})["canary"] is True
+    assert f"signed by {standby}, over at " in said.err
+
+
+def test_rollback_lets_the_former_key_sign_again_or_says_why_not(on_both: Command) -> None:
+    begin()
+    too_early = on_both("keys", "rollback", "--yes")
+    standby, active = (key["kid"] for key in rows(on_both("keys", "list", "--json")))
+    on_both("keys", "rotate")
+
+    unasked, stale = on_both("keys", "rollback"), on_both("keys", "rollback", "--yes", "--ring-version", "1")
+    said = on_both("keys", "rollback", "--yes", "--ring-version", "2")
+
+    assert (too_early.code, too_early.err) == (1, "auth-service: no key signed before the one that signs now\n")
+    assert (unasked.code, stale.code) == (1, 1)
+    assert said.out.startswith(f"{active} signs again; {standby} verifies what it signed; ")
+    states = {key["kid"]: key["state"] for key in rows(on_both("keys", "list", "--json"))}
+    assert (states[active], states[standby]) == ("active", "retiring")
 
 
 def test_revoke_asks_first_and_nobody_there_means_no(run: Command) -> None:

@@ -501,6 +501,54 @@ def test_an_address_knows_whether_only_this_machine_reaches_it(
     assert (address.is_loopback, str(address)) == (is_loopback, shown)
 
 
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        (
+            {"AUTH_KEY_CONSUMERS": "envoy,istio", "AUTH_KEY_PUBLISH_AHEAD": "25m"},
+            "AUTH_KEY_PUBLISH_AHEAD: 0:25:00 is shorter than 0:26:00: istio of AUTH_KEY_CONSUMERS fetches",
+        ),
+        (
+            {"AUTH_KEY_CONSUMERS": "pyjwt,slow=30h"},
+            "AUTH_KEY_PUBLISH_AHEAD: 1 day, 0:00:00 is shorter than 1 day, 6:06:00: slow of AUTH_KEY_CONSUMERS",
+        ),
+        (
+            {"AUTH_KEY_CONSUMERS": "istio", "AUTH_KEY_CONSUMER_WINDOW": "20m"},
+            "AUTH_KEY_CONSUMER_WINDOW: 0:20:00 is shorter than 0:25:00: istio of AUTH_KEY_CONSUMERS fetches every",
+        ),
+        ({"AUTH_KEY_CONSUMERS": "envoi"}, "AUTH_KEY_CONSUMERS: expected of auth-client, envoy, istio, "),
+        ({"AUTH_KEY_CONSUMERS": "Gateway=5m"}, "AUTH_KEY_CONSUMERS: expected of auth-client, envoy, istio, "),
+        ({"AUTH_KEY_CONSUMERS": "gateway=5"}, "AUTH_KEY_CONSUMERS: expected a number with a unit"),
+        ({"AUTH_KEY_CONSUMERS": "envoy,envoy=1h"}, "AUTH_KEY_CONSUMERS: expected each name once"),
+    ],
+)
+def test_keys_are_published_long_enough_before_they_sign_for_the_slowest_consumer(
+    tmp_path: Path, variables: dict[str, str], said: str
+) -> None:
+    (problem,) = problems({"AUTH_DATA_DIR": str(tmp_path), **variables})
+
+    assert problem.startswith(said)
+
+
+def test_declared_consumers_are_shown_with_how_often_they_fetch(tmp_path: Path) -> None:
+    settings = embedded(tmp_path, AUTH_KEY_CONSUMERS="envoy, gateway=15m", AUTH_KEY_PUBLISH_AHEAD="21m")
+
+    shown = {name: value for name, value, _ in described(settings)}["AUTH_KEY_CONSUMERS"]
+
+    assert shown == "envoy=0:10:00, gateway=0:15:00"
+    # What is declared is known: nobody guesses that there may be slower ones.
+    assert not load({"AUTH_DATA_DIR": str(tmp_path), "AUTH_KEY_CONSUMERS": "envoy", "AUTH_KEY_PUBLISH_AHEAD": "21m"})[1]
+
+
+def test_a_window_that_is_shorter_than_publishing_ahead_is_worth_a_warning(tmp_path: Path) -> None:
+    short = {"AUTH_DATA_DIR": str(tmp_path), "AUTH_KEY_CONSUMER_WINDOW": "12h"}
+
+    (said,) = load(short)[1]
+
+    assert said.startswith("AUTH_KEY_CONSUMER_WINDOW is 12:00:00, shorter than AUTH_KEY_PUBLISH_AHEAD (1 day, 0:00:00)")
+    assert not load({**short, "AUTH_KEY_ROTATION_PATIENCE": "0s"})[1]
+
+
 def test_mail_needs_a_server_and_a_sender() -> None:
     settings, said = load(PRODUCTION | {"AUTH_SMTP_USERNAME": "auth", "AUTH_SMTP_PASSWORD": "mail-password"})
     without = {name: value for name, value in PRODUCTION.items() if name != "AUTH_SMTP_ADDRESS"}

@@ -1,20 +1,25 @@
 """`auth-service keys …`: the ring of signing keys, straight from the database."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from auth_service import app
+from auth_service.cli.key_consumers import line_of
 from auth_service.cli.options import Json, Yes
-from auth_service.cli.terminal import confirm, print_rows, run, settings_in_force
+from auth_service.cli.terminal import confirm, moment, print_rows, run, settings_in_force
 from auth_service.domain.audit import OPERATOR
 from auth_service.domain.keys import is_published_ahead
+from auth_service.usecases.key_consumers import ShownConsumer
+from auth_service.usecases.key_revocation import KeyRevocation
 
 # A thumbprint may begin with a hyphen: one in 64 does.
 Kid = Annotated[str, Parameter(allow_leading_hyphen=True)]
 
 keys = App(name="keys", help="The ring of signing keys.")
+keys.command("auth_service.cli.key_consumers:consumers", name="consumers")
 keys.command("auth_service.cli.key_exports:export", name="export")
 keys.command("auth_service.cli.key_plan:status", name="status")
 keys.command("auth_service.cli.key_plan:timeline", name="timeline")
@@ -55,7 +60,7 @@ def rotate(*, only_if_published_ahead: bool = False, ring_version: int | None = 
     Parameters
     ----------
     only_if_published_ahead
-        Refuse unless every verifier has had the time to fetch the standby.
+        Refuse unless every verifier has had the time to fetch the standby, and all that were seen lately did.
     ring_version
         Rotate only while the ring is at this version.
     """
@@ -80,6 +85,48 @@ def rotate(*, only_if_published_ahead: bool = False, ring_version: int | None = 
 
 
 @keys.command
+def rollback(*, ring_version: int | None = None, yes: Yes = False) -> None:
+    """Let the key that signed before sign again, while it is held. What was signed since stays good.
+
+    Parameters
+    ----------
+    ring_version
+        Roll back only while the ring is at this version.
+    """
+    confirm("Let the key that signed before sign again? The key that signs now goes on verifying.", yes=yes)
+    settings = settings_in_force()
+
+    async def step() -> None:
+        async with app.core(settings) as core:
+            ring = await core.keys.roll_back(origin=OPERATOR, ring_version=ring_version)
+            print(
+                f"{ring.active.kid} signs again; {ring.last_demoted.kid} verifies what it signed;"
+                f" {ring.standby.kid} is still the next; ring version {ring.version}"
+            )
+
+    run(settings, step)
+
+
+@keys.command
+def canary() -> None:
+    """Print a token without rights that the standby signed, good for a minute: to try every verifier with."""
+    settings = settings_in_force()
+
+    async def step() -> None:
+        async with app.core(settings) as core:
+            await core.keys.read()
+            minted = await app.canaries(settings, core).mint(origin=OPERATOR)
+            print(minted.token)
+            print(
+                f"signed by {minted.kid}, over at {moment(minted.expires_at)}; a verifier that refuses its signature"
+                " does not hold that key yet",
+                file=sys.stderr,
+            )
+
+    run(settings, step)
+
+
+@keys.command
 def revoke(kid: Kid, *, yes: Yes = False) -> None:
     """Drop a key from the key set and refuse everything that it signed.
 
@@ -93,8 +140,15 @@ def revoke(kid: Kid, *, yes: Yes = False) -> None:
 
     async def step() -> None:
         async with app.core(settings) as core:
-            ring = await core.keys.revoke(kid, origin=OPERATOR)
+            revoked = await KeyRevocation(core.keys, consumers=core.consumers).revoke(kid, origin=OPERATOR)
+            ring = revoked.ring
             print(f"{kid} is revoked; {ring.active.kid} signs now; ring version {ring.version}")
+            print("nobody has to sign in again: clients refresh, and get tokens of the key that signs now")
+            if revoked.tokens_until is None:
+                print("it signed no token")
+            else:
+                print(f"who has not heard of it takes tokens of this key until {moment(revoked.tokens_until)}")
+            _tell_who_trusts(revoked.holding_older)
 
     run(settings, step)
 
@@ -109,3 +163,13 @@ def rewrap() -> None:
             print(f"{await core.keys.rewrap()} private keys sealed anew")
 
     run(settings, step)
+
+
+def _tell_who_trusts(behind: Sequence[ShownConsumer] | None) -> None:
+    if behind is None:
+        print("warning: who still trusts it could not be read; see `keys consumers`", file=sys.stderr)
+    elif not behind:
+        print("no consumer that was seen lately has the former key set")
+    else:
+        print(f"{len(behind)} consumers seen lately have the former key set, those that follow a stream for a second:")
+        print_rows([line_of(each) for each in behind], as_json=False)

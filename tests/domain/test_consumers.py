@@ -138,6 +138,16 @@ def test_consumers_are_told_apart_by_all_that_is_known_of_them() -> None:
     assert one.id == replace(one).id
 
 
+def test_what_a_consumer_says_of_itself_is_short_and_can_be_shown() -> None:
+    said = Consumer.of(
+        ConsumerKind.HTTP, address="192.0.2.1", user_agent="a\0b\n" + "c" * 300, name=" edge\x1b[0m " * 9
+    )
+
+    assert said.user_agent == "ab" + "c" * 253
+    assert len(said.name) <= 64
+    assert said.name.startswith("edge[0m")
+
+
 def test_how_often_a_consumer_comes_is_the_mean() -> None:
     assert seen(span=timedelta(minutes=40), times=5).interval == timedelta(minutes=10)
     assert seen(span=timedelta(0), times=1).interval is None
