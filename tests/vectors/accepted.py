@@ -14,6 +14,7 @@ _OPTIONAL = ("iat", "jti", "sid", "client_id", "roles", "usernumber", "role", "u
 
 def shapes() -> Iterator[Case]:
     yield accepted("usual", "A token as the service makes them.", claiming())
+    yield accepted("another order", "Members come in any order.", sign(header(), claims()))
     yield accepted(
         "least",
         "Nothing but what is required.",

@@ -75,6 +75,8 @@ KEY_SETS: Mapping[str, Mapping[str, object]] = {
     "exponent_with_leading_zero": key_set(jwk(e="AAEAAQ")),
     "exponent_padded": key_set(jwk(e="AQAB==")),
     "modulus_with_leading_zero": key_set(jwk(n=b64(b"\0" + rsa_key("first").n.to_bytes(256)))),
+    "modulus_even": key_set(jwk(n=number(rsa_key("first").n - 1))),
+    "rsa_9000": key_set(jwk(n=number(2**9000 - 1))),
     "with_its_private_half": key_set(jwk(d="AQAB")),
     "with_its_primes": key_set(jwk(p="AQAB", q="AQAB")),
     "hostile_kids": key_set(*(jwk(kid, rsa_key("first")) for kid in HOSTILE_KIDS.values())),

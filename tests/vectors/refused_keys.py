@@ -52,6 +52,8 @@ def key_sets() -> Iterator[Case]:
         "exponent_with_leading_zero": "A number is spelt in one way.",
         "exponent_padded": "base64url is not padded here either.",
         "modulus_with_leading_zero": "A number is spelt in one way.",
+        "modulus_even": "No product of two odd primes.",
+        "rsa_9000": "A key so large only makes verifying slow.",
         "with_its_private_half": "A key whose private half was published is no longer ours alone.",
         "with_its_primes": "Nor is one whose primes were.",
     }.items():
