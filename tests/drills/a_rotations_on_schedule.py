@@ -55,15 +55,14 @@ class Schedule:
             "signer_lease": "5s",
             "clock_skew": "1s",
             "access_token_lifetime": f"{LIFETIME}s",
-            "trust_heartbeat": "1s",
         }
 
 
 FULL = Schedule(
-    50, rotate_every=6, publish_ahead=5, stale=4, refetched=2.5, verifiers=200, tokens_per_second=10, after=LIFETIME
+    50, rotate_every=6, publish_ahead=6, stale=4, refetched=4, verifiers=200, tokens_per_second=5, after=LIFETIME
 )
 SHORT = Schedule(
-    5, rotate_every=2.25, publish_ahead=2, stale=1.5, refetched=1, verifiers=30, tokens_per_second=20, after=2
+    5, rotate_every=2.25, publish_ahead=2.25, stale=1, refetched=1, verifiers=30, tokens_per_second=20, after=2
 )
 
 

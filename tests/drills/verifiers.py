@@ -114,6 +114,7 @@ async def over_stream(
     times: Times | None = None,
     max_stale: timedelta = timedelta(hours=24),
     longest_pause: timedelta = timedelta(seconds=10),
+    on_stream: Callable[[str | None], object] | None = None,
     clock: Callable[[], float] = time,
 ) -> AsyncIterator[Verifier]:
     """Follows what is trusted, on a connection of its own. Its pauses are not of `times`."""
@@ -123,6 +124,7 @@ async def over_stream(
         clock=times or Times(1),
         max_stale=max_stale,
         longest_pause=longest_pause,
+        on_stream=on_stream,
         options=(("grpc.use_local_subchannel_pool", 1),),
     )
     async with stream:
