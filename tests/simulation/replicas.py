@@ -210,6 +210,7 @@ def replica(
         consumers=consumers,
         revocations=RevocationList(revoked, monotonic=monotonic),
         issuer=TOKEN_POLICY.issuer,
+        endpoints={},
         now=clock.now,
     )
     made = Replica(

@@ -14,7 +14,7 @@ from tests.simulation.world import PromiseBroken, World
 
 @dataclass
 class Storm:
-    """How one went. `broken` is None if every promise held; else `report` says how it broke, and how to see it again."""
+    """How one went. `broken` is None if every promise held; else `report` says how, and how to see it again."""
 
     seed: int
     steps: int = 0

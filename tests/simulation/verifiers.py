@@ -257,7 +257,7 @@ def fleet(service: Service, random: Random, outside: Process) -> list[Verifier]:
     for name in ("stream", "another stream"):
         wire = Wire(service, random, name)
         stream = TrustStream("simulated:50051", plaintext=True, clock=time)
-        stream._open = partial(TrustChannel, wire)  # type: ignore[assignment]  # the far side of the wire
+        stream._open = partial(TrustChannel, wire)  # type: ignore[assignment,arg-type]  # the far side
         new = verifier(name, wire, stream, _told_at(stream, time))
         new.follows = stream
         outside.spawn(_entered(stream))
