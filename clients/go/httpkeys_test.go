@@ -1,6 +1,7 @@
 package authclient_test
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -149,10 +150,12 @@ func faults() map[string]http.HandlerFunc {
 		"same key twice": saying(http.StatusOK, string(minting.KeySet(minting.First(), minting.First()))),
 		"deep JSON":      saying(http.StatusOK, `{"keys":`+strings.Repeat("[", 100_000)),
 		"two documents":  saying(http.StatusOK, good+good),
-		"10 MB":          saying(http.StatusOK, `{"padding":"`+strings.Repeat("x", 10_000_000)+`",`+good[1:]),
+		"10 MB":          saying(http.StatusOK, good+strings.Repeat(" ", 10_000_000)),
 		"gzip": func(reply http.ResponseWriter, _ *http.Request) {
 			reply.Header().Set("Content-Encoding", "gzip")
-			_, _ = reply.Write([]byte("\x1f\x8b\x08\x00xxxxxxxx"))
+			packing := gzip.NewWriter(reply)
+			_, _ = packing.Write([]byte(good))
+			_ = packing.Close()
 		},
 		"redirect": func(reply http.ResponseWriter, request *http.Request) {
 			http.Redirect(reply, request, "/elsewhere", http.StatusFound)
@@ -364,7 +367,8 @@ func TestClosedKeysStayAndAreFetchedNoMore(t *testing.T) {
 func TestWhatASetLeavesOutIsTold(t *testing.T) {
 	served := &endpoint{}
 	good := string(minting.KeySet(minting.First()))
-	served.fails(saying(http.StatusOK, `{"keys":[{"kty":"RSA","kid":"odd","d":"AA"},{"kty":"EC","kid":"other"},`+good[9:]))
+	even := `{"kty":"RSA","kid":"even","e":"AQAB","n":"_` + strings.Repeat("A", 341) + `"}`
+	served.fails(saying(http.StatusOK, `{"keys":[{"kty":"RSA","kid":"odd","d":"AA"},{"kty":"EC","kid":"other"},`+even+`,`+good[9:]))
 	server := httptest.NewServer(served)
 	defer server.Close()
 	keys, _ := fetching(t, server.URL, authclient.HTTPOptions{})
@@ -374,7 +378,8 @@ func TestWhatASetLeavesOutIsTold(t *testing.T) {
 
 	told := fmt.Sprint(keys.Health().LeftOut)
 
-	expect(t, "told", told, `["odd" has members that only a private key has "other" is no RSA key]`)
+	expect(t, "told", told, `["odd" has members that only a private key has "other" is no RSA key `+
+		`"even" is not of 2048 to 8192 bits with the exponent 65537]`)
 	expect(t, "keys", keys.Health().Keys, 1)
 }
 

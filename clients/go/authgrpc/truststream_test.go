@@ -275,6 +275,25 @@ func TestASnapshotThatIsCutBeginsAnewAndLeavesWhatWasKnown(t *testing.T) {
 	})
 }
 
+func TestHalvesOfTwoSnapshotsAreNoWhole(t *testing.T) {
+	script := []*message{chunk(first(), true)}
+	following(t, authgrpc.TrustOptions{}, script, func(
+		t *testing.T, served *endpoint, trust *authgrpc.TrustStream, verifier *authclient.Verifier,
+	) {
+		served.begins(nil, chunk(keysOf(minting.Second()), false))
+		served.cut()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		served.begins(nil, chunk(nil, true))
+		served.cut()
+		time.Sleep(time.Second)
+		synctest.Wait()
+
+		expect(t, "says why", errors.Is(trust.Health().Err, authclient.ErrKeySetRefused), true)
+		expect(t, "its keys", verdict(t, verifier, usual()), "")
+	})
+}
+
 func TestAStreamThatIsCutGoesOnAtItsCursor(t *testing.T) {
 	script := []*message{chunk(first(), true)}
 	following(t, authgrpc.TrustOptions{}, script, func(
