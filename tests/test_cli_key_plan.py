@@ -45,10 +45,10 @@ def table(home: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def test_status_says_who_signs_what_is_next_and_that_nothing_is_to_do(run: Command) -> None:
+def test_status_says_who_signs_what_is_next_and_that_nothing_is_to_do(on_both: Command) -> None:
     begin()
 
-    said, as_json = run("keys", "status"), run("keys", "status", "--json")
+    said, as_json = on_both("keys", "status"), on_both("keys", "status", "--json")
 
     assert (said.code, said.err) == (0, "")
     told = json.loads(as_json.out)

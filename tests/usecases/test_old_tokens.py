@@ -12,7 +12,7 @@ import pytest
 import structlog
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auth_service.domain.errors import AccessTokenRefused
@@ -225,6 +225,7 @@ def test_spare_bits_make_no_second_spelling(old_tokens: OldTokens) -> None:
     assert refused(old_tokens, other) == ("TOKEN_INVALID", "hs256_malformed")
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=40), st.integers(min_value=37))
 def test_no_change_anywhere_is_taken(noise: bytes, where: int) -> None:
     tokens, good = old(Clock()), token()
