@@ -91,6 +91,18 @@ def test_rotate_promotes_the_standby_and_warns_of_verifiers_that_do_not_know_it(
     assert len(states) == 3
 
 
+def test_rotate_warns_of_consumers_that_were_not_seen_to_hold_the_key(run: Command) -> None:
+    begin()
+    takes_the_key_set("192.0.2.1", standby="another")
+
+    said = run("keys", "rotate")
+
+    assert said.code == 0
+    assert (
+        "1 recent consumers were not seen to hold it: edge (http, 192.0.2.1); `keys rollback` takes it back" in said.err
+    )
+
+
 def test_rotate_refuses_another_version_and_a_standby_that_is_too_new(run: Command) -> None:
     begin()
 

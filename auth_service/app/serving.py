@@ -20,7 +20,7 @@ from auth_service.app.outside import grpc_tls, mail_turns, publishing_of, traces
 from auth_service.app.stories import stories
 from auth_service.app.watching import readiness, tell_health, watch, watch_old_tokens, watch_publishing
 from auth_service.background import every, in_background
-from auth_service.domain.errors import Unavailable
+from auth_service.domain.errors import AuthError, Unavailable
 from auth_service.rpc import server as rpc
 from auth_service.rpc.interceptors.tracing import tracing
 from auth_service.settings import Address, Settings
@@ -79,6 +79,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         await _once(base.keys.tick)
         await _once(told.revoked.poll)
         await _once(told.api_keys.poll)
+
+        stack.push_async_callback(_last_words, base.consumers.share)
 
         # Until the last call is answered this replica goes on learning which keys and sessions are good.
         async def take_stock() -> None:
@@ -144,6 +146,12 @@ async def _once(step: Callable[[], Awaitable[object]]) -> None:
     except Exception as error:  # noqa: BLE001 -- the next turn meets it again, and then says all there is to say
         # Most likely a database without our tables, which a migration may be making at this moment.
         log.error("start.without", cause=type(error).__name__, hint="has `auth-service migrate` run?")
+
+
+async def _last_words(step: Callable[[], Awaitable[object]]) -> None:
+    """At the end: what the database was not told yet, if it listens."""
+    with contextlib.suppress(AuthError):
+        await step()
 
 
 async def _leave(server: rpc.GrpcServer, leaving: asyncio.Event, drain: timedelta) -> None:

@@ -11,6 +11,7 @@ from auth_service.cli.key_consumers import line_of
 from auth_service.cli.options import Json, Yes
 from auth_service.cli.terminal import confirm, moment, print_rows, run, settings_in_force
 from auth_service.domain.audit import OPERATOR
+from auth_service.domain.consumers import behind, named_in_short
 from auth_service.domain.keys import is_published_ahead
 from auth_service.usecases.key_consumers import ShownConsumer
 from auth_service.usecases.key_revocation import KeyRevocation
@@ -69,6 +70,9 @@ def rotate(*, only_if_published_ahead: bool = False, ring_version: int | None = 
     async def step() -> None:
         async with app.core(settings) as core:
             before = await core.keys.read()
+            # Before it: whoever fetches from then on holds another standby.
+            lacking = () if before.is_empty else await core.consumers.lacking_standby_of(before)
+            late = behind(lacking, ring=before, now=core.clock.now(), policy=core.consumers.policy)
             ring = await core.keys.rotate(
                 origin=OPERATOR, ring_version=ring_version, require_published_ahead=only_if_published_ahead
             )
@@ -78,6 +82,12 @@ def rotate(*, only_if_published_ahead: bool = False, ring_version: int | None = 
                 print(
                     f"warning: it had been published for less than {policy.publish_ahead}: verifiers that neither"
                     " hold it nor look up an unknown kid refuse new tokens until they fetch the key set again",
+                    file=sys.stderr,
+                )
+            if late:
+                print(
+                    f"warning: {len(late)} recent consumers were not seen to hold it: {named_in_short(late)};"
+                    " `keys rollback` takes it back",
                     file=sys.stderr,
                 )
 
@@ -165,11 +175,11 @@ def rewrap() -> None:
     run(settings, step)
 
 
-def _tell_who_trusts(behind: Sequence[ShownConsumer] | None) -> None:
-    if behind is None:
+def _tell_who_trusts(holding_older: Sequence[ShownConsumer] | None) -> None:
+    if holding_older is None:
         print("warning: who still trusts it could not be read; see `keys consumers`", file=sys.stderr)
-    elif not behind:
+    elif not holding_older:
         print("no consumer that was seen lately has the former key set")
     else:
-        print(f"{len(behind)} consumers seen lately have the former key set, those that follow a stream for a second:")
-        print_rows([line_of(each) for each in behind], as_json=False)
+        print(f"{len(holding_older)} consumers seen lately have the former key set; streams learn of it at once:")
+        print_rows([line_of(each) for each in holding_older], as_json=False)
