@@ -175,9 +175,9 @@ def somebody_renews_as_the_database_goes(world: World, chance: Random) -> None:
     person = _idle(world, chance)
     if person is None:
         return
-    world.turn_weather(Weather.FORGETS, seconds=chance.uniform(0.1, 0.5))
+    world.turn_weather(Weather.FORGETS, seconds=0.5)
     person.wants_new_token()
-    world.pass_time(chance.uniform(0.05, 0.6))
+    world.pass_time(chance.uniform(0.05, 0.25))
     world.turn_weather(chance.choice([Weather.REFUSES, Weather.HANGS]), seconds=chance.uniform(12.0, 200.0))
     world.pass_time(chance.choice([1.0, 20.0, 250.0]))
 

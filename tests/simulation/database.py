@@ -27,13 +27,13 @@ class Weather(IntEnum):
     RACES = 2
     """Transactions are rolled back for one another's sake."""
     FORGETS = 3
-    """What is asked is done, and the answer lost."""
+    """Changes are made, and their answers lost."""
     REFUSES = 4
     HANGS = 5
 
     @property
     def is_away(self) -> bool:
-        return self >= Weather.FORGETS
+        return self >= Weather.REFUSES
 
 
 class DatabaseServer:
@@ -138,7 +138,7 @@ class DatabaseLink:
                 raise
             self.server.commit(lent.topics)
         self.process.reaches("committed")
-        await self.and_back(deadline)
+        await self.and_back(deadline, changed=True)
 
     async def now(self, connection: Connection) -> datetime:
         assert isinstance(connection, SimulatedConnection)
@@ -170,12 +170,12 @@ class DatabaseLink:
         if self.weather >= Weather.REFUSES:
             raise Gone("connection reset")
 
-    async def and_back(self, deadline: float) -> None:
+    async def and_back(self, deadline: float, *, changed: bool) -> None:
         """Raises Gone: it was done all the same."""
         weather = self.weather
         if weather is Weather.FINE:
             return
-        if weather is Weather.FORGETS:
+        if weather is Weather.FORGETS and changed:
             await asyncio.sleep(self.server.random.uniform(0.0, 0.3))
             raise Gone("connection reset")
         await self.there(deadline)
@@ -224,7 +224,7 @@ class SimulatedConnection:
     async def now(self) -> datetime:
         await self._link.there(self._deadline)
         moment = self._link.server.now(asyncio.get_running_loop().time())
-        await self._link.and_back(self._deadline)
+        await self._link.and_back(self._deadline, changed=False)
         return moment
 
     async def _execute(self, statement: Statement, values: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> _Result:
@@ -240,5 +240,5 @@ class SimulatedConnection:
                 pass
         result = server.execute(statement, values)
         link.process.reaches("executed")
-        await link.and_back(self._deadline)
+        await link.and_back(self._deadline, changed=result.changed > 0)
         return result
