@@ -18,6 +18,8 @@ AUDIENCE = "auth-service"
 NO_KEYS = "no keys"
 SHORTEST_TIMEOUT = timedelta(seconds=0.5)
 """Of ours: however fast a verifier's clock runs, a fetch takes its time."""
+REMEMBERED = 100
+"""Tokens, by each verifier: of many more, at hundreds of verifiers, Python's own sweeps would hold up everybody."""
 _SPREAD = 0.84
 """HttpJwks fetches after this share of a key set's life at the latest."""
 
@@ -103,7 +105,7 @@ async def over_http(
     timeout = max(times.real(5), SHORTEST_TIMEOUT)
     keys = CountingJwks(url, clock=times, call_later=times.call_later, timeout=timeout, max_stale=max_stale, **lives)
     async with keys:
-        tokens = TokenVerifier(issuer=issuer, audience=audience, keys=keys, cache_size=1000, clock=clock)
+        tokens = TokenVerifier(issuer=issuer, audience=audience, keys=keys, cache_size=REMEMBERED, clock=clock)
         yield Verifier(kind, keys, tokens)
 
 
@@ -128,5 +130,5 @@ async def over_stream(
         options=(("grpc.use_local_subchannel_pool", 1),),
     )
     async with stream:
-        tokens = TokenVerifier(issuer=ISSUER, audience=AUDIENCE, keys=stream, cache_size=1000, clock=clock)
+        tokens = TokenVerifier(issuer=ISSUER, audience=AUDIENCE, keys=stream, cache_size=REMEMBERED, clock=clock)
         yield Verifier("stream", stream, tokens)
