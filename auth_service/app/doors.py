@@ -23,7 +23,7 @@ from auth_service.settings import Settings
 from auth_service.usecases.key_list import KeyList
 from auth_service.usecases.key_revocation import KeyRevocation
 from auth_service.usecases.revocation_list import RevocationList
-from auth_service.web import connect, facility, probes, wellknown
+from auth_service.web import connect, facility, oauth, probes, wellknown
 from auth_service.web.cookies import RefreshCookie
 from auth_service.web.server import HttpServer
 
@@ -89,7 +89,7 @@ def http_door(
     is_ready: Callable[[], Awaitable[str]],
     exposition: Callable[[], tuple[bytes, str]],
 ) -> HttpServer:
-    """The key set, what was revoked, metadata and probes; every method that answers once, in JSON; and REST."""
+    """The key set, what was revoked, metadata and probes; every method that answers once, in JSON; REST and OAuth."""
     return HttpServer(
         [
             *wellknown.routes(
@@ -97,6 +97,7 @@ def http_door(
                 consumers=base.consumers,
                 revocations=RevocationList(stories.revoked, monotonic=time.monotonic),
                 issuer=settings.token_issuer,
+                endpoints=oauth.metadata(settings.token_issuer),
                 now=base.clock.now,
                 trusted_proxies=settings.trusted_proxies,
             ),
@@ -112,6 +113,7 @@ def http_door(
                 ),
                 is_compatible=settings.rest_compatibility,
             ),
+            *oauth.routes(methods, known_caller=stories.verification.caller),
             *connect.routes(methods),
         ],
         tls=http_tls(settings),

@@ -1,7 +1,8 @@
 """What verifiers fetch: the key set (RFC 7517), the ended sessions, and metadata that tells the truth (RFC 8414)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -29,6 +30,7 @@ def routes(
     consumers: KeyConsumers,
     revocations: RevocationList,
     issuer: str,
+    endpoints: Mapping[str, Any],
     now: Callable[[], datetime],
     trusted_proxies: Sequence[Network] = (),
 ) -> list[Route]:
@@ -61,6 +63,7 @@ def routes(
         "jwks_uri": issuer + JWKS_PATH,
         # There is no authorization endpoint, and RFC 8414 asks for this list all the same.
         "response_types_supported": [],
+        **endpoints,
     }
 
     async def describe(_request: Request) -> Response:

@@ -9,6 +9,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from auth_service.rpc.health import Health
 from auth_service.rpc.interceptors.streams import Streams
+from auth_service.rpc.local_calls import LocalCalls
 from auth_service.rpc.server import GrpcServer
 
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -23,7 +24,7 @@ def health() -> Health:
 async def test_a_watcher_hears_the_end_and_does_not_hold_it_up(health: Health) -> None:
     bare = grpc.aio.server()
     health_pb2_grpc.add_HealthServicer_to_server(health, bare)
-    server = GrpcServer(bare, health, Streams(patience=timedelta(seconds=30)))
+    server = GrpcServer(bare, health, Streams(patience=timedelta(seconds=30)), LocalCalls())
     port = server.bind("127.0.0.1:0", None)
     await server.start()
     await server.say(serving=True)
