@@ -153,7 +153,7 @@ def activation(
         return NotDue(due_at)
     late = behind(seen, ring=ring, now=now, policy=policy)
     until = due_at + policy.patience
-    if late and (now < until or not is_complete):
+    if late and policy.patience and (now < until or not is_complete):
         return Waiting(late, until)
     return Due(late)
 

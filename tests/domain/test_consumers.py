@@ -77,6 +77,14 @@ def test_a_deadline_that_passed_while_the_database_was_away_counts_once_replicas
     assert decided(at=deadline, is_complete=False) == Due()
 
 
+def test_without_patience_nobody_is_waited_for() -> None:
+    late, policy = seen(), replace(EVIDENCE, patience=timedelta(0))
+
+    for is_complete in (True, False):
+        decision = activation(RING, (late,), now=DUE_AT, keys=POLICY, policy=policy, is_complete=is_complete)
+        assert decision == Due((late,))
+
+
 @pytest.mark.parametrize(
     "gone",
     [

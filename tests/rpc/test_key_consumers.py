@@ -93,6 +93,7 @@ async def test_every_way_to_take_the_key_set_is_seen_with_what_was_held_before(s
     assert (edge.times, edge.HasField("interval")) == (1, False)
 
 
+@pytest.mark.row("S23")
 async def test_a_rotation_that_is_due_waits_for_a_consumer_until_it_fetches(start: Start) -> None:
     service = await start()
     admin = bearer(await admin_token(service))
@@ -132,6 +133,7 @@ async def test_a_rotation_that_is_due_waits_for_a_consumer_until_it_fetches(star
     await eventually(has_rotated)
 
 
+@pytest.mark.row("E17")
 async def test_a_canary_is_signed_by_the_standby_and_opens_nothing(service: Service) -> None:
     admin = bearer(await admin_token(service))
     ring = await service.keys.ListSigningKeys(keys_pb2.ListSigningKeysRequest(), metadata=admin)
@@ -186,6 +188,7 @@ async def test_no_canary_without_a_lease_to_sign(start: Start) -> None:
     await eventually(is_refused)
 
 
+@pytest.mark.row("E17", "S24")
 async def test_after_a_rollback_the_former_key_signs_and_nothing_that_was_signed_is_refused(start: Start) -> None:
     service = await start()
     admin = bearer(await admin_token(service))
