@@ -10,10 +10,12 @@ from bench import (
     limits,
     list_users,
     login,
+    many_revocations,
     refresh,
     start,
     trust_stream,
     under_load,
+    unknown_kids,
     unknown_user,
     verify_local,
     verify_rpc,
@@ -33,6 +35,8 @@ MEASUREMENTS: dict[str, Measure] = {
     "under_load": under_load.measure,
     "list_users": list_users.measure,
     "trust_stream": trust_stream.measure,
+    "many_revocations": many_revocations.measure,
+    "unknown_kids": unknown_kids.measure,
     "start": start.measure,
 }
 

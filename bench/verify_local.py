@@ -35,10 +35,10 @@ def _rate(call: Callable[[], object]) -> float:
 
 def measure() -> Sequence[Figure]:
     rates = {name: tuple(values) for name, values in _rates().items()}
-    raw = rates["raw RSA verify"]
+    raw, cold, warm = (rates[name] for name in ("raw RSA verify", "auth_client", "auth_client, token remembered"))
     return (
-        Figure("local verify, cold : raw RSA verify", ratios(rates["auth_client"], raw), at_least=0.7, raw=rates),
-        Figure("local verify, remembered : raw RSA verify", ratios(rates["auth_client, token remembered"], raw)),
+        Figure("local verify, cold : raw RSA verify", ratios(cold, raw), at_least=0.75, raw=rates),
+        Figure("local verify, remembered : cold", ratios(warm, cold), at_least=20),
         Figure("PyJWT : raw RSA verify", ratios(rates["PyJWT"], raw)),
         Figure("joserfc : raw RSA verify", ratios(rates["joserfc"], raw)),
     )
@@ -57,19 +57,20 @@ def _rates() -> dict[str, list[float]]:
         "e": _number(numbers.e),
     }
     now = int(time.time())
+    # As our issuer writes them.
     claims = {
         "iss": ISSUER,
         "sub": "0d7f4c1e-8a51-4c2e-9a37-5d1f0c9b7e42",
-        "aud": [AUDIENCE],
         "exp": now + 600,
         "iat": now,
         "jti": "b9c1d8f04f3a4d6f9a6b2c7e1d0f5a38",
         "sid": "7c0a6a1e-2f37-4b0e-8a44-0f6a3f1d9c55",
         "client_id": "facility",
+        "aud": AUDIENCE,
         "roles": ["user", "instrument-scientist"],
-        "usernumber": 1234567,
         "role": "user",
         "username": "ada.lovelace@facility.example",
+        "usernumber": 1234567,
     }
     token = jwt.encode(claims, key, algorithm="RS256", headers={"typ": "at+jwt", "kid": KID})
     signed, _, tail = token.encode().rpartition(b".")

@@ -319,6 +319,15 @@ def test_token_from_the_future_is_refused_beyond_the_leeway(claim: str) -> None:
     assert reason(token(**{claim: NOW + 61})) == "not_yet_valid"
 
 
+@pytest.mark.row("S7", "S8")
+def test_a_clock_that_is_a_minute_off_refuses_no_fresh_token_and_one_that_is_five_off_does() -> None:
+    for off in (-60, -59, 0, 60):
+        assert verifier(clock=lambda off=off: NOW + off).verify_now(token(nbf=NOW))
+        assert verifier(clock=lambda off=off: NOW + off).verify_now(token(exp=NOW + 1 + max(0, off)))
+    assert reason(token(), verifier(clock=lambda: NOW - 300)) == "not_yet_valid"
+    assert reason(token(exp=NOW + 60), verifier(clock=lambda: NOW + 300)) == "expired"
+
+
 def test_leeway_has_limits() -> None:
     assert reason(token(exp=NOW), verifier(leeway=timedelta(0))) == "expired"
     for leeway in (timedelta(seconds=-1), timedelta(minutes=6)):

@@ -25,6 +25,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
     # The server counts pings closer than 60 s as abuse, so stay well clear of that.
     ("grpc.keepalive_time_ms", 90_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    # The answer to a ping is waited for by a time of its own, of a minute unless it is set.
+    ("grpc.http2.ping_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 0),
 )
 """For both of grpcio's stacks."""
