@@ -97,12 +97,14 @@ export function serverStream<I extends DescMessage, O extends DescMessage>(
   client: grpc.Client,
   method: DescMethodServerStreaming<I, O>,
   request: MessageInitShape<I>,
+  metadata: grpc.Metadata,
 ): grpc.ClientReadableStream<MessageShape<O>> {
   const call = client.makeServerStreamRequest(
     pathOf(method),
     (message: MessageShape<I>) => Buffer.from(toBinary(method.input, message)),
     (bytes) => fromBinary(method.output, bytes),
     create(method.input, request),
+    metadata,
   );
   // Also emitted when nobody reads any longer, and an error that nobody listens to ends the process.
   return call.on("error", () => undefined);

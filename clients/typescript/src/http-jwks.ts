@@ -10,7 +10,7 @@
  */
 import { KeySetRefused, KeysUnavailable } from "./errors.js";
 import { KeySet } from "./key-set.js";
-import type { KeySource } from "./sources.js";
+import { CONSUMER_NAME, type KeySource } from "./sources.js";
 
 const LARGEST_BODY = 256 * 1024;
 const FIRST_BACK_OFF = 0.5;
@@ -29,6 +29,8 @@ export interface HttpJwksOptions {
   readonly longestLifeSeconds?: number;
   /** Where the endpoint does not say. */
   readonly usualLifeSeconds?: number;
+  /** What this verifier is called in the service's list of those who take its keys. */
+  readonly consumerName?: string;
   /** For proxies and certificates of your own. */
   readonly fetch?: typeof fetch;
   /** Seconds that never go back. */
@@ -55,6 +57,7 @@ const DEFAULTS = {
   shortestLifeSeconds: 10,
   longestLifeSeconds: 3600,
   usualLifeSeconds: 300,
+  consumerName: "",
   clock: () => performance.now() / 1000,
 };
 
@@ -79,9 +82,9 @@ export class HttpJwks implements KeySource {
     if (!["http:", "https:"].includes(this.#url.protocol)) {
       throw new TypeError("the JWKS URL must begin with http:// or https://");
     }
-    const { fetch: fetcher = fetch, ...numbers } = options;
+    const { fetch: fetcher = fetch, ...others } = options;
     this.#fetcher = fetcher;
-    this.#options = { ...DEFAULTS, ...numbers };
+    this.#options = { ...DEFAULTS, ...others };
     this.#life = this.#options.usualLifeSeconds;
   }
 
@@ -183,6 +186,9 @@ export class HttpJwks implements KeySource {
     const headers: Record<string, string> = { accept: "application/jwk-set+json, application/json" };
     if (this.#keys?.version) {
       headers["if-none-match"] = this.#keys.version;
+    }
+    if (this.#options.consumerName) {
+      headers[CONSUMER_NAME] = this.#options.consumerName;
     }
     const timeout = AbortSignal.timeout(1000 * this.#options.timeoutSeconds);
     const signal = AbortSignal.any([timeout, this.#closing.signal]);

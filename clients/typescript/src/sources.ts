@@ -2,6 +2,12 @@
 import type { KeySet } from "./key-set.js";
 import type { VerifiedToken } from "./token.js";
 
+/**
+ * The header by which a verifier says what it is called: a rotation waits for the verifiers that the service knows of,
+ * and those behind one address look like one unless they have names.
+ */
+export const CONSUMER_NAME = "x-consumer-name";
+
 /** Keys in hand, and a way to ask whether there are newer ones. */
 export interface KeySource {
   /** The keys to judge by, at once. Throws KeysUnavailable if none can be trusted. */

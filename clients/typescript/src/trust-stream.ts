@@ -8,13 +8,13 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 
-import type { Client, ServiceError } from "@grpc/grpc-js";
+import { type Client, Metadata, type ServiceError } from "@grpc/grpc-js";
 
 import { CallFailed, type ChannelOptions, failureOf, openChannel, serverStream } from "./calls.js";
 import { KeysUnavailable } from "./errors.js";
 import { TrustService } from "./generated/auth_api/v1/trust_pb.js";
 import type { KeySet } from "./key-set.js";
-import type { KeySource } from "./sources.js";
+import { CONSUMER_NAME, type KeySource } from "./sources.js";
 import type { VerifiedToken } from "./token.js";
 import { Trusted } from "./trusted.js";
 
@@ -25,6 +25,8 @@ const PAUSE_AFTER_SUCCESS = 0.5;
 export interface TrustStreamOptions extends ChannelOptions {
   /** null, spelled out, goes on with what was last known however long the service is away. */
   readonly maxStaleSeconds?: number | null;
+  /** What this verifier is called in the service's list of those who take its keys. */
+  readonly consumerName?: string;
   /** How long to wait for what is trusted at first. */
   readonly patienceSeconds?: number;
   readonly longestPauseSeconds?: number;
@@ -47,9 +49,14 @@ export interface TrustHealth {
   readonly revokedSessions: number;
 }
 
-/** A key source that knows which sessions have ended: give it to TokenVerifier as `keys`, and it asks for both. */
+/**
+ * A key source that knows which sessions have ended: give it to TokenVerifier as `keys`, and it asks for both.
+ *
+ * It begins with the first token, or with `open`, and goes on until it is closed.
+ */
 export class TrustStream implements KeySource {
   readonly #client: Client;
+  readonly #metadata = new Metadata();
   readonly #maxStale: number;
   readonly #patience: number;
   readonly #longestPause: number;
@@ -65,6 +72,9 @@ export class TrustStream implements KeySource {
 
   constructor(target: string, options: TrustStreamOptions = {}) {
     this.#client = openChannel(target, options);
+    if (options.consumerName) {
+      this.#metadata.set(CONSUMER_NAME, options.consumerName);
+    }
     this.#maxStale = options.maxStaleSeconds === null ? Infinity : (options.maxStaleSeconds ?? 24 * 3600);
     this.#patience = options.patienceSeconds ?? 5;
     this.#longestPause = options.longestPauseSeconds ?? 10;
@@ -80,9 +90,6 @@ export class TrustStream implements KeySource {
 
   /** Begins to follow, and waits for what is trusted, but no longer than patienceSeconds. Never rejects: see `health`. */
   async open(): Promise<this> {
-    if (this.#streams === 0) {
-      void this.#follow();
-    }
     await this.lookAgain();
     return this;
   }
@@ -113,6 +120,9 @@ export class TrustStream implements KeySource {
   async lookAgain(): Promise<boolean> {
     if (this.#hasSettled) {
       return false;
+    }
+    if (this.#streams === 0) {
+      void this.#follow();
     }
     const waiting = new AbortController();
     const patience = sleep(1000 * this.#patience, undefined, { signal: waiting.signal }).catch(() => undefined);
@@ -156,7 +166,8 @@ export class TrustStream implements KeySource {
   /** Until the stream ends. */
   async #read(): Promise<void> {
     this.#trusted.begin();
-    const call = serverStream(this.#client, TrustService.method.watchTrust, { cursor: this.#trusted.cursor });
+    const request = { cursor: this.#trusted.cursor };
+    const call = serverStream(this.#client, TrustService.method.watchTrust, request, this.#metadata);
     const stop = () => call.cancel();
     this.#closing.signal.addEventListener("abort", stop);
     const giveUp = () => call.destroy(new Error("nothing came, not even a heartbeat"));

@@ -131,6 +131,18 @@ test("a snapshot says which keys count and which sessions have ended", async () 
   });
 });
 
+test("a verifier says what it is called", async () => {
+  await following({ consumerName: "scans-1" });
+
+  assert.deepEqual(streams[0]!.metadata.get("x-consumer-name"), ["scans-1"]);
+});
+
+test("a stream that nobody opened begins with the first token", async () => {
+  trust = new TrustStream(target, { plaintext: true });
+
+  assert.equal(await verdict(), "accepted");
+});
+
 test("a change adds sessions and replaces keys", async () => {
   await following();
   tell(change("c2", { keys: keysOf("two") }));
