@@ -146,6 +146,7 @@ def matches(cases: dict[str, str], value: str) -> bool:
     return re.search(pattern, value, flags) is not None
 
 
+@pytest.mark.row("S20")
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_copy_says_until_when_it_is_good_and_holds_no_private_half(run: Command, token: str, form: str) -> None:
     said = run("keys", "export", "--format", form)
