@@ -3,27 +3,29 @@
 A statement that is stuck cannot be cut here: it runs in a thread, which nobody can end while the file system keeps it.
 Its own caller waits for it, past the budget; those behind it are refused when theirs is spent.
 
-SQLAlchemy's engine is bridged to asyncio by its own `greenlet_spawn`, as `sqlalchemy.ext.asyncio` does: that package
-would bring the ORM along, 7 MB that nobody uses here.
+A statement is executed and its rows are fetched in one go, in a thread of the database's own. aiosqlite goes there and
+back for each of cursor, execute, fetch and close, and whoever holds the write lock waits for the loop each time: while
+a crowd kept the loop busy, that was all that SQLite's one writer did.
 """
 
 import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.pool import StaticPool
-from sqlalchemy.util import greenlet_spawn
 
 from auth_service.storage.database import Busy, Connection, Gone, LostRace, Row, Statement, UniqueViolated
 from auth_service.storage.private_file import make_private
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 BUSY_TIMEOUT = timedelta(milliseconds=500)
@@ -52,30 +54,42 @@ class SqliteConnection:
 
     chains = False
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, connection: sa.Connection, thread: Executor, *, begins: bool = False) -> None:
         self._connection = connection
+        self._thread = thread
+        self._begins = begins
 
     async def rows(self, statement: Statement, **values: Any) -> Sequence[Row]:
-        return (await self._execute(statement, values)).mappings().all()
+        return await self._executed(statement, values, lambda result: result.mappings().all())
 
     async def row(self, statement: Statement, **values: Any) -> Row | None:
-        return (await self._execute(statement, values)).mappings().first()
+        return await self._executed(statement, values, lambda result: result.mappings().first())
 
     async def run(self, statement: Statement, **values: Any) -> int:
-        return (await self._execute(statement, values)).rowcount
+        return await self._executed(statement, values, lambda result: result.rowcount)
 
     async def run_many(self, statement: Statement, many: Sequence[Mapping[str, Any]]) -> None:
         if many:
-            await self._execute(statement, many)
+            await self._executed(statement, many, lambda result: None)
 
     async def tell(self, topic: str) -> None:
         """Nobody listens: the other processes that use the file poll."""
 
-    async def _execute(
-        self, statement: Statement, values: Mapping[str, Any] | Sequence[Mapping[str, Any]]
-    ) -> sa.CursorResult[Any]:
+    async def _executed(
+        self,
+        statement: Statement,
+        values: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        taken: Callable[[sa.CursorResult[Any]], T],
+    ) -> T:
+        def there() -> T:
+            if self._begins:
+                # Taking the write lock first means that a transaction never finds, halfway, that another was faster.
+                self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+                self._begins = False
+            return taken(self._connection.execute(statement.executable, values))
+
         with _told_apart():
-            return await greenlet_spawn(self._connection.execute, statement.executable, values)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, there)
 
 
 def _since_boot() -> float:
@@ -96,13 +110,14 @@ class Sqlite:
         self._booted_at = wall() - since_boot()
         self._has_stepped = False
         self._engine = sa.create_engine(
-            sa.URL.create("sqlite+aiosqlite", database=str(path)),
+            sa.URL.create("sqlite", database=str(path)),
             poolclass=StaticPool,
             isolation_level="AUTOCOMMIT",
             # A statement that fails is written to the log, and its parameters may be a password's hash.
             hide_parameters=True,
-            connect_args={"timeout": BUSY_TIMEOUT.total_seconds()},
+            connect_args={"timeout": BUSY_TIMEOUT.total_seconds(), "check_same_thread": False},
         )
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._connection: sa.Connection | None = None
         self._turn = asyncio.Lock()
 
@@ -117,32 +132,32 @@ class Sqlite:
             with _told_apart():
                 connection = await self._opened()
                 if not in_transaction:
-                    yield SqliteConnection(connection)
+                    yield SqliteConnection(connection, self._thread)
                     return
-                # Taking the write lock first means that a transaction never finds, halfway, that another was faster.
-                await greenlet_spawn(connection.exec_driver_sql, "BEGIN IMMEDIATE")
                 try:
-                    yield SqliteConnection(connection)
-                    await greenlet_spawn(connection.exec_driver_sql, "COMMIT")
+                    yield SqliteConnection(connection, self._thread, begins=True)
+                    await self._there(_end, connection, "COMMIT")
                 except BaseException:
-                    # A full disk makes SQLite roll back by itself; then there is nothing left to roll back.
                     with suppress(sa.exc.OperationalError):
-                        await greenlet_spawn(connection.exec_driver_sql, "ROLLBACK")
+                        await self._there(_end, connection, "ROLLBACK")
                     raise
         finally:
             self._turn.release()
 
+    async def _there(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
     async def _opened(self) -> sa.Connection:
         if self._connection is None:
             await asyncio.to_thread(make_private, self._path)
-            connection = await greenlet_spawn(self._engine.connect)
+            connection = await self._there(self._engine.connect)
             try:
                 for pragma in _PRAGMAS:
-                    await greenlet_spawn(connection.exec_driver_sql, f"PRAGMA {pragma}")
+                    await self._there(connection.exec_driver_sql, f"PRAGMA {pragma}")
             except BaseException:
                 # Turning to WAL needs the file for a moment, and another process may hold it.
-                await greenlet_spawn(connection.close)
-                await greenlet_spawn(self._engine.dispose)
+                await self._there(connection.close)
+                await self._there(self._engine.dispose)
                 raise
             self._connection = connection
         return self._connection
@@ -166,8 +181,17 @@ class Sqlite:
 
     async def close(self) -> None:
         if self._connection is not None:
-            await greenlet_spawn(self._connection.close)
-        await greenlet_spawn(self._engine.dispose)
+            await self._there(self._connection.close)
+        await self._there(self._engine.dispose)
+        self._thread.shutdown(wait=False)
+
+
+def _end(connection: sa.Connection, how: str) -> None:
+    """Nothing where no transaction was begun, or where a full disk made SQLite roll back by itself."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    if raw.in_transaction:
+        connection.exec_driver_sql(how)
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.util import greenlet_spawn
 
 from auth_service.domain.errors import AuthError, DatabaseUnavailable
 from auth_service.storage import database as door
@@ -370,21 +369,21 @@ async def test_a_full_disk_is_unavailable_and_half_writes_nothing(sqlite_url: st
     await written(database)
     driver = database._driver
 
-    async def pragma(text: str) -> None:
+    def pragma(text: str) -> None:
         connection: sa.Connection = driver._connection  # type: ignore[attr-defined]  # SQLite's own
-        await greenlet_spawn(connection.exec_driver_sql, f"PRAGMA {text}")
+        connection.exec_driver_sql(f"PRAGMA {text}")
 
     async def fill(connection: Connection) -> None:
         await staff.add(connection, 1)
         for number in range(2, 5000):
             await staff.add(connection, number)
 
-    await pragma("max_page_count = 1")  # SQLite takes this as "as many as there are".
+    pragma("max_page_count = 1")  # SQLite takes this as "as many as there are".
     for _ in range(2):
         with pytest.raises(DatabaseUnavailable):
             await database.transaction(fill)
     assert await database.autocommit(staff.listed) == ()
-    await pragma("max_page_count = 100000")
+    pragma("max_page_count = 100000")
 
     await until_written(database)
     await database.close()
