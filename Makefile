@@ -9,7 +9,7 @@ LOCAL  := -e ./protos -e ./clients/python -e .
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage check format lint types contracts generated protos other-languages drills rows vectors permissions bench bench-plot lock wheels clean
+.PHONY: help run test coverage check format lint types contracts generated protos other-languages drills simulate rows vectors permissions bench bench-plot lock wheels clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ other-languages: $(VENV)/.dev ## Test clients/typescript and clients/go against 
 
 drills: $(VENV)/.dev ## Break a running service on purpose; prints a figure for each drill
 	@$(BIN)/python -m tests.drills --retry
+
+simulate: $(VENV)/.dev ## Look for broken promises in simulated worlds; SEED=7 STEPS=90 repeats one
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS)) $(if $(PLANT),--plant $(PLANT))
 
 bench: $(VENV)/.dev ## Measure, as ratios of two things in one run
 	@$(BIN)/python -m bench

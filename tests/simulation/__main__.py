@@ -43,8 +43,9 @@ def _search(*, seconds: float, steps: int) -> int:
     began = time.monotonic()
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         storms: list[Storm] = []
+        at_once = 2 * (os.cpu_count() or 1)
         for batch in count():
-            seeds = range(first + batch * 8, first + batch * 8 + 8)
+            seeds = range(first + batch * at_once, first + (batch + 1) * at_once)
             storms += pool.map(partial(storm, steps=steps), seeds)
             if time.monotonic() >= began + seconds:
                 break

@@ -169,7 +169,7 @@ def a_replica_loses_the_database(world: World, chance: Random) -> None:
     world.pass_time(chance.choice([0.01, 0.2]))
 
 
-@action(weight=4)
+@action(weight=8)
 def somebody_renews_as_the_database_goes(world: World, chance: Random) -> None:
     """So that the commit may have happened and its answer not."""
     person = _idle(world, chance)

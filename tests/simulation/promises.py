@@ -15,7 +15,7 @@ import json
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from auth_service.domain.keys import KeyRing, SigningKey, State
@@ -190,7 +190,3 @@ def _short(kid: str) -> str:
 
 def _decoded(part: str) -> Any:
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-
-
-def moment_of(then: datetime, beginning: datetime) -> float:
-    return (then - beginning).total_seconds()

@@ -40,7 +40,7 @@ for _name in ACTIONS:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_promise_holds_in_a_storm(seed: int) -> None:
-    went = storm(seed, steps=150)
+    went = storm(seed, steps=100)
 
     assert went.broken is None, went.report
     assert went.rotations > 0
@@ -51,8 +51,8 @@ def test_every_promise_holds_whatever_hypothesis_comes_upon() -> None:
     run_state_machine_as_test(
         AnyWorld,
         settings=settings(
-            max_examples=5,
-            stateful_step_count=30,
+            max_examples=3,
+            stateful_step_count=20,
             derandomize=True,
             deadline=None,
             database=None,
@@ -62,18 +62,18 @@ def test_every_promise_holds_whatever_hypothesis_comes_upon() -> None:
 
 
 def test_a_seed_always_makes_the_same_world() -> None:
-    once, again = storm(3, steps=60), storm(3, steps=60)
+    once, again = storm(3, steps=30), storm(3, steps=30)
 
     assert (once.trace, once.statements, once.checked) == (again.trace, again.statements, again.checked)
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
 def test_a_planted_bug_is_found(plant: Plant) -> None:
-    promise, first_seed = PLANTS[plant]
+    promises, first_seed = PLANTS[plant]
 
     found, steps = hunt(plant, seeds=range(first_seed, first_seed + 8), steps=MOST_STEPS)
 
     assert found is not None, f"not found within {steps} steps"
     assert found.broken is not None
-    assert found.broken.promise == promise, found.report
+    assert found.broken.promise in promises, found.report
     print(f"{plant.__name__}: found by seed {found.seed} after {found.steps} steps: {found.broken}")
