@@ -8,6 +8,7 @@ NEEDED = {
     "grpcurl": "the README's console session",
     "npm": "the TypeScript client, which `make other-languages` tests",
     "go": "the Go client, which `make other-languages` tests",
+    "cc": "the drill with wrong clocks, which builds a library to preload",
 }
 
 

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -45,44 +46,55 @@ OLDEST_FRESH = 3.0
 """Seconds by its `iat`, which are whole ones: one is lost to rounding, and one may be the database's answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """At least so many tokens are minted, and so many rotations seen."""
+
+    tokens: int
+    rotations: int
+
+
+FULL, SHORT = Extent(tokens=1000, rotations=10), Extent(tokens=200, rotations=2)
+
+
 async def drill(*, full: bool) -> list[Findings]:
-    tokens = 1000 if full else 200
+    extent = FULL if full else SHORT
     if wrong_clock.compiler() is None:
         left_out = Findings("D5 clock skew", "left out")
         left_out.note("left out: no C compiler")
         return [left_out]
     with tempfile.TemporaryDirectory() as folder:
         library = await wrong_clock.build(Path(folder))
-        return list(await asyncio.gather(_on_postgres(library, tokens), _on_sqlite(library, tokens)))
+        return list(await asyncio.gather(_on_postgres(library, extent), _on_sqlite(library, extent)))
 
 
-async def _on_postgres(library: Path, tokens: int) -> Findings:
-    findings = _findings("postgresql", tokens)
+async def _on_postgres(library: Path, extent: Extent) -> Findings:
+    findings = _findings("postgresql", extent)
     clocks = [WrongClock(library, library.with_name(f"replica-{by}"), by=by) for by in REPLICAS_OFF_BY]
     async with AsyncExitStack() as stack:
         postgres = await stack.enter_async_context(running_postgres())
         own = [each.environment for each in clocks]
         services = await replicas(stack, len(clocks), database=postgres.dsn(), scaled=SCALED, own=own)
-        await _conduct(findings, stack, services, clocks, tokens)
+        await _conduct(findings, stack, services, clocks, extent)
     return findings
 
 
-async def _on_sqlite(library: Path, tokens: int) -> Findings:
-    findings = _findings("sqlite", tokens)
+async def _on_sqlite(library: Path, extent: Extent) -> Findings:
+    findings = _findings("sqlite", extent)
     clock = WrongClock(library, library.with_name("sqlite"), by=0)
     async with AsyncExitStack() as stack:
         service = ServiceProcess(settings(scaled=SCALED) | clock.environment)
         await stack.enter_async_context(service)
-        await _conduct(findings, stack, [service], [clock], tokens)
+        await _conduct(findings, stack, [service], [clock], extent)
     return findings
 
 
-def _findings(kind: Kind, tokens: int) -> Findings:
-    return Findings(f"D5 clock skew, {kind}", f"{tokens} tokens")
+def _findings(kind: Kind, extent: Extent) -> Findings:
+    return Findings(f"D5 clock skew, {kind}", f"{extent.tokens} tokens")
 
 
 async def _conduct(
-    findings: Findings, stack: AsyncExitStack, services: list[ServiceProcess], clocks: list[WrongClock], tokens: int
+    findings: Findings, stack: AsyncExitStack, services: list[ServiceProcess], clocks: list[WrongClock], extent: Extent
 ) -> None:
     callers = [await stack.enter_async_context(Caller(each)) for each in services]
     verifiers: dict[int, list[Verifier]] = {}
@@ -93,7 +105,7 @@ async def _conduct(
             await stack.enter_async_context(over_stream(services[-1].grpc_address, clock=here)),
         ]
     run = _Run(findings, services[0], callers, clocks, verifiers)
-    await run.conduct(tokens)
+    await run.conduct(extent)
 
 
 class _Run:
@@ -113,14 +125,14 @@ class _Run:
         self.youngest, self.oldest = math.inf, -math.inf
         self.lost: list[str] = []
 
-    async def conduct(self, tokens: int) -> None:
+    async def conduct(self, extent: Extent) -> None:
         self.sessions = [pair.refresh_token for pair in await self.callers[0].logins(SESSIONS)]
         began, (keys, rotations) = time.monotonic(), await self.ring()
-        third = tokens // (3 * SESSIONS)
+        third = math.ceil(extent.tokens / (3 * SESSIONS))
         await self.rounds(third)
         await self.jump(by=-HOUR, rounds=third)
         await self.jump(by=2 * HOUR, rounds=third)
-        await asyncio.sleep(max(0.0, 2.5 * ROTATE_EVERY - (time.monotonic() - began)))
+        await asyncio.sleep(max(0.0, (extent.rotations + 0.5) * ROTATE_EVERY - (time.monotonic() - began)))
         keys_now, rotations_now = await self.ring()
         self.judge()
         made, rotated, took = keys_now - keys, rotations_now - rotations, time.monotonic() - began
