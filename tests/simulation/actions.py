@@ -169,7 +169,7 @@ def a_replica_loses_the_database(world: World, chance: Random) -> None:
     world.pass_time(chance.choice([0.01, 0.2]))
 
 
-@action(weight=8)
+@action(weight=6)
 def somebody_renews_as_the_database_goes(world: World, chance: Random) -> None:
     """So that the commit may have happened and its answer not."""
     person = _idle(world, chance)
@@ -177,7 +177,7 @@ def somebody_renews_as_the_database_goes(world: World, chance: Random) -> None:
         return
     world.turn_weather(Weather.FORGETS, seconds=0.5)
     person.wants_new_token()
-    world.pass_time(chance.uniform(0.05, 0.25))
+    world.pass_time(chance.uniform(0.05, 0.1))
     world.turn_weather(chance.choice([Weather.REFUSES, Weather.HANGS]), seconds=chance.uniform(12.0, 200.0))
     world.pass_time(chance.choice([1.0, 20.0, 250.0]))
 
