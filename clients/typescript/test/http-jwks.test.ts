@@ -13,7 +13,7 @@ const ONE = JSON.stringify(vectors.key_sets["one"]!.jwks);
 const TWO = JSON.stringify(vectors.key_sets["two"]!.jwks);
 
 const FAULTS: Readonly<Record<string, RequestListener>> = {
-  "an error": (_, reply) => reply.writeHead(500).end("sorry"),
+  "an error": (_, reply) => reply.writeHead(500).end(TWO),
   "HTML": (_, reply) => reply.end("<html></html>"),
   "an empty set": (_, reply) => reply.end('{"keys":[]}'),
   "a set of unusable keys": (_, reply) => reply.end(JSON.stringify(vectors.key_sets["rsa_1024"]!.jwks)),
