@@ -140,7 +140,9 @@ class AuthServiceServicer:
 
     def GetJwks(self, request, context):
         """The public keys that verify our access tokens (RFC 7517). Public.
-        The same set is served over HTTP at `/.well-known/jwks.json`. Refusals: SIGNING_UNAVAILABLE.
+        The same set is served over HTTP at `/.well-known/jwks.json`. Whoever takes it is seen, and waited for before the next
+        key signs: metadata `x-consumer-name` says which of several at one address it is (see KeyService.ListKeyConsumers).
+        Refusals: SIGNING_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

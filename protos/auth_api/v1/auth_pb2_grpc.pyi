@@ -68,7 +68,9 @@ class AuthServiceStub:
     """
     GetJwks: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetJwksRequest, _auth_pb2.GetJwksResponse]
     """The public keys that verify our access tokens (RFC 7517). Public.
-    The same set is served over HTTP at `/.well-known/jwks.json`. Refusals: SIGNING_UNAVAILABLE.
+    The same set is served over HTTP at `/.well-known/jwks.json`. Whoever takes it is seen, and waited for before the next
+    key signs: metadata `x-consumer-name` says which of several at one address it is (see KeyService.ListKeyConsumers).
+    Refusals: SIGNING_UNAVAILABLE.
     """
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetServerInfoRequest, _auth_pb2.GetServerInfoResponse]
     """Which server this is. Public."""
@@ -113,7 +115,9 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """
     GetJwks: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetJwksRequest, _auth_pb2.GetJwksResponse]  # type: ignore[assignment]
     """The public keys that verify our access tokens (RFC 7517). Public.
-    The same set is served over HTTP at `/.well-known/jwks.json`. Refusals: SIGNING_UNAVAILABLE.
+    The same set is served over HTTP at `/.well-known/jwks.json`. Whoever takes it is seen, and waited for before the next
+    key signs: metadata `x-consumer-name` says which of several at one address it is (see KeyService.ListKeyConsumers).
+    Refusals: SIGNING_UNAVAILABLE.
     """
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetServerInfoRequest, _auth_pb2.GetServerInfoResponse]  # type: ignore[assignment]
     """Which server this is. Public."""
@@ -197,7 +201,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.GetJwksResponse, _abc.Awaitable[_auth_pb2.GetJwksResponse]]:
         """The public keys that verify our access tokens (RFC 7517). Public.
-        The same set is served over HTTP at `/.well-known/jwks.json`. Refusals: SIGNING_UNAVAILABLE.
+        The same set is served over HTTP at `/.well-known/jwks.json`. Whoever takes it is seen, and waited for before the next
+        key signs: metadata `x-consumer-name` says which of several at one address it is (see KeyService.ListKeyConsumers).
+        Refusals: SIGNING_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
