@@ -102,13 +102,33 @@ async def test_who_says_so_fails_closed_without_the_stream_and_recovers() -> Non
         clock.now += 119
         assert checker.verify_now(token())
         clock.now += 2
-        with pytest.raises(KeysUnavailable, match="away for too long"):
+        with pytest.raises(KeysUnavailable, match="nothing for too long"):
             await checker.verify(token())
 
         endpoint.refuses, endpoint.script = None, [heartbeat()]
         await eventually(lambda: trust.health.is_following)
 
         assert checker.verify_now(token())
+
+
+async def test_a_server_that_knows_nothing_new_is_no_better_than_none() -> None:
+    bound = timedelta(minutes=2)
+    async with (
+        JwksEndpoint() as jwks,
+        TrustEndpoint(chunk("first", age=timedelta(minutes=3))) as endpoint,
+        following(endpoint, jwks, fail_closed_after=bound) as (trust, checker, _),
+    ):
+        assert trust.health.is_following
+        with pytest.raises(KeysUnavailable, match="nothing for too long"):
+            checker.verify_now(token())
+
+    async with JwksEndpoint() as jwks, TrustEndpoint() as endpoint:
+        endpoint.refuses = grpc.StatusCode.UNIMPLEMENTED
+        async with following(endpoint, jwks, fail_closed_after=bound) as (_, checker, clock):
+            assert checker.verify_now(token())
+            clock.now += 121
+            with pytest.raises(KeysUnavailable, match="nothing for too long"):
+                checker.verify_now(token())
 
 
 async def test_without_either_what_was_told_stays_until_it_is_too_old() -> None:

@@ -16,6 +16,7 @@ HEAVY = {"aiohttp", "grpc", "grpclib", "fastapi", "starlette", "pydantic", "auth
         ("auth_client.fastapi", {"fastapi", "starlette", "pydantic"}),
         ("auth_client.aio", {"grpc", "auth_api", "google"}),
         ("auth_client.sync", {"grpc", "auth_api", "google"}),
+        ("auth_client.trust", {"grpc", "auth_api", "google"}),
         ("auth_client.grpclib", {"grpclib", "auth_api", "google"}),
     ],
 )

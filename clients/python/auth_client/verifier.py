@@ -93,10 +93,11 @@ class TokenVerifier:
             raise TokenInvalid("the token is not a str", reason="malformed")
         keys = self._source.current()
         now = self._clock()
-        token_and_key = self._cache.get(token)
+        token_and_key = self._cache.get(token) if self._cache_size else None
         if token_and_key is None or not _still_holds(token_and_key, keys):
             token_and_key = check(token, keys, self._rules, now)
-            self._remember(token, token_and_key)
+            if self._cache_size:
+                self._remember(token, token_and_key)
         else:
             # Only the signature is remembered. Time goes on, or jumps.
             check_time(token_and_key[0], self._rules, now)
@@ -109,8 +110,6 @@ class TokenVerifier:
     def _remember(self, token: str, token_and_key: tuple[VerifiedToken, RSAPublicKey]) -> None:
         # Only tokens that were found good get here, so strangers cannot push anybody out. The exact text is the key:
         # base64url was checked to be canonical, so no second spelling of it exists.
-        if not self._cache_size:
-            return
         self._cache[token] = token_and_key
         while len(self._cache) > self._cache_size:
             try:

@@ -76,8 +76,8 @@ class TrustStream:
     known however long the service is away: sessions that end meanwhile are then believed until their tokens expire.
 
     `fallback`, such as HttpJwks, is opened and closed along, and gives the keys while no stream is followed. Which
-    sessions end is then not known; `fail_closed_after` says for how long that will do. `on_stream` hears None whenever
-    a stream is followed, and why it ended.
+    sessions end is then not known; `fail_closed_after` says for how long that will do, and begins when it is entered.
+    `on_stream` hears None whenever a stream is followed, and why it ended.
     """
 
     def __init__(
@@ -117,12 +117,11 @@ class TrustStream:
 
     def current(self) -> KeySet:
         """Raises KeysUnavailable before the first snapshot, and past `max_stale` or `fail_closed_after`."""
+        known_at = self._told.true_at if self._told.keys is not None else self._began_at
+        if self._clock() - known_at > self._fail_closed_after:
+            raise KeysUnavailable("the trust stream has told nothing for too long")
         # While it is followed the stream is right even where the fallback was asked later: caches may hold back a JWKS.
-        if self._error is None:
-            return self._told_keys()
-        if self._clock() - max(self._told.true_at, self._began_at) > self._fail_closed_after:
-            raise KeysUnavailable("the trust stream has been away for too long")
-        if self._fallback is None:
+        if self._error is None or self._fallback is None:
             return self._told_keys()
         return self._newer_keys(self._fallback)
 
