@@ -16,6 +16,7 @@ from bench.service import ACCOUNT, PASSWORD, Method, rpc_of
 
 AT_A_TIME, LOCAL_AT_A_TIME = 64, 200
 _AGAIN_AFTER = 0.2
+_COME_AGAIN = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE)
 
 
 async def _hammer(address: str, *, is_local: bool) -> None:
@@ -28,7 +29,7 @@ async def _hammer(address: str, *, is_local: bool) -> None:
                 try:
                     await login()
                 except grpc.aio.AioRpcError as error:
-                    if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+                    if error.code() not in _COME_AGAIN:
                         raise
                     await asyncio.sleep(_AGAIN_AFTER)
 

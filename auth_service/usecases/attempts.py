@@ -20,7 +20,7 @@ import structlog
 from auth_service.domain import attempts as rules
 from auth_service.domain.addresses import network_of
 from auth_service.domain.attempts import Limit, Limits, Tally
-from auth_service.domain.errors import TooManyAttempts, Unauthenticated, Unavailable
+from auth_service.domain.errors import Overloaded, TooManyAttempts, Unauthenticated, Unavailable
 from auth_service.storage import attempts
 from auth_service.storage.database import Connection, Database, DatabaseClock
 from auth_service.usecases.sweeping import swept
@@ -36,6 +36,9 @@ BELIEVED_FOR = timedelta(seconds=1)
 """How long memory alone refuses: another replica, or an operator, may have forgiven."""
 
 SHORTEST_WAIT = timedelta(seconds=1)
+
+APART = timedelta(milliseconds=3)
+"""How far apart those go on who waited for the same right password: as far as a crowd of sign-ins begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,8 @@ class UnderWay:
     """An attempt whose outcome others wait for: whether the secret was right, why nobody knows, or None."""
 
     secret: str = field(repr=False)
-    outcome: "asyncio.Future[bool | Unavailable | None]"
+    outcome: "asyncio.Future[bool | Unavailable | Overloaded | None]"
+    queue: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +201,7 @@ class Attempt:
             return
         here = UnderWay(secret, asyncio.get_running_loop().create_future())
         self.attempts.under_way[self.account] = here
-        outcome: bool | Unavailable | None = None
+        outcome: bool | Unavailable | Overloaded | None = None
         try:
             async with self._counted():
                 yield
@@ -205,7 +209,7 @@ class Attempt:
         except Unauthenticated:
             outcome = False
             raise
-        except Unavailable as error:
+        except (Unavailable, Overloaded) as error:
             outcome = error
             raise
         finally:
@@ -223,15 +227,18 @@ class Attempt:
     async def _was_shown_right(self, secret: str, account: bytes) -> bool:
         """Waits for its turn; True without one if the same secret was right while we waited.
 
-        Raises TooManyAttempts; and, where the same secret could not be judged a moment ago, Unavailable.
+        Raises TooManyAttempts; and, where the same secret could not be judged a moment ago, Unavailable or Overloaded.
         """
         while (under_way := self.attempts.under_way.get(account)) is not None:
-            outcome = await asyncio.shield(under_way.outcome)
-            if hmac.compare_digest(under_way.secret.encode(), secret.encode()):
-                if isinstance(outcome, Unavailable):
-                    raise outcome.with_traceback(None)
-                if outcome:
-                    return True
+            async with under_way.queue:
+                outcome = await asyncio.shield(under_way.outcome)
+                if hmac.compare_digest(under_way.secret.encode(), secret.encode()):
+                    if isinstance(outcome, Unavailable | Overloaded):
+                        raise outcome.with_traceback(None)
+                    if outcome:
+                        # A crowd that went on in one turn of the loop would keep everybody else waiting.
+                        await asyncio.sleep(APART.total_seconds())
+                        return True
             await self.attempts.check(self)
         return False
 
