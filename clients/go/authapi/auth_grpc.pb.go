@@ -65,7 +65,9 @@ type AuthServiceClient interface {
 	// Refusals: PROVIDER_UNAVAILABLE.
 	ListExperiments(ctx context.Context, in *ListExperimentsRequest, opts ...grpc.CallOption) (*ListExperimentsResponse, error)
 	// The public keys that verify our access tokens (RFC 7517). Public.
-	// The same set is served over HTTP at `/.well-known/jwks.json`. Refusals: SIGNING_UNAVAILABLE.
+	// The same set is served over HTTP at `/.well-known/jwks.json`. Whoever takes it is seen, and waited for before the next
+	// key signs: metadata `x-consumer-name` says which of several at one address it is (see KeyService.ListKeyConsumers).
+	// Refusals: SIGNING_UNAVAILABLE.
 	GetJwks(ctx context.Context, in *GetJwksRequest, opts ...grpc.CallOption) (*GetJwksResponse, error)
 	// Which server this is. Public.
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
@@ -193,7 +195,9 @@ type AuthServiceServer interface {
 	// Refusals: PROVIDER_UNAVAILABLE.
 	ListExperiments(context.Context, *ListExperimentsRequest) (*ListExperimentsResponse, error)
 	// The public keys that verify our access tokens (RFC 7517). Public.
-	// The same set is served over HTTP at `/.well-known/jwks.json`. Refusals: SIGNING_UNAVAILABLE.
+	// The same set is served over HTTP at `/.well-known/jwks.json`. Whoever takes it is seen, and waited for before the next
+	// key signs: metadata `x-consumer-name` says which of several at one address it is (see KeyService.ListKeyConsumers).
+	// Refusals: SIGNING_UNAVAILABLE.
 	GetJwks(context.Context, *GetJwksRequest) (*GetJwksResponse, error)
 	// Which server this is. Public.
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)
