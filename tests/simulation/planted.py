@@ -106,13 +106,13 @@ def signs_without_a_lease(stack: ExitStack) -> None:
 
 
 PLANTS: dict[Plant, tuple[frozenset[str], int]] = {
-    publishes_and_signs_at_once: (frozenset({"refused"}), 1),
+    publishes_and_signs_at_once: (frozenset({"refused"}), 2),
     forks_successors: (frozenset({"successor", "logged out"}), 1),
     wipes_too_early: (frozenset({"private"}), 1),
     forgets_the_lease_and_the_skew: (frozenset({"refused"}), 2),
-    drops_revocations_early: (frozenset({"accepted"}), 3),
+    drops_revocations_early: (frozenset({"accepted"}), 4),
     verifier_drops_revocations_early: (frozenset({"accepted"}), 4),
-    counts_absences_against_people: (frozenset({"logged out"}), 4),
+    counts_absences_against_people: (frozenset({"logged out"}), 774904),
     signs_without_a_lease: (frozenset({"signing", "private"}), 2),
 }
 """Each with the promises of which it breaks one first, and a seed to begin with."""

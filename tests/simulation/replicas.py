@@ -46,7 +46,7 @@ from tests.simulation.loop import Process
 from tests.usecases.replica import SECRET, TOKEN_POLICY, Facility
 
 DATABASE_BUDGET = timedelta(milliseconds=800)
-SWEEP_EVERY = timedelta(seconds=60)
+SHARE_EVERY, SWEEP_EVERY = timedelta(seconds=60), timedelta(minutes=5)
 SESSION_POLICY = SessionPolicy(
     idle_lifetime=timedelta(hours=12), absolute_lifetime=timedelta(days=30), replay_window=timedelta(seconds=10)
 )
@@ -117,7 +117,7 @@ class Replica:
             every(self.poll_every, self.keys.tick, woken_by=ring_changed),
             every(self.poll_every, self.revoked.poll, woken_by=session_ended),
             every(SWEEP_EVERY, self.sessions.sweep),
-            every(SWEEP_EVERY, self.consumers.share),
+            every(SHARE_EVERY, self.consumers.share),
             every(SWEEP_EVERY, self.consumers.sweep),
             self.trust.tell(),
             database.listen(lambda topic: topics[topic].set() if topic in topics else None),

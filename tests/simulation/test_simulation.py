@@ -40,11 +40,11 @@ for _name in ACTIONS:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_promise_holds_in_a_storm(seed: int) -> None:
-    went = storm(seed, steps=100)
+    went = storm(seed, steps=90)
 
     assert went.broken is None, went.report
-    assert went.rotations > 0
-    assert went.crashes
+    assert went.checked["ring"] > 0
+    assert went.checked["refused"] > 0
 
 
 def test_every_promise_holds_whatever_hypothesis_comes_upon() -> None:
@@ -62,7 +62,7 @@ def test_every_promise_holds_whatever_hypothesis_comes_upon() -> None:
 
 
 def test_a_seed_always_makes_the_same_world() -> None:
-    once, again = storm(3, steps=30), storm(3, steps=30)
+    once, again = storm(3, steps=25), storm(3, steps=25)
 
     assert (once.trace, once.statements, once.checked) == (again.trace, again.statements, again.checked)
 

@@ -88,7 +88,6 @@ class Node:
     policy: KeyPolicy
     now_here: Replica | None = None
     bomb: Bomb | None = None
-    starts_at: float = 0.0
     away: list[tuple[float, float]] = field(default_factory=list)
     """When its way to the database was cut."""
 
@@ -105,7 +104,7 @@ class World:
         self.people: list[Person] = []
         self.verifiers: list[Verifier] = []
         self.facility = Facility()
-        self.poll_every = timedelta(seconds=self.random.choice([5, 15, 15]))
+        self.poll_every = timedelta(seconds=self.random.choice([5, 15, 15, 15]))
         self.nodes = [Node(name, POLICY) for name in REPLICA_NAMES]
         self.disturbed_until = 0.0
         self.away: list[tuple[float, float]] = []
@@ -238,7 +237,6 @@ class World:
             return
         node.now_here.process.kill()
         node.now_here, node.bomb = None, None
-        node.starts_at = self.now + back_after
 
         async def comes_back() -> None:
             await asyncio.sleep(back_after)
@@ -430,7 +428,7 @@ class World:
         for each in self.replicas:
             each.process.kill()
         self.outside.kill()
-        # Two turns of the loop: in the first they hear that they are cancelled.
+        # So that they hear of it.
         self.loop.run_until_complete(asyncio.sleep(1.0))
 
     def _unforeseen(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
