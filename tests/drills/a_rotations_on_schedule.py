@@ -62,7 +62,7 @@ FULL = Schedule(
     50, rotate_every=6, publish_ahead=6, stale=4, refetched=4, verifiers=200, tokens_per_second=5, after=LIFETIME
 )
 SHORT = Schedule(
-    5, rotate_every=2.25, publish_ahead=2.25, stale=1, refetched=1, verifiers=30, tokens_per_second=20, after=2
+    4, rotate_every=2.25, publish_ahead=2.25, stale=1, refetched=1, verifiers=30, tokens_per_second=20, after=2
 )
 
 

@@ -39,7 +39,7 @@ class Extent:
 
 
 FULL = Extent(connected=200, meanwhile=50, cut=10)
-SHORT = Extent(connected=60, meanwhile=15, cut=3)
+SHORT = Extent(connected=40, meanwhile=15, cut=3)
 
 
 async def drill(*, full: bool) -> list[Findings]:
@@ -55,7 +55,9 @@ async def drill(*, full: bool) -> list[Findings]:
             for each in services
         ]
         verifiers = [
-            await stack.enter_async_context(over_stream(f"127.0.0.1:{proxies[number % REPLICAS].port}"))
+            await stack.enter_async_context(
+                over_stream(f"127.0.0.1:{proxies[number % REPLICAS].port}", hurries=not full)
+            )
             for number in range(VERIFIERS)
         ]
         await _Run(findings, callers, proxies, verifiers).conduct(extent)

@@ -23,14 +23,12 @@ HTTP_BACK_WITHIN, STREAM_BACK_WITHIN = 15.0, 20.0
 OF_EACH_KIND = 5
 FULL, SHORT = 10.0, 60.0
 """How much faster the verifiers' clock runs."""
-LONGEST_PAUSE_FULL, LONGEST_PAUSE_SHORT = timedelta(seconds=10), timedelta(seconds=2)
-"""Of a stream that finds nobody: what it is by default, and what does not hold up the short form."""
 LOOKED_AT_EVERY = 0.02
 """Seconds of ours."""
 
 
 async def drill(*, full: bool) -> list[Findings]:
-    times, longest_pause = (Times(FULL), LONGEST_PAUSE_FULL) if full else (Times(SHORT), LONGEST_PAUSE_SHORT)
+    times = Times(FULL if full else SHORT)
     findings = Findings("C service away for 10 min", f"{times.factor:.0f} times as fast")
     scaled = {
         "access_token_lifetime": "60m",
@@ -45,7 +43,7 @@ async def drill(*, full: bool) -> list[Findings]:
         for _ in range(OF_EACH_KIND):
             for each in (
                 over_http(caller.jwks_url, times=times, max_stale=MAX_STALE),
-                over_stream(service.grpc_address, times=times, max_stale=MAX_STALE, longest_pause=longest_pause),
+                over_stream(service.grpc_address, times=times, max_stale=MAX_STALE, hurries=not full),
             ):
                 verifiers.append(await stack.enter_async_context(each))
         token = (await caller.login()).access_token

@@ -32,7 +32,7 @@ REPLICAS_OFF_BY = (60, 0, -60)
 TOLERATED, REFUSED = (60, 0, -60), (300, -300)
 """Seconds that verifiers' clocks are off."""
 HOUR = 3600
-ROTATE_EVERY = 3.0
+ROTATE_EVERY = 2.0
 SCALED = {
     "key_rotate_every": f"{ROTATE_EVERY}s",
     "key_publish_ahead": "2s",
@@ -54,7 +54,7 @@ class Extent:
     rotations: int
 
 
-FULL, SHORT = Extent(tokens=1000, rotations=10), Extent(tokens=200, rotations=2)
+FULL, SHORT = Extent(tokens=1000, rotations=10), Extent(tokens=120, rotations=2)
 
 
 async def drill(*, full: bool) -> list[Findings]:

@@ -20,6 +20,8 @@ SHORTEST_TIMEOUT = timedelta(seconds=0.5)
 """Of ours: however fast a verifier's clock runs, a fetch takes its time."""
 REMEMBERED = 100
 """Tokens, by each verifier: of many more, at hundreds of verifiers, Python's own sweeps would hold up everybody."""
+_OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
+_HURRIED = (("grpc.max_reconnect_backoff_ms", 1000),)
 _SPREAD = 0.84
 """HttpJwks fetches after this share of a key set's life at the latest."""
 
@@ -115,19 +117,17 @@ async def over_stream(
     *,
     times: Times | None = None,
     max_stale: timedelta = timedelta(hours=24),
-    longest_pause: timedelta = timedelta(seconds=10),
-    on_stream: Callable[[str | None], object] | None = None,
+    hurries: bool = False,
     clock: Callable[[], float] = time,
 ) -> AsyncIterator[Verifier]:
-    """Follows what is trusted, on a connection of its own. Its pauses are not of `times`."""
+    """Follows what is trusted, on a connection of its own. Its pauses are not of `times`; short forms let it hurry."""
     stream = TrustStream(
         address,
         plaintext=True,
         clock=times or Times(1),
         max_stale=max_stale,
-        longest_pause=longest_pause,
-        on_stream=on_stream,
-        options=(("grpc.use_local_subchannel_pool", 1),),
+        longest_pause=timedelta(seconds=1 if hurries else 10),
+        options=(*_OWN_CONNECTION, *_HURRIED) if hurries else _OWN_CONNECTION,
     )
     async with stream:
         tokens = TokenVerifier(issuer=ISSUER, audience=AUDIENCE, keys=stream, cache_size=REMEMBERED, clock=clock)
