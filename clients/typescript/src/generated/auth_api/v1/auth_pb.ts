@@ -725,7 +725,9 @@ export const AuthService: GenService<{
   },
   /**
    * The public keys that verify our access tokens (RFC 7517). Public.
-   * The same set is served over HTTP at `/.well-known/jwks.json`. Refusals: SIGNING_UNAVAILABLE.
+   * The same set is served over HTTP at `/.well-known/jwks.json`. Whoever takes it is seen, and waited for before the next
+   * key signs: metadata `x-consumer-name` says which of several at one address it is (see KeyService.ListKeyConsumers).
+   * Refusals: SIGNING_UNAVAILABLE.
    *
    * @generated from rpc auth_api.v1.AuthService.GetJwks
    */

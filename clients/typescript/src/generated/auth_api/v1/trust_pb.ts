@@ -276,6 +276,8 @@ export const TrustService: GenService<{
    * A call without a cursor, or with one that cannot be continued (of another database, of a snapshot that was cut, of
    * any other origin), is sent a snapshot. Any other call is sent what changed since. What was told before may be told
    * again, and means the same.
+   * Whoever follows is seen, and waited for before the next key signs: metadata `x-consumer-name` says which of several at
+   * one address it is (see KeyService.ListKeyConsumers).
    * A stream ends with OK at some age, with UNAVAILABLE (SERVER_LEAVING) when this server stops, and with
    * RESOURCE_EXHAUSTED (OVERLOADED) when it is read too slowly or there are too many. Whoever calls again with the last
    * cursor, at this server or another one, misses nothing. DATABASE_UNAVAILABLE, SIGNING_UNAVAILABLE: this server does
