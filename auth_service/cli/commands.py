@@ -14,6 +14,7 @@ cli = App(name="auth-service", help="The identity service that other services tr
 cli.command("auth_service.cli.serving:serve", name="serve", help="Serve until SIGTERM or SIGINT.")
 cli.command("auth_service.cli.migrating:migrate", name="migrate", help="Bring the database to this release's tables.")
 cli.command("auth_service.cli.keys:keys", name="keys", help="The ring of signing keys.")
+cli.command("auth_service.cli.policy:policy", name="policy", help="Who may do what where, for gateways.")
 cli.command("auth_service.cli.admin:admin", name="admin", help="The first administrator.")
 cli.command("auth_service.cli.users:users", name="users", help="People, and the accounts of our own.")
 cli.command("auth_service.cli.roles:roles", name="roles", help="Roles, their levels, and who has them.")

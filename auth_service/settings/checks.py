@@ -102,7 +102,7 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append("AUTH_TLS_KEY_FILE: expected together with AUTH_TLS_CERTIFICATE_FILE")
     if settings.tls_client_ca_file and not settings.tls_certificate_file:
         problems.append("AUTH_TLS_CERTIFICATE_FILE: expected, because AUTH_TLS_CLIENT_CA_FILE is set")
-    for name in ("tls_certificate_file", "tls_key_file", "tls_client_ca_file"):
+    for name in ("tls_certificate_file", "tls_key_file", "tls_client_ca_file", "policy_file"):
         path: Path | None = getattr(settings, name)
         if path is not None and not os.access(path, os.R_OK):
             problems.append(f"{PREFIX}{name.upper()}: cannot read {path}")

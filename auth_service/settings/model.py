@@ -73,6 +73,10 @@ class Settings(BaseModel):
     cookie_same_site: SameSite = Field("lax", description="lax, strict or none")
     cookie_secure: Boolean = Field(True, description="false only for browsers that reach us without TLS")
 
+    policy_file: Path | None = Field(
+        None, description="policy.json: who may do what where, for gateways that ask; read again when it changes"
+    )
+
     issuer: HttpUrl | None = Field(None, description="`iss` of every token: this service's public address")
     audience: str = Field("auth-service", description="`aud` of every token; `none` leaves it out")
     client_id: str = Field("auth-service", description="`client_id` of tokens that people get by password")
