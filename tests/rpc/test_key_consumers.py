@@ -1,18 +1,20 @@
 """The operator's verbs through the door: who takes the key set, canaries, rollback, and what a revocation leaves."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import grpc
 import pytest
 import sqlalchemy as sa
 from auth_api.v1 import audit_pb2, audit_pb2_grpc, auth_pb2, keys_pb2, trust_pb2, trust_pb2_grpc
 
+from auth_service.demo import Facility
 from auth_service.domain.consumers import NAME_HEADER, REGULAR_AFTER
 from auth_service.rpc.permissions import OUR_FILES, PERMISSIONS
 from auth_service.storage.schema import key_consumer, signing_key
 from tests.rpc.conftest import Start
 from tests.support.conditions import eventually
-from tests.support.service import Service, admin_token, bearer, refusal
+from tests.support.service import Databases, Service, admin_token, bearer, refusal, running_service
 
 JWKS = "/.well-known/jwks.json"
 HTTP, STREAM, GRPC = (
@@ -255,3 +257,15 @@ async def test_a_revocation_says_until_when_its_tokens_live_and_who_still_trusts
         keys_pb2.RevokeSigningKeyRequest(kid=(await service.jwks())[-1]["kid"]), metadata=admin
     )
     assert not standby.HasField("tokens_until")
+
+
+async def test_a_replica_that_stops_tells_what_it_saw(databases: Databases, facility: Facility, tmp_path: Path) -> None:
+    for kind in ("sqlite", "postgresql"):
+        url = await databases.make(kind)
+        # It tells every 20 polls, and so not while this test lasts.
+        async with running_service(url, facility=facility, data_dir=tmp_path, poll_every="10s") as service:
+            await fetch(service, X_Consumer_Name="edge")
+
+        async with running_service(url, facility=facility, data_dir=tmp_path) as service:
+            found = await listed(service, bearer(await admin_token(service)))
+            assert [(each.name, each.times) for each in found] == [("edge", 1)]
