@@ -60,7 +60,7 @@ func shaped(members map[string]any) (*Token, error) {
 		Username:   claims.text("username", longestText),
 		Audience:   claims.audience(),
 		Roles:      claims.texts("roles"),
-		Scopes:     strings.Fields(claims.text("scope", longestScope)),
+		Scopes:     strings.FieldsFunc(claims.text("scope", longestScope), func(r rune) bool { return r == ' ' }),
 		UserNumber: claims.userNumber(),
 		exp:        claims.seconds("exp"),
 		iat:        claims.seconds("iat"),

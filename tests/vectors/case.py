@@ -93,7 +93,7 @@ def _told(payload: Mapping[str, Any], kid: str) -> dict[str, object]:
         "issuer": payload["iss"],
         "audience": [audience] if isinstance(audience, str) else audience,
         "roles": payload.get("roles", []),
-        "scopes": payload.get("scope", "").split(),
+        "scopes": [each for each in payload.get("scope", "").split(" ") if each],
         "user_number": payload.get("usernumber"),
         "username": payload.get("username", ""),
         "client_id": payload.get("client_id", ""),

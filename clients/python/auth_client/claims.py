@@ -75,7 +75,7 @@ def believe(payload: bytes, kid: str, rules: Rules, now: float) -> VerifiedToken
         claims.nbf,
         claims.exp,
         payload,
-        tuple(claims.scope.split()) if claims.scope else (),
+        tuple(filter(None, claims.scope.split(" "))) if claims.scope else (),
     )
     check_time(token, rules, now)
     return token
