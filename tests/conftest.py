@@ -57,7 +57,7 @@ async def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
     """A migrated database of its own, mode 0600."""
     path = tmp_path / "auth.db"
     await asyncio.to_thread(shutil.copy, migrated_sqlite, path)
-    return f"sqlite+aiosqlite:///{path}"
+    return f"sqlite:///{path}"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -5,7 +5,7 @@ time rather than queueing every reader behind itself.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -117,9 +117,10 @@ async def _with_connection(url: str | sa.URL, run: Callable[[sa.Connection], T],
                 connection.exec_driver_sql(statement)
             return result
 
+    # asyncpg waits on the loop, where SQLAlchemy's bridge takes it; `sqlalchemy.ext.asyncio` would bring the ORM along.
+    away: Callable[[Callable[[], T]], Awaitable[T]] = greenlet_spawn if engine.dialect.is_async else asyncio.to_thread
     try:
-        # See `sqlite` for why this is not `sqlalchemy.ext.asyncio`.
-        return await greenlet_spawn(whole)
+        return await away(whole)
     except refusals as error:
         raise DatabaseRefused(_first_line(getattr(error, "orig", None) or error)) from error
     finally:

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from auth_service.storage.database import Database, Driver
 
 _DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
-    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "sqlite": "sqlite",
+    # The former services' spelling.
+    "sqlite+aiosqlite": "sqlite",
     "postgresql": "postgresql+asyncpg",
     "postgresql+asyncpg": "postgresql+asyncpg",
 }

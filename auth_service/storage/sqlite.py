@@ -120,6 +120,7 @@ class Sqlite:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._connection: sa.Connection | None = None
         self._turn = asyncio.Lock()
+        self._is_closed = False
 
     @asynccontextmanager
     async def connection(self, *, in_transaction: bool, budget: timedelta) -> AsyncIterator[Connection]:
@@ -180,10 +181,12 @@ class Sqlite:
         return datetime.fromtimestamp(moment, UTC)
 
     async def close(self) -> None:
-        if self._connection is not None:
-            await self._there(self._connection.close)
-        await self._there(self._engine.dispose)
-        self._thread.shutdown(wait=False)
+        if not self._is_closed:
+            self._is_closed = True
+            if self._connection is not None:
+                await self._there(self._connection.close)
+            await self._there(self._engine.dispose)
+            self._thread.shutdown(wait=False)
 
 
 def _end(connection: sa.Connection, how: str) -> None:

@@ -21,8 +21,8 @@ def modes(folder: Path) -> set[int]:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ("sqlite:////var/auth.db", "sqlite+aiosqlite:////var/auth.db"),
-        ("sqlite+aiosqlite:///auth.db", "sqlite+aiosqlite:///auth.db"),
+        ("sqlite:////var/auth.db", "sqlite:////var/auth.db"),
+        ("sqlite+aiosqlite:///auth.db", "sqlite:///auth.db"),
         ("postgresql://ada@db:5433/fia", "postgresql+asyncpg://ada@db:5433/fia"),
         ("postgresql+asyncpg://ada:pw@db/fia", "postgresql+asyncpg://ada:pw@db/fia"),
     ],
