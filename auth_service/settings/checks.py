@@ -198,10 +198,14 @@ def _problems_with_cookie(settings: Settings) -> list[str]:
     problems = []
     if settings.cookie_same_site == "none" and not settings.cookie_secure:
         problems.append("AUTH_COOKIE_SECURE: expected true, because AUTH_COOKIE_SAME_SITE is none")
-    if settings.cookie_name.startswith(("__Host-", "__Secure-")) and not settings.cookie_secure:
-        problems.append("AUTH_COOKIE_SECURE: expected true, because of the prefix of AUTH_COOKIE_NAME")
-    if settings.cookie_name.startswith("__Host-") and (settings.cookie_domain or settings.path_of_cookie != "/"):
-        problems.append("AUTH_COOKIE_NAME: a name with __Host- goes with no AUTH_COOKIE_DOMAIN and AUTH_COOKIE_PATH=/")
+    if settings.access_cookie_name == settings.cookie_name:
+        problems.append("AUTH_ACCESS_COOKIE_NAME: expected another name than AUTH_COOKIE_NAME")
+    for variable in ("AUTH_COOKIE_NAME", "AUTH_ACCESS_COOKIE_NAME"):
+        name: str = getattr(settings, variable.removeprefix(PREFIX).lower())
+        if name.startswith(("__Host-", "__Secure-")) and not settings.cookie_secure:
+            problems.append(f"AUTH_COOKIE_SECURE: expected true, because of the prefix of {variable}")
+        if name.startswith("__Host-") and (settings.cookie_domain or settings.path_of_cookie != "/"):
+            problems.append(f"{variable}: a name with __Host- goes with no AUTH_COOKIE_DOMAIN and AUTH_COOKIE_PATH=/")
     return problems
 
 
@@ -288,6 +292,11 @@ def warnings_about(settings: Settings, given: Mapping[str, str]) -> list[str]:
             f"AUTH_KEY_CONSUMER_WINDOW is {settings.key_consumer_window}, shorter than AUTH_KEY_PUBLISH_AHEAD"
             f" ({settings.key_publish_ahead}): whoever was seen within it has fetched since the next key was published,"
             " and nobody who fell silent before is waited for"
+        )
+    if timedelta(0) < settings.refresh_replay_window < 2 * settings.poll_every:
+        warnings.append(
+            f"AUTH_REFRESH_REPLAY_WINDOW is {settings.refresh_replay_window}, shorter than twice AUTH_POLL_EVERY"
+            f" ({settings.poll_every}): a replica may not know yet that the database was away, and a retry looks like theft"
         )
     if not settings.key_consumers and settings.key_publish_ahead < timedelta(minutes=25):
         warnings.append(

@@ -29,8 +29,8 @@ from auth_service.usecases.published_keys import PublishedKeys, VerifyingKeys
 
 log = structlog.get_logger()
 
-LATER = 10
-"""The niceness of the thread that makes a key."""
+LATER, AT_ONCE = 10, 0
+"""The niceness of the thread that makes a key. A key that leaked is not waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ class SigningKeys:
         async with self._changing:
             await self._read_expecting(ring_version)
             self._ring.get(kid)
-            fresh = await self._fresh()
+            fresh = await self._fresh(niceness=AT_ONCE)
             now = self._clock.now()
             event = happened(EventType.SIGNING_KEY_REVOKED, origin=origin, now=now, kid=kid)
             await self._swap_or_raise(rules.without(self._ring, kid, fresh=fresh, now=now), event)
@@ -308,10 +308,10 @@ class SigningKeys:
             return None
         return Signer(key.kid, private_key, lifetime)
 
-    async def _fresh(self) -> SigningKey:
+    async def _fresh(self, *, niceness: int = LATER) -> SigningKey:
         loop = asyncio.get_running_loop()
         now = self._clock.now()
-        maker = threads_that_step_back("key-making", at_most=1, niceness=LATER)
+        maker = threads_that_step_back("key-making", at_most=1, niceness=niceness)
         try:
             return await loop.run_in_executor(
                 maker, lambda: rules.generate(now=now, policy=self._policy, sealing=self._sealing)

@@ -94,6 +94,7 @@ async def test_what_is_no_http2_disturbs_nobody(service: Service, raw: bytes) ->
 
 @pytest.mark.row("S78")
 async def test_rapid_resets_disturb_nobody(service: Service) -> None:
+    bystander = await service.login()
     request = auth_pb2.LoginRequest(username="user1001", password="user1001-password")
     for _ in range(8):
         calls = [asyncio.ensure_future(service.auth.Login(request)) for _ in range(25)]
@@ -101,7 +102,7 @@ async def test_rapid_resets_disturb_nobody(service: Service) -> None:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
 
-    assert (await service.login()).session_id
+        assert (await service.verify(bystander.access_token)).session_id == bystander.session_id
 
 
 async def test_a_crowd_of_password_hashes_is_answered_or_told_when_to_come_again(

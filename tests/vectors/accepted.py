@@ -55,7 +55,9 @@ def contents() -> Iterator[Case]:
     )
     yield _saying("subject of 255 letters", "Letters are counted, not bytes.", sub="é" * 255)
     yield _saying("subject of 255 emoji", "Nor UTF-16 units.", sub="😀" * 255)
-    yield _saying("other white space in the scope", "Only a space parts scopes.", scope="users:read\u00a0all audit\tread")
+    yield _saying(
+        "other white space in the scope", "Only a space parts scopes.", scope="users:read\u00a0all audit\tread"
+    )
     yield _saying("scope of 1024 letters", "The longest.", scope="s" * 1024)
     yield _saying("a backslash and u0000", "Six letters that look like an escape are not NUL.", username="a\\u0000b")
 
