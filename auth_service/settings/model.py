@@ -68,6 +68,7 @@ class Settings(BaseModel):
         True, description="/login and its like refuse as the service before this one did; false: 401, 503 and a reason"
     )
     cookie_name: CookieName = Field("refresh_token", description="of the cookie that carries a browser's refresh token")
+    access_cookie_name: CookieName = Field("access_token", description="of the cookie that carries its access token")
     cookie_path: UrlPath | None = Field(None, description="if not set, AUTH_PATH_PREFIX or /")
     cookie_domain: str | None = Field(None, description="if not set, the host that answered and no other")
     cookie_same_site: SameSite = Field("lax", description="lax, strict or none")
