@@ -23,8 +23,7 @@ from auth_service.settings import Settings
 from auth_service.usecases.key_list import KeyList
 from auth_service.usecases.key_revocation import KeyRevocation
 from auth_service.usecases.revocation_list import RevocationList
-from auth_service.web import connect, facility, oauth, probes, wellknown
-from auth_service.web.cookies import RefreshCookie
+from auth_service.web import authz, connect, facility, oauth, probes, session, wellknown
 from auth_service.web.server import HttpServer
 
 RIGHTS_ASKED_EVERY = 10
@@ -89,7 +88,7 @@ def http_door(
     is_ready: Callable[[], Awaitable[str]],
     exposition: Callable[[], tuple[bytes, str]],
 ) -> HttpServer:
-    """The key set, what was revoked, metadata and probes; every method that answers once, in JSON; REST and OAuth."""
+    """The key set, metadata and probes; every method that answers once, in JSON; REST, OAuth, sessions, gateways."""
     return HttpServer(
         [
             *wellknown.routes(
@@ -104,15 +103,11 @@ def http_door(
             *probes.routes(is_ready=is_ready, exposition=exposition),
             *facility.routes(
                 methods,
-                cookie=RefreshCookie(
-                    name=settings.cookie_name,
-                    path=settings.path_of_cookie,
-                    domain=settings.cookie_domain,
-                    same_site=settings.cookie_same_site,
-                    is_secure=settings.cookie_secure,
-                ),
+                cookie=stories.gate.cookies.refresh,
                 is_compatible=settings.rest_compatibility,
             ),
+            *session.routes(methods, cookies=stories.gate.cookies),
+            *authz.routes(stories.gate, trusted_proxies=settings.trusted_proxies),
             *oauth.routes(methods, known_caller=stories.verification.caller),
             *connect.routes(methods),
         ],

@@ -76,6 +76,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         with named("AUTH_HTTP_ADDRESS", settings.http_address):
             http_port = http_server.bind(settings.http_address.host, settings.http_address.port)
 
+        await told.policies.load()
         await _once(base.keys.tick)
         await _once(told.revoked.poll)
         await _once(told.api_keys.poll)
@@ -100,6 +101,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 # Seldom: of a revoked key `revoked` tells, and an unknown key is worth a reading by itself.
                 every(API_KEYS_READ_EVERY * settings.poll_every, told.api_keys.poll, woken_by=api_key_changed),
                 every(settings.poll_every, told.admin.audit_log.poll),
+                *([every(settings.poll_every, told.policies.poll)] if settings.policy_file else []),
                 told.trust.tell(),
                 *((publishing.run(),) if publishing else ()),
                 every(COUNTS_SHARED_EVERY, told.rate_limits.share),

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from auth_client import TokenVerifier
@@ -14,15 +14,18 @@ from auth_service.app.core import Core
 from auth_service.app.keys import token_policy
 from auth_service.app.outside import experiments_of, mail_sender, providers_of
 from auth_service.domain.attempts import Limits, limits
+from auth_service.domain.cookies import SessionCookies, TokenCookie
 from auth_service.domain.mail import Sender
 from auth_service.domain.pages import PageTokens
 from auth_service.domain.rates import Rate, rate
 from auth_service.domain.refresh_tokens import RefreshTokens
 from auth_service.domain.sessions import SessionPolicy
+from auth_service.providers.policy_file import PolicyFile
 from auth_service.settings import Settings
 from auth_service.usecases.api_keys import ApiKeys
 from auth_service.usecases.attempts import Attempts
 from auth_service.usecases.experiments import ListExperiments
+from auth_service.usecases.gate import Gate
 from auth_service.usecases.issuing import Issuer
 from auth_service.usecases.mailed_tokens import MailedTokens, MailPolicy
 from auth_service.usecases.old_tokens import OldTokens
@@ -63,6 +66,8 @@ class Stories:
     sessions: Sessions
     experiments: ListExperiments
     trust: Trust
+    policies: PolicyFile
+    gate: Gate
 
 
 @asynccontextmanager
@@ -186,6 +191,14 @@ async def stories(settings: Settings, base: Core) -> AsyncIterator[Stories]:
             most_streams=settings.trust_streams,
             most_streams_from_one=settings.trust_streams_per_address,
         )
+        policies = PolicyFile(settings.policy_file)
+        gate = Gate(
+            policies,
+            verification=verification,
+            sessions=sessions,
+            cookies=_cookies(settings),
+            origins=settings.cors_origins,
+        )
 
         yield Stories(
             revoked=revoked,
@@ -206,6 +219,8 @@ async def stories(settings: Settings, base: Core) -> AsyncIterator[Stories]:
             sessions=sessions,
             experiments=ListExperiments(experiments, page_tokens=page_tokens),
             trust=trust,
+            policies=policies,
+            gate=gate,
         )
 
 
@@ -219,6 +234,17 @@ def _old_tokens(settings: Settings, base: Core) -> OldTokens | None:
         leeway=settings.clock_skew,
         clock=base.clock.now,
     )
+
+
+def _cookies(settings: Settings) -> SessionCookies:
+    refresh = TokenCookie(
+        name=settings.cookie_name,
+        path=settings.path_of_cookie,
+        domain=settings.cookie_domain,
+        same_site=settings.cookie_same_site,
+        is_secure=settings.cookie_secure,
+    )
+    return SessionCookies(access=replace(refresh, name=settings.access_cookie_name), refresh=refresh)
 
 
 def _rates(settings: Settings) -> list[Rate]:

@@ -4,8 +4,10 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 import structlog
+from auth_client.policy import Verdict
 
 from auth_service.app.core import Core, key_policy
 from auth_service.app.stories import Stories
@@ -81,6 +83,18 @@ def watch(metrics: Metrics, base: Core, stories: Stories, settings: Settings) ->
     metrics.gauge("auth_api_keys", "API keys in memory, those that expired included.", lambda: len(stories.api_keys))
     metrics.gauge("auth_revoked_sessions", "Ended sessions whose tokens may be about.", lambda: len(stories.revoked))
     metrics.gauge("auth_trust_streams", "Verifiers that follow what is trusted.", lambda: stories.trust.streams)
+    metrics.gauge("auth_policy_rules", "Of the policy in force.", lambda: len(stories.gate.policy.rules))
+    metrics.gauge(
+        "auth_policy_is_current",
+        "0 while the policy's file holds what is no policy, and the one before stays in force.",
+        lambda: float(stories.policies.is_current),
+    )
+    for verdict in Verdict:
+        metrics.counter(
+            f"auth_gate_{verdict.name.lower()}",
+            f"Requests of which a gateway was told: {verdict.value}.",
+            partial(stories.gate.told, verdict),
+        )
     metrics.gauge(
         "auth_audit_followers", "Streams that follow the audit log.", lambda: stories.admin.audit_log.followers
     )

@@ -14,7 +14,7 @@ from auth_service.providers.policy_file import read_policy
 
 policy = App(name="policy", help="Who may do what where, for gateways.")
 
-_STATUS = {Verdict.ADMITTED: 200, Verdict.UNKNOWN_CALLER: 401, Verdict.REFUSED: 403}
+_STATUS = {Verdict.ADMITTED: 200, Verdict.NOT_SIGNED_IN: 401, Verdict.REFUSED: 403}
 
 Roles = Annotated[tuple[str, ...], Parameter(name="--role", help="Of a person; may be given several times.")]
 Scopes = Annotated[tuple[str, ...], Parameter(name="--scope", help="Of a service, instead of roles.")]

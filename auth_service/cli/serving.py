@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import structlog
+from auth_client.policy_json import PolicyRefused
 
 from auth_service import app
 from auth_service.cli.terminal import fail, settings_in_force
@@ -33,6 +34,8 @@ def serve() -> None:
     configure_logging(level=settings.log_level, style=settings.log_format)
     try:
         asyncio.run(_serve(settings))
+    except PolicyRefused as error:
+        fail(f"cannot start: AUTH_POLICY_FILE: {settings.policy_file} is no policy: {error}")
     except (OSError, RuntimeError, UnsafeFile, DatabaseRefused) as error:
         fail(f"cannot start: {str(error) or type(error).__name__}")
 

@@ -1,8 +1,15 @@
 """Text as people type it, whatever their keyboard makes of it."""
 
+import re
 import unicodedata
 
 LONGEST_USER_AGENT = 255
+_PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,36}")
+
+
+def plain_id(given: str) -> str:
+    """`given` if it is a plain word of at most 36 letters, such as others name a request by; else nothing."""
+    return given if _PLAIN_ID.fullmatch(given) else ""
 
 
 def composed(text: str, *, longest: int) -> str:

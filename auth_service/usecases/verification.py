@@ -41,14 +41,7 @@ class Verification:
 
         Raises CredentialsMissing, CredentialsInvalid, AccessTokenRefused, SigningUnavailable, DatabaseUnavailable.
         """
-        if not authorization:
-            raise CredentialsMissing
-        if len(authorization) > 1:
-            raise CredentialsInvalid("authorization: expected one value")
-        scheme, _, credential = authorization[0].partition(" ")
-        credential = credential.strip()
-        if scheme.lower() != "bearer" or not credential:
-            raise CredentialsInvalid("authorization: expected `Bearer <access token or API key>`")
+        credential = bearer_of(authorization)
         # An API key has no dots, a JWT has two; the verifier judges everything that might be one.
         if credential.count(".") == 2:
             return self.bearer(credential)
@@ -57,6 +50,19 @@ class Verification:
     def bearer(self, token: str) -> PersonCalling | ServiceCalling:
         """Whose good access token this is. Raises AccessTokenRefused, SigningUnavailable."""
         return _bearer(self.verify(token))
+
+
+def bearer_of(authorization: tuple[str, ...]) -> str:
+    """The one token or key in these `authorization` values. Raises CredentialsMissing, CredentialsInvalid."""
+    if not authorization:
+        raise CredentialsMissing
+    if len(authorization) > 1:
+        raise CredentialsInvalid("authorization: expected one value")
+    scheme, _, credential = authorization[0].partition(" ")
+    credential = credential.strip()
+    if scheme.lower() != "bearer" or not credential:
+        raise CredentialsInvalid("authorization: expected `Bearer <access token or API key>`")
+    return credential
 
 
 def _bearer(token: VerifiedToken) -> PersonCalling | ServiceCalling:

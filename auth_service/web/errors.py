@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from auth_service.domain import errors as domain
+from auth_service.web.methods import Answer, retry_after
 
 STATUS: dict[type[domain.AuthError], HTTPStatus] = {
     domain.InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -21,6 +22,16 @@ STATUS: dict[type[domain.AuthError], HTTPStatus] = {
     domain.Exhausted: HTTPStatus.TOO_MANY_REQUESTS,
 }
 """By class; a subclass without a row of its own has its parent's."""
+
+_BY_CODE = {
+    "unauthenticated": 401,
+    "permission_denied": 403,
+    "invalid_argument": 422,
+    "failed_precondition": 409,
+    "resource_exhausted": 429,
+    "unavailable": 503,
+    "deadline_exceeded": 503,
+}
 
 
 def status_of(error: domain.AuthError) -> HTTPStatus:
@@ -41,6 +52,15 @@ async def answer(_request: Request, error: Exception) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     body = {"reason": error.reason, "message": str(error)}
     return JSONResponse(body, status_code=status_of(error), headers=headers)
+
+
+def refused(answer: Answer) -> Response:
+    """What a method refused, as `answer` tells errors of the domain."""
+    headers = {"Cache-Control": "no-store", **retry_after(answer.details)}
+    if answer.code == "unauthenticated":
+        headers["WWW-Authenticate"] = "Bearer"
+    body = {"reason": answer.reason, "message": answer.message}
+    return JSONResponse(body, _BY_CODE.get(answer.code, 500), headers=headers)
 
 
 async def answer_http(_request: Request, error: Exception) -> Response:

@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from auth_service.domain.cookies import TokenCookie
+from auth_service.web import errors
 from auth_service.web.bodies import TooLarge, body_of
-from auth_service.web.cookies import RefreshCookie
 from auth_service.web.methods import Answer, Methods, retry_after
 from auth_service.web.peers import metadata_of, peer_of
 
@@ -21,15 +22,6 @@ _NO_STORE = {"Cache-Control": "no-store"}
 MOST_AT_ONCE = 1000
 """Experiments that one page of ListExperiments holds at most."""
 
-_MODERN = {
-    "unauthenticated": 401,
-    "permission_denied": 403,
-    "invalid_argument": 422,
-    "failed_precondition": 409,
-    "resource_exhausted": 429,
-    "unavailable": 503,
-    "deadline_exceeded": 503,
-}
 _OUR_FAULT = frozenset({"unavailable", "deadline_exceeded"})
 
 
@@ -41,7 +33,7 @@ class Unprocessable(Exception):
         self.problems = problems
 
 
-def routes(methods: Methods, *, cookie: RefreshCookie, is_compatible: bool) -> list[Route]:
+def routes(methods: Methods, *, cookie: TokenCookie, is_compatible: bool) -> list[Route]:
     async def ask(request: Request, method: str, **fields: Any) -> Answer:
         return await methods.ask(_AUTH + method, fields, metadata=metadata_of(request), peer=peer_of(request))
 
@@ -57,7 +49,7 @@ def routes(methods: Methods, *, cookie: RefreshCookie, is_compatible: bool) -> l
     async def refresh(request: Request) -> Response:
         # The access token may have expired, and decides nothing: the cookie's session does.
         await _texts(request, "token")
-        return signed_in(await ask(request, "Refresh", refresh_token=cookie.of(request)))
+        return signed_in(await ask(request, "Refresh", refresh_token=cookie.of(request.headers.getlist("cookie"))))
 
     async def experiments(request: Request) -> Response:
         if not request.headers.get("authorization"):
@@ -82,20 +74,18 @@ def routes(methods: Methods, *, cookie: RefreshCookie, is_compatible: bool) -> l
         if answer.code != "ok":
             return refused(answer)
         response = JSONResponse(answer.response.access_token, headers=_NO_STORE)
-        cookie.give(response, answer.response.refresh_token, seconds=answer.response.refresh_expires_in.seconds)
+        told = answer.response
+        given = cookie.given(told.refresh_token, seconds=told.refresh_expires_in.seconds)
+        response.headers.append("Set-Cookie", given)
         return response
 
     def refused(answer: Answer, *, within: str = "body") -> Response:
-        headers = {**_NO_STORE, **retry_after(answer.details)}
         if not is_compatible or answer.code == "resource_exhausted":
-            if answer.code == "unauthenticated":
-                headers["WWW-Authenticate"] = "Bearer"
-            body = {"reason": answer.reason, "message": answer.message}
-            return JSONResponse(body, _MODERN.get(answer.code, 500), headers=headers)
+            return errors.refused(answer)
         if answer.code == "invalid_argument" and answer.reason != "REFRESH_TOKEN_MISSING":
             return _unprocessable(*_violations(answer, within=within))
         word = "detail" if answer.code in _OUR_FAULT else "message"
-        return JSONResponse({word: "Forbidden"}, 403, headers=headers)
+        return JSONResponse({word: "Forbidden"}, 403, headers={**_NO_STORE, **retry_after(answer.details)})
 
     return [
         Route("/login", _shaped(login), methods=["POST"]),

@@ -1,6 +1,13 @@
 """Who calls over HTTP, told as gRPC tells it, so that one code decides what to believe of it."""
 
+from collections.abc import Sequence
+from secrets import token_hex
+
 from starlette.requests import Request
+
+from auth_service.domain.addresses import Network, client_address
+from auth_service.domain.audit import Origin
+from auth_service.domain.spelling import LONGEST_USER_AGENT, plain_id, printable
 
 _CARRIED = ("authorization", "user-agent", "x-request-id", "x-forwarded-for", "forwarded", "traceparent", "tracestate")
 """Headers that mean the same in a gRPC call's metadata. Every one, where there are several: two bearers are refused."""
@@ -16,3 +23,25 @@ def peer_of(request: Request) -> str:
         return ""
     host, port = request.client
     return f"ipv6:%5B{host}%5D:{port}" if ":" in host else f"ipv4:{host}:{port}"
+
+
+def address_of(request: Request, *, trusted_proxies: Sequence[Network]) -> str:
+    """Where the request comes from, as far as anybody is believed; empty for a socket without addresses."""
+    address = request.client.host if request.client else ""
+    if not trusted_proxies:
+        return address
+    return client_address(
+        address,
+        forwarded_for=request.headers.getlist("x-forwarded-for"),
+        forwarded=request.headers.getlist("forwarded"),
+        trusted=trusted_proxies,
+    )
+
+
+def origin_of(request: Request, *, trusted_proxies: Sequence[Network]) -> Origin:
+    """For the audit log; named as a gRPC call is."""
+    return Origin(
+        address=address_of(request, trusted_proxies=trusted_proxies),
+        user_agent=printable(request.headers.get("user-agent", ""), longest=LONGEST_USER_AGENT),
+        request_id=plain_id(request.headers.get("x-request-id", "")) or token_hex(8),
+    )

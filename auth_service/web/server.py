@@ -93,7 +93,7 @@ class HttpServer:
             app = CORSMiddleware(
                 app,
                 allow_origins=cors_origins,
-                allow_methods=["GET", "POST"],
+                allow_methods=["GET", "POST", "DELETE"],
                 allow_headers=["Authorization", "Content-Type", "Connect-Protocol-Version", "Connect-Timeout-Ms"],
                 # The refresh cookie travels with a page's requests.
                 allow_credentials=True,

@@ -8,13 +8,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from auth_service.domain.addresses import Network, client_address
+from auth_service.domain.addresses import Network
 from auth_service.domain.consumers import NAME_HEADER, Consumer, ConsumerKind
 from auth_service.domain.keys import KEY_SET_MAX_AGE
 from auth_service.usecases.key_consumers import KeyConsumers
 from auth_service.usecases.published_keys import PublishedKeys
 from auth_service.usecases.revocation_list import RevocationList
 from auth_service.usecases.signing import SigningKeys
+from auth_service.web.peers import address_of
 
 JWKS_PATH = "/.well-known/jwks.json"
 REVOCATIONS_PATH = "/.well-known/revocations"
@@ -86,16 +87,11 @@ def _note(
     showed = headers.get("if-none-match", "")
     if f'"{published.etag}"' not in showed and (request.method == "HEAD" or showed.strip() == "*"):
         return
-    address = request.client.host if request.client else ""
-    if trusted_proxies:
-        address = client_address(
-            address,
-            forwarded_for=headers.getlist("x-forwarded-for"),
-            forwarded=headers.getlist("forwarded"),
-            trusted=trusted_proxies,
-        )
     consumer = Consumer.of(
-        ConsumerKind.HTTP, address=address, user_agent=headers.get("user-agent", ""), name=headers.get(NAME_HEADER, "")
+        ConsumerKind.HTTP,
+        address=address_of(request, trusted_proxies=trusted_proxies),
+        user_agent=headers.get("user-agent", ""),
+        name=headers.get(NAME_HEADER, ""),
     )
     consumers.seen(consumer, published, showed=showed)
 

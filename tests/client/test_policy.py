@@ -64,8 +64,8 @@ def test_whom_a_rule_names_is_let_in_and_nobody_else(request_line: str, admitted
 
 
 def test_nobody_known_is_asked_who_they_are_and_somebody_known_is_refused() -> None:
-    assert policy().verdict("GET", "/me", None) is Verdict.UNKNOWN_CALLER
-    assert policy().verdict("GET", "/a//b", None) is Verdict.UNKNOWN_CALLER
+    assert policy().verdict("GET", "/me", None) is Verdict.NOT_SIGNED_IN
+    assert policy().verdict("GET", "/a//b", None) is Verdict.NOT_SIGNED_IN
     assert policy().verdict("GET", "/admin/x", USER) is Verdict.REFUSED
     assert NOTHING_ALLOWED.verdict("GET", "/", ADMIN) is Verdict.REFUSED
 
@@ -126,7 +126,7 @@ def test_connect_is_refused_everywhere() -> None:
 
     assert everywhere.verdict("TRACE", "/x", None) is Verdict.ADMITTED
     assert everywhere.verdict("CONNECT", "/x", ADMIN) is Verdict.REFUSED
-    assert everywhere.verdict("CONNECT", "a.example:443", None) is Verdict.UNKNOWN_CALLER
+    assert everywhere.verdict("CONNECT", "a.example:443", None) is Verdict.NOT_SIGNED_IN
 
 
 @pytest.mark.row("E12")

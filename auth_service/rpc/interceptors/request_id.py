@@ -1,6 +1,5 @@
 """Names each call: by the caller's `x-request-id` if that is a plain word of at most 36 letters, else anew."""
 
-import re
 from collections.abc import Sequence
 from secrets import token_hex
 from urllib.parse import unquote
@@ -8,10 +7,9 @@ from urllib.parse import unquote
 import structlog
 
 from auth_service.domain.addresses import Network, client_address
-from auth_service.domain.spelling import LONGEST_USER_AGENT, printable
+from auth_service.domain.spelling import LONGEST_USER_AGENT, plain_id, printable
 from auth_service.rpc.call import Call, Context, Handler, Interceptor, current
 
-_PLAIN = re.compile(r"[A-Za-z0-9._-]{1,36}")
 HEADER = "x-request-id"
 
 
@@ -25,7 +23,7 @@ def request_id(trusted: Sequence[Network]) -> Interceptor:
         async def answer(request: object, context: Context) -> object:
             metadata = context.invocation_metadata() or ()
             given = next((value for key, value in metadata if key == HEADER), "")
-            name = given if isinstance(given, str) and _PLAIN.fullmatch(given) else token_hex(8)
+            name = (plain_id(given) if isinstance(given, str) else "") or token_hex(8)
             agent = next((value for key, value in metadata if key == "user-agent"), "")
             address = _peer(context.peer())
             if trusted:

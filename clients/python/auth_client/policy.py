@@ -14,7 +14,7 @@ from .token import VerifiedToken
 
 class Verdict(Enum):
     ADMITTED = "admitted"
-    UNKNOWN_CALLER = "unknown caller"
+    NOT_SIGNED_IN = "not signed in"
     """Not for everybody, and nobody says who asks."""
     REFUSED = "refused"
 
@@ -146,7 +146,7 @@ class Policy:
                 return Verdict.ADMITTED
         except Ambiguous:
             pass
-        return Verdict.UNKNOWN_CALLER if holder is None else Verdict.REFUSED
+        return Verdict.NOT_SIGNED_IN if holder is None else Verdict.REFUSED
 
     def explain(self, method: str, target: str, holder: Holder | None) -> Explanation:
         """As `verdict`, and why."""

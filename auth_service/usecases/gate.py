@@ -1,0 +1,161 @@
+"""Whether a request may pass a gateway: who shows these tokens, and what the policy says of them there."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from auth_client import VerifiedToken
+from auth_client.policy import Policy, Verdict
+
+from auth_service.domain.audit import Origin
+from auth_service.domain.cookies import SessionCookies
+from auth_service.domain.errors import Unauthenticated, Unavailable
+from auth_service.providers.policy_file import PolicyFile
+from auth_service.usecases.sessions import Sessions
+from auth_service.usecases.verification import Verification, bearer_of
+
+IDENTITY_HEADERS = (
+    "x-auth-subject",
+    "x-auth-username",
+    "x-auth-roles",
+    "x-auth-user-number",
+    "x-auth-session",
+    "x-auth-client",
+    "x-auth-scopes",
+)
+"""What gateways tell the programs behind them; whatever a client sends by these names is not to get there."""
+_PLAIN = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
+_NO_CHANGE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a gateway asks about. `target` is path and query as they came; empty where that is not known for sure.
+
+    The rest are headers of the request: all values of `Authorization` and of `Cookie`; `Sec-Fetch-Site` and `Origin`,
+    by which a browser tells whose page made it send the request.
+    """
+
+    method: str
+    target: str
+    authorization: tuple[str, ...] = field(default=(), repr=False)
+    cookies: tuple[str, ...] = field(default=(), repr=False)
+    sent_by: str = ""
+    page: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """`token` is the one that counted; `refusal` says why there is none where one was needed.
+
+    `set_cookies` are what a browser is to keep from now on, or to forget.
+    """
+
+    verdict: Verdict
+    token: VerifiedToken | None = None
+    refusal: Unauthenticated | None = None
+    set_cookies: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """A value for each of IDENTITY_HEADERS, empty where there is nothing to tell; %-encoded beyond plain ASCII."""
+        if self.token is None:
+            return dict.fromkeys(IDENTITY_HEADERS, "")
+        token = self.token
+        number = "" if token.user_number is None else str(token.user_number)
+        values = (
+            *(token.subject, token.username, ",".join(token.roles), number, token.session_id),
+            *(token.client_id, " ".join(token.scopes)),
+        )
+        return dict(zip(IDENTITY_HEADERS, map(_visible, values), strict=True))
+
+
+class Gate:
+    """Answers from memory; only a browser whose access token is over costs a look at the database.
+
+    Pages of `origins` are let use the cookies, beside those of the site itself.
+    """
+
+    def __init__(
+        self,
+        policies: PolicyFile,
+        *,
+        verification: Verification,
+        sessions: Sessions,
+        cookies: SessionCookies,
+        origins: Sequence[str] = (),
+    ) -> None:
+        self._policies = policies
+        self._verification = verification
+        self._sessions = sessions
+        self.cookies = cookies
+        self._origins = frozenset(origins)
+        self._told: Counter[Verdict] = Counter()
+
+    @property
+    def policy(self) -> Policy:
+        return self._policies.current
+
+    async def ask(self, asked: Asked, *, origin: Origin) -> Answered:
+        """Raises Unavailable where that is not for anybody and nobody can be told apart, DatabaseUnavailable."""
+        answered = await self._answer(asked, origin)
+        self._told[answered.verdict] += 1
+        return answered
+
+    def told(self, verdict: Verdict) -> int:
+        """How often, since the start."""
+        return self._told[verdict]
+
+    async def _answer(self, asked: Asked, origin: Origin) -> Answered:
+        is_public = self.policy.verdict(asked.method, asked.target, None) is Verdict.ADMITTED
+        try:
+            return self._judged(asked, self._verification.verify(self._token_of(asked)))
+        except Unauthenticated as error:
+            if is_public:
+                return Answered(Verdict.ADMITTED)
+            refusal = error
+        except Unavailable:
+            if is_public:
+                return Answered(Verdict.ADMITTED)
+            raise
+        refresh_token = self.cookies.refresh.of(asked.cookies) if self._takes_cookies(asked) else ""
+        if not refresh_token:
+            return Answered(Verdict.NOT_SIGNED_IN, refusal=refusal)
+        return await self._renewed(asked, refresh_token, origin)
+
+    async def _renewed(self, asked: Asked, refresh_token: str, origin: Origin) -> Answered:
+        """With the next tokens of the session; all who come with one refresh token at once get the same."""
+        try:
+            pair = await self._sessions.refresh(refresh_token, origin=origin)
+            token = self._verification.verify(pair.access_token)
+        except Unauthenticated as error:
+            return Answered(Verdict.NOT_SIGNED_IN, refusal=error, set_cookies=self.cookies.taken_away)
+        renewed = self.cookies.given(
+            pair.access_token,
+            pair.refresh_token,
+            seconds=int(pair.expires_in.total_seconds()),
+            refresh_seconds=int(pair.refresh_expires_in.total_seconds()),
+        )
+        return self._judged(asked, token, set_cookies=renewed)
+
+    def _judged(self, asked: Asked, token: VerifiedToken, *, set_cookies: tuple[str, ...] = ()) -> Answered:
+        policy = self.policy
+        verdict = policy.verdict(asked.method, asked.target, policy.holder(token))
+        return Answered(verdict, token=token, set_cookies=set_cookies)
+
+    def _token_of(self, asked: Asked) -> str:
+        """Raises CredentialsMissing, CredentialsInvalid."""
+        cookie = self.cookies.access.of(asked.cookies) if self._takes_cookies(asked) else ""
+        return cookie or bearer_of(asked.authorization)
+
+    def _takes_cookies(self, asked: Asked) -> bool:
+        """Never beside a header, nor where another site's page would change something."""
+        if asked.authorization or not asked.cookies:
+            return False
+        is_of_this_site = asked.sent_by in ("", "same-origin", "none") or asked.page in self._origins
+        return is_of_this_site or asked.method in _NO_CHANGE
+
+
+def _visible(value: str) -> str:
+    return quote(value, safe=_PLAIN + " ")

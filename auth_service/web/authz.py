@@ -1,0 +1,91 @@
+"""Forward-auth: gateways ask here, for each request of others, whether it may pass and who sends it.
+
+nginx, Caddy and Traefik tell by headers what they were asked for. A gateway overwrites its own headers, and passes on
+what it does not know; so each has its route, only its own headers are believed there, and what others say must agree.
+"""
+
+from collections.abc import Sequence
+
+from auth_client.policy import Verdict
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from auth_service.domain.addresses import Network
+from auth_service.usecases.gate import Answered, Asked, Gate
+from auth_service.web.peers import origin_of
+
+_NO_STORE = {"Cache-Control": "no-store"}
+_ORIGINAL = (b"x-original-method", b"x-original-uri")
+_FORWARDED = (b"x-forwarded-method", b"x-forwarded-uri")
+_TOLD = frozenset((*_ORIGINAL, *_FORWARDED))
+
+SPELT_BY = {"/authz": _ORIGINAL, "/authz/nginx": _ORIGINAL, "/authz/caddy": _FORWARDED, "/authz/traefik": _FORWARDED}
+"""The headers of the gateway whose route it is: the request's method, and its target."""
+
+
+def routes(
+    gate: Gate,
+    *,
+    trusted_proxies: Sequence[Network] = (),
+) -> list[Route]:
+    def route(path: str, names: tuple[bytes, bytes]) -> Route:
+        async def authz(request: Request) -> Response:
+            method, target = _asked(request, names)
+            headers = request.headers
+            asked = Asked(
+                method,
+                target,
+                authorization=tuple(headers.getlist("authorization")),
+                cookies=tuple(headers.getlist("cookie")),
+                sent_by=headers.get("sec-fetch-site", ""),
+                page=headers.get("origin", ""),
+            )
+            answered = await gate.ask(asked, origin=origin_of(request, trusted_proxies=trusted_proxies))
+            return _response(answered, is_bearer=bool(asked.authorization))
+
+        return Route(path, authz, methods=["GET"])
+
+    return [route(path, names) for path, names in SPELT_BY.items()]
+
+
+def _asked(request: Request, own: tuple[bytes, bytes]) -> tuple[str, str]:
+    """Method and target of the request that the gateway has; both empty unless that is beyond doubt."""
+    others = _FORWARDED if own is _ORIGINAL else _ORIGINAL
+    told: dict[bytes, list[bytes]] = {}
+    for name, value in request.headers.raw:
+        # Some gateways take the two spellings for one header.
+        if (spelt := name.replace(b"_", b"-")) in _TOLD:
+            told.setdefault(spelt, []).append(value)
+    if any(len(values) > 1 for values in told.values()):
+        return "", ""
+    found = [_agreed(told.get(name), told.get(other)) for name, other in zip(own, others, strict=True)]
+    return ("", "") if "" in found else (found[0], found[1])
+
+
+def _agreed(own: list[bytes] | None, other: list[bytes] | None) -> str:
+    """What the gateway says, unless another gateway's header says something else; empty where it says nothing."""
+    if own is None or other not in (None, own):
+        return ""
+    return own[0].decode("latin-1")
+
+
+def _response(answered: Answered, *, is_bearer: bool) -> Response:
+    response: Response
+    match answered.verdict:
+        case Verdict.ADMITTED:
+            response = Response(headers={**_NO_STORE, **answered.identity})
+        case Verdict.REFUSED:
+            challenge = 'Bearer error="insufficient_scope"'
+            body = {"reason": "PERMISSION_DENIED", "message": "this is not for you"}
+            response = JSONResponse(body, 403, headers={**_NO_STORE, "WWW-Authenticate": challenge})
+        case Verdict.NOT_SIGNED_IN:
+            error = answered.refusal
+            assert error is not None, "whoever is not known was refused for a reason"
+            # Who brought no bearer token may not know that one is needed, so there is no error to name.
+            challenge = f'Bearer error="invalid_token", error_description="{error}"' if is_bearer else "Bearer"
+            body = {"reason": error.reason, "message": str(error)}
+            response = JSONResponse(body, 401, headers={**_NO_STORE, "WWW-Authenticate": challenge})
+    for cookie in answered.set_cookies:
+        response.headers.append("Set-Cookie", cookie)
+    return response
