@@ -467,7 +467,7 @@ async def test_health_asks_the_service_on_this_machine(
 
     # The service in this process may say something of its own on the same stream.
     assert alive.code == 0
-    assert "ok" in alive.out.splitlines()
+    assert '"ok"' in alive.out.splitlines()
     assert (gone.code, gone.out) == (1, "")
     assert gone.err.startswith(f"auth-service: http://127.0.0.1:{where.http.port}/healthz does not answer: ")
 

@@ -13,8 +13,6 @@ import grpc
 import pytest
 import sqlalchemy as sa
 from auth_api.v1 import auth_pb2, keys_pb2
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
 from auth_service import app
 from auth_service.demo import Facility
@@ -22,23 +20,21 @@ from auth_service.domain.audit import OPERATOR
 from auth_service.domain.sealing import KeyEncryptionKeys
 from auth_service.storage import schema
 from auth_service.storage.database import DatabaseClock
-from auth_service.storage.opening import open_database, parsed
+from auth_service.storage.opening import open_database
 from auth_service.usecases.key_consumers import KeyConsumers
 from auth_service.usecases.signing import SigningKeys
 from tests.rpc.conftest import Start
 from tests.support.conditions import eventually
 from tests.support.service import Logs, Service, admin_token, bearer, refusal
+from tests.support.sql import executed
 from tests.usecases.replica import EVIDENCE_POLICY
 
 STORM = 300
 
 
 async def counted(service: Service, table: sa.Table) -> int:
-    engine = create_async_engine(parsed(service.settings.database), poolclass=NullPool)
-    async with engine.connect() as connection:
-        count: int = (await connection.execute(sa.select(sa.func.count()).select_from(table))).scalar_one()
-    await engine.dispose()
-    return count
+    ((count,),) = await executed(service.settings.database, sa.select(sa.func.count()).select_from(table))
+    return int(count)
 
 
 async def test_a_storm_of_aborted_calls_leaves_a_service_that_works(start: Start, logs: Logs) -> None:

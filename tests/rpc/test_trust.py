@@ -10,14 +10,11 @@ import grpc
 import pytest
 import sqlalchemy as sa
 from auth_api.v1 import keys_pb2, trust_pb2, trust_pb2_grpc
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
 from auth_service import app
 from auth_service import settings as settings_module
 from auth_service.demo import Facility
 from auth_service.storage import schema
-from auth_service.storage.opening import parsed
 from tests.rpc.conftest import Start
 from tests.support.conditions import eventually
 from tests.support.service import (
@@ -30,6 +27,7 @@ from tests.support.service import (
     refusal,
     running_service,
 )
+from tests.support.sql import executed
 
 Response = trust_pb2.WatchTrustResponse
 SOON = 1.0
@@ -84,10 +82,7 @@ async def revoke(service: Service, count: int) -> set[str]:
     """Write revocations past the service."""
     now = datetime.now(UTC)
     made = [{"session_id": uuid4(), "revoked_at": now, "expires_at": now + timedelta(minutes=12)} for _ in range(count)]
-    engine = create_async_engine(parsed(service.settings.database), poolclass=NullPool)
-    async with engine.begin() as connection:
-        await connection.execute(sa.insert(schema.revocation), made)
-    await engine.dispose()
+    await executed(service.settings.database, sa.insert(schema.revocation), many=made)
     return {str(each["session_id"]) for each in made}
 
 

@@ -8,11 +8,9 @@ from uuid import uuid4
 import sqlalchemy as sa
 from auth_api.v1 import roles_pb2, roles_pb2_grpc, users_pb2, users_pb2_grpc
 from google.protobuf.field_mask_pb2 import FieldMask
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
-from auth_service.storage.opening import parsed
 from tests.support.service import Service, admin_token, bearer
+from tests.support.sql import executed
 
 PASSWORD = "a pony eats seven clever plums"
 
@@ -139,8 +137,4 @@ async def administrator(service: Service) -> Acting:
 
 async def found(service: Service, select: sa.Select[Any]) -> Sequence[Any]:
     """Rows straight from the service's database."""
-    engine = create_async_engine(parsed(service.settings.database), poolclass=NullPool)
-    async with engine.connect() as connection:
-        rows: Sequence[Any] = (await connection.execute(select)).all()
-    await engine.dispose()
-    return rows
+    return await executed(service.settings.database, select)

@@ -21,8 +21,6 @@ from auth_api.v1 import auth_pb2, auth_pb2_grpc, keys_pb2_grpc
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
 from auth_service import app
 from auth_service import settings as settings_module
@@ -35,10 +33,11 @@ from auth_service.domain.refresh_tokens import RefreshTokens
 from auth_service.domain.sealing import KeyEncryptionKeys
 from auth_service.settings import Settings
 from auth_service.storage import signing_keys
-from auth_service.storage.opening import open_database, parsed
+from auth_service.storage.opening import open_database
 from auth_service.telemetry import configure_logging
 from tests.support.conditions import eventually
 from tests.support.postgres import Postgres
+from tests.support.sql import executed
 
 ISSUER = "https://auth.facility.example"
 AUDIENCE = "facility"
@@ -202,11 +201,7 @@ class Service:
 
     async def sql(self, *statements: sa.Executable) -> None:
         """What only time, a colleague or a database administrator brings about."""
-        engine = create_async_engine(parsed(self.settings.database), poolclass=NullPool)
-        async with engine.begin() as connection:
-            for statement in statements:
-                await connection.execute(statement)
-        await engine.dispose()
+        await executed(self.settings.database, *statements)
 
     async def private_key(self) -> tuple[str, RSAPrivateKey]:
         """The kid and the private half of the key that signs: for tokens with a right signature and wrong contents."""
