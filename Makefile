@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PROTOS := $(wildcard protos/auth_api/v1/*.proto)
+OTHERS := auth_service/rpc/ext_authz/check.proto
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCAL  := -e ./protos -e ./clients/python -e .
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -44,12 +45,13 @@ contracts: $(VENV)/.dev ## Check who imports whom
 	@$(BIN)/lint-imports
 
 generated: protos ## Check that the generated code is that of the protos
-	@git diff --exit-code --stat -- protos
+	@git diff --exit-code --stat -- protos auth_service/rpc/ext_authz
 
 protos: $(VENV)/.dev ## Generate code from the protos
 	@$(BIN)/python -m grpc_tools.protoc -I protos --python_out=protos --mypy_out=quiet:protos --grpc_python_out=protos \
 	  --mypy_grpc_out=quiet:protos --grpclib_python_out=protos \
 	  --include_source_info --descriptor_set_out=protos/auth_api/descriptors.binpb $(PROTOS)
+	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --mypy_out=quiet:. $(OTHERS)
 
 rows: $(VENV)/.dev ## Print each promise with the tests that prove it
 	@$(BIN)/python -m tests.rows $(if $(filter check,$(MAKECMDGOALS)),--brief)

@@ -76,6 +76,7 @@ def grpc_door(
         reflects=settings.serves_reflection,
         trusted_proxies=settings.trusted_proxies,
         rate_limits=stories.rate_limits,
+        gate=stories.gate if settings.policy_file else None,
     )
 
 

@@ -26,6 +26,8 @@ from auth_service.rpc.audit_servicer import AuditServicer
 from auth_service.rpc.auth_servicer import AuthServicer
 from auth_service.rpc.call import Interceptor
 from auth_service.rpc.errors import translated
+from auth_service.rpc.ext_authz import CHECK
+from auth_service.rpc.ext_authz import servicer as ext_authz
 from auth_service.rpc.health import Health
 from auth_service.rpc.interceptors.chain import Chain
 from auth_service.rpc.interceptors.deadline import deadline
@@ -42,6 +44,7 @@ from auth_service.rpc.roles_servicer import RoleServicer
 from auth_service.rpc.service_accounts_servicer import ServiceAccountServicer
 from auth_service.rpc.trust_servicer import TrustServicer
 from auth_service.rpc.users_servicer import UserServicer
+from auth_service.usecases.gate import Gate
 from auth_service.usecases.rate_limits import RateLimits
 
 _MINUTE_MS = 60_000
@@ -121,9 +124,10 @@ def build(
     reflects: bool,
     trusted_proxies: Sequence[Network] = (),
     rate_limits: RateLimits | None = None,
+    gate: Gate | None = None,
     permissions: Mapping[str, Right] = PERMISSIONS,
 ) -> GrpcServer:
-    """A server that is not bound yet.
+    """A server that is not bound yet. With a `gate` it answers Envoy's questions, too.
 
     Raises PermissionMissing if a method has no row in `permissions`, UnknownMethod if a limit is for none.
     """
@@ -151,6 +155,8 @@ def build(
         audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, each)
         trust_pb2_grpc.add_TrustServiceServicer_to_server(trust, each)
     local.go_through(chain)
+    if gate is not None:
+        ext_authz.add_to_server(gate, server)
     health_servicer = Health()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     if reflects:
@@ -164,14 +170,15 @@ def service_names() -> tuple[str, ...]:
 
 
 def served_methods() -> tuple[str, ...]:
-    """Every method that the server can answer, with health and reflection."""
+    """Every method that the server can answer, with health, reflection and what Envoy asks."""
     files = (*OUR_FILES, _standard(health_pb2), _standard(reflection_pb2))
-    return tuple(
+    described = (
         f"/{service.full_name}/{method.name}"
         for file in files
         for service in file.services_by_name.values()
         for method in service.methods
     )
+    return (*described, CHECK)
 
 
 def _standard(module: Any) -> FileDescriptor:

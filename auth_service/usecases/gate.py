@@ -10,7 +10,14 @@ from auth_client.policy import Policy, Verdict
 
 from auth_service.domain.audit import Origin
 from auth_service.domain.cookies import SessionCookies
-from auth_service.domain.errors import Unauthenticated, Unavailable
+from auth_service.domain.errors import (
+    AccessTokenRefused,
+    AuthError,
+    CredentialsInvalid,
+    PermissionDenied,
+    Unauthenticated,
+    Unavailable,
+)
 from auth_service.providers.policy_file import PolicyFile
 from auth_service.usecases.sessions import Sessions
 from auth_service.usecases.verification import Verification, bearer_of
@@ -47,15 +54,26 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """`token` is the one that counted; `refusal` says why there is none where one was needed.
+    """`token` is the one that counted, `refusal` says why the request may not pass.
 
     `set_cookies` are what a browser is to keep from now on, or to forget.
     """
 
     verdict: Verdict
     token: VerifiedToken | None = None
-    refusal: Unauthenticated | None = None
+    refusal: AuthError | None = None
     set_cookies: tuple[str, ...] = ()
+
+    @property
+    def challenge(self) -> str:
+        """What `WWW-Authenticate` tells whoever may not pass (RFC 6750 section 3)."""
+        match self.refusal:
+            case PermissionDenied():
+                return 'Bearer error="insufficient_scope"'
+            case AccessTokenRefused() | CredentialsInvalid():
+                return f'Bearer error="invalid_token", error_description="{self.refusal}"'
+        # Who brought no bearer token may not know that one is needed, so there is no error to name.
+        return "Bearer"
 
     @property
     def identity(self) -> Mapping[str, str]:
@@ -142,7 +160,8 @@ class Gate:
     def _judged(self, asked: Asked, token: VerifiedToken, *, set_cookies: tuple[str, ...] = ()) -> Answered:
         policy = self.policy
         verdict = policy.verdict(asked.method, asked.target, policy.holder(token))
-        return Answered(verdict, token=token, set_cookies=set_cookies)
+        refusal = None if verdict is Verdict.ADMITTED else PermissionDenied("the policy does not let you do this")
+        return Answered(verdict, token=token, refusal=refusal, set_cookies=set_cookies)
 
     def _token_of(self, asked: Asked) -> str:
         """Raises CredentialsMissing, CredentialsInvalid."""

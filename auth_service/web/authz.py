@@ -23,12 +23,11 @@ _TOLD = frozenset((*_ORIGINAL, *_FORWARDED))
 SPELT_BY = {"/authz": _ORIGINAL, "/authz/nginx": _ORIGINAL, "/authz/caddy": _FORWARDED, "/authz/traefik": _FORWARDED}
 """The headers of the gateway whose route it is: the request's method, and its target."""
 
+SET_COOKIES = ("X-Set-Cookie-Access", "X-Set-Cookie-Refresh")
+"""The two `Set-Cookie` again, one by one: nginx joins headers of one name into a value that no browser reads."""
 
-def routes(
-    gate: Gate,
-    *,
-    trusted_proxies: Sequence[Network] = (),
-) -> list[Route]:
+
+def routes(gate: Gate, *, trusted_proxies: Sequence[Network] = ()) -> list[Route]:
     def route(path: str, names: tuple[bytes, bytes]) -> Route:
         async def authz(request: Request) -> Response:
             method, target = _asked(request, names)
@@ -42,7 +41,11 @@ def routes(
                 page=headers.get("origin", ""),
             )
             answered = await gate.ask(asked, origin=origin_of(request, trusted_proxies=trusted_proxies))
-            return _response(answered, is_bearer=bool(asked.authorization))
+            response = _response(answered)
+            for alias, cookie in zip(SET_COOKIES, answered.set_cookies, strict=False):
+                response.headers.append("Set-Cookie", cookie)
+                response.headers[alias] = cookie
+            return response
 
         return Route(path, authz, methods=["GET"])
 
@@ -70,22 +73,9 @@ def _agreed(own: list[bytes] | None, other: list[bytes] | None) -> str:
     return own[0].decode("latin-1")
 
 
-def _response(answered: Answered, *, is_bearer: bool) -> Response:
-    response: Response
-    match answered.verdict:
-        case Verdict.ADMITTED:
-            response = Response(headers={**_NO_STORE, **answered.identity})
-        case Verdict.REFUSED:
-            challenge = 'Bearer error="insufficient_scope"'
-            body = {"reason": "PERMISSION_DENIED", "message": "this is not for you"}
-            response = JSONResponse(body, 403, headers={**_NO_STORE, "WWW-Authenticate": challenge})
-        case Verdict.NOT_SIGNED_IN:
-            error = answered.refusal
-            assert error is not None, "whoever is not known was refused for a reason"
-            # Who brought no bearer token may not know that one is needed, so there is no error to name.
-            challenge = f'Bearer error="invalid_token", error_description="{error}"' if is_bearer else "Bearer"
-            body = {"reason": error.reason, "message": str(error)}
-            response = JSONResponse(body, 401, headers={**_NO_STORE, "WWW-Authenticate": challenge})
-    for cookie in answered.set_cookies:
-        response.headers.append("Set-Cookie", cookie)
-    return response
+def _response(answered: Answered) -> Response:
+    if answered.refusal is None:
+        return Response(headers={**_NO_STORE, **answered.identity})
+    body = {"reason": answered.refusal.reason, "message": str(answered.refusal)}
+    status = 401 if answered.verdict is Verdict.NOT_SIGNED_IN else 403
+    return JSONResponse(body, status, headers={**_NO_STORE, "WWW-Authenticate": answered.challenge})

@@ -338,6 +338,8 @@ async def test_a_browser_whose_access_token_is_over_goes_on_with_the_next(servic
         assert (answer.status, answer.identity["Username"]) == (200, "user1001")
         assert answer.cookies.keys() == {"access_token", "refresh_token"}
         assert answer.cookies["refresh_token"] != cookies["refresh_token"]
+        each = [answer.headers[name] for name in ("X-Set-Cookie-Access", "X-Set-Cookie-Refresh")]
+        assert each == answer.headers.getall("Set-Cookie")
         assert (await ask(service, "/me", cookies=answer.cookies)).cookies == {}
 
 
