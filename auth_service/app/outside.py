@@ -7,6 +7,9 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import grpc
+import structlog
+from auth_client.policy import Policy
+from auth_client.policy_file import PolicyFile
 
 from auth_service.app.core import NAME, Core, version
 from auth_service.background import every
@@ -26,6 +29,8 @@ from auth_service.telemetry import Tracing
 from auth_service.usecases.mail_delivery import MailDelivery
 from auth_service.usecases.publishing import Publishing
 from auth_service.web import tls as web_tls
+
+log = structlog.get_logger()
 
 MAIL_LOOKED_FOR_EVERY = 10
 """Turns of polling: who queues mail tells of it."""
@@ -99,6 +104,19 @@ def mail_turns(
     lease = settings.smtp_timeout + MAIL_LEASE_BEYOND_DEADLINE
     delivery = MailDelivery(base.database, sender=sender, sealing=base.sealing, lease=lease, clock=base.clock)
     return [every(MAIL_LOOKED_FOR_EVERY * settings.poll_every, delivery.deliver, woken_by=queued)]
+
+
+def policies_of(settings: Settings) -> PolicyFile:
+    """What gateways obey. Nothing is read yet."""
+    file = str(settings.policy_file)
+
+    def refused(problems: tuple[str, ...]) -> None:
+        log.error("policy.refused", file=file, problems=problems, in_force="the one before")
+
+    def loaded(policy: Policy) -> None:
+        log.info("policy.loaded", file=file, rules=len(policy.rules), warnings=policy.warnings())
+
+    return PolicyFile(settings.policy_file, on_loaded=loaded, on_refused=refused)
 
 
 def publishing_of(settings: Settings, base: Core) -> Publishing | None:

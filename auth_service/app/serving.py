@@ -76,7 +76,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         with named("AUTH_HTTP_ADDRESS", settings.http_address):
             http_port = http_server.bind(settings.http_address.host, settings.http_address.port)
 
-        await told.policies.load()
+        await asyncio.to_thread(told.policies.load)
         await _once(base.keys.tick)
         await _once(told.revoked.poll)
         await _once(told.api_keys.poll)

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from auth_client import TokenVerifier
+from auth_client.policy_file import PolicyFile
 
 from auth_service.app.administration import Administration, administration, password_hashing, role_policy
 from auth_service.app.core import Core
 from auth_service.app.keys import token_policy
-from auth_service.app.outside import experiments_of, mail_sender, providers_of
+from auth_service.app.outside import experiments_of, mail_sender, policies_of, providers_of
 from auth_service.domain.attempts import Limits, limits
 from auth_service.domain.cookies import SessionCookies, TokenCookie
 from auth_service.domain.mail import Sender
@@ -20,7 +21,6 @@ from auth_service.domain.pages import PageTokens
 from auth_service.domain.rates import Rate, rate
 from auth_service.domain.refresh_tokens import RefreshTokens
 from auth_service.domain.sessions import SessionPolicy
-from auth_service.providers.policy_file import PolicyFile
 from auth_service.settings import Settings
 from auth_service.usecases.api_keys import ApiKeys
 from auth_service.usecases.attempts import Attempts
@@ -191,7 +191,7 @@ async def stories(settings: Settings, base: Core) -> AsyncIterator[Stories]:
             most_streams=settings.trust_streams,
             most_streams_from_one=settings.trust_streams_per_address,
         )
-        policies = PolicyFile(settings.policy_file)
+        policies = policies_of(settings)
         gate = Gate(
             policies,
             verification=verification,

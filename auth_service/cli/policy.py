@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 from auth_client.policy import Explanation, Holder, Policy, Verdict
+from auth_client.policy_file import read_policy
 from auth_client.policy_json import PolicyRefused
 from cyclopts import App, Parameter
 
 from auth_service.cli.options import Json
 from auth_service.cli.terminal import fail, print_json, settings_in_force
-from auth_service.providers.policy_file import read_policy
 
 policy = App(name="policy", help="Who may do what where, for gateways.")
 

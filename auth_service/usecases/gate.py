@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from auth_client import VerifiedToken
 from auth_client.policy import Policy, Verdict
+from auth_client.policy_file import PolicyFile
 
 from auth_service.domain.audit import Origin
 from auth_service.domain.cookies import SessionCookies
@@ -18,7 +19,6 @@ from auth_service.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
-from auth_service.providers.policy_file import PolicyFile
 from auth_service.usecases.sessions import Sessions
 from auth_service.usecases.verification import Verification, bearer_of
 

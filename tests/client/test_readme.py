@@ -177,6 +177,22 @@ async def test_it_guards_what_speaks_http(names: dict[str, Any]) -> None:
     assert [each["status"] for each in answers if "status" in each] == [401, 401]
 
 
+async def test_it_obeys_a_policy(names: dict[str, Any], tmp_path: Path) -> None:
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"rules": [{"public": true, "locations": ["/open"]}]}')
+    code = example("PolicyGuard(").replace("policy.json", str(policy))
+    answers: list[Any] = []
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    exec(code, names)
+    for path in ("/open", "/closed"):
+        await names["guarded"]({"type": "http", "method": "GET", "path": path, "headers": []}, _nothing, send)
+
+    assert [each["status"] for each in answers if "status" in each] == [200, 401]
+
+
 async def test_it_calls_others_signed_in(names: dict[str, Any]) -> None:
     seen: list[Any] = []
 

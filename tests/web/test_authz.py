@@ -390,7 +390,9 @@ async def test_cookies_do_not_count_beside_a_header_or_twice_or_where_another_si
 
 
 @pytest.mark.row("D3")
-async def test_a_changed_policy_counts_without_a_restart_and_a_bad_one_never(start: Start, tmp_path: Path) -> None:
+async def test_a_changed_policy_counts_without_a_restart_and_a_bad_one_never(
+    start: Start, logs: Logs, tmp_path: Path
+) -> None:
     file = tmp_path / "policy.json"
     file.write_text(json.dumps(POLICY))
     service = await start(policy_file=str(file))
@@ -417,6 +419,8 @@ async def test_a_changed_policy_counts_without_a_restart_and_a_bad_one_never(sta
 
     await eventually(is_bad)
     assert (await status("/open/x"), await status("/new")) == (401, 200)
+    (told,) = logs.named("policy.refused", in_force="the one before", file=str(file))
+    assert told["problems"][0].startswith("the file: expected a JSON object")
 
 
 @pytest.mark.row("D5", "S18")
