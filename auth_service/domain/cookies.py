@@ -30,6 +30,10 @@ class TokenCookie:
         morsel["samesite"] = self.same_site
         return cookie.output(header="").strip()
 
+    def left_out_of(self, header: str) -> str:
+        """A `Cookie` value without this one."""
+        return ";".join(each for each in header.split(";") if each.partition("=")[0].strip() != self.name).strip()
+
     @property
     def taken_away(self) -> str:
         """A `Set-Cookie` value that makes a browser forget it."""

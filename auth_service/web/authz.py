@@ -24,7 +24,11 @@ SPELT_BY = {"/authz": _ORIGINAL, "/authz/nginx": _ORIGINAL, "/authz/caddy": _FOR
 """The headers of the gateway whose route it is: the request's method, and its target."""
 
 SET_COOKIES = ("X-Set-Cookie-Access", "X-Set-Cookie-Refresh")
-"""The two `Set-Cookie` again, one by one: nginx joins headers of one name into a value that no browser reads."""
+"""The two `Set-Cookie` again, one by one: nginx joins headers of one name into a value that no browser reads.
+
+Scripts can read these, as they cannot read `Set-Cookie`; so they are for whoever sends GATEWAY, which no script can.
+"""
+GATEWAY = "sec-gateway"
 
 
 def routes(gate: Gate, *, trusted_proxies: Sequence[Network] = ()) -> list[Route]:
@@ -44,7 +48,8 @@ def routes(gate: Gate, *, trusted_proxies: Sequence[Network] = ()) -> list[Route
             response = _response(answered)
             for alias, cookie in zip(SET_COOKIES, answered.set_cookies, strict=False):
                 response.headers.append("Set-Cookie", cookie)
-                response.headers[alias] = cookie
+                if GATEWAY in headers:
+                    response.headers[alias] = cookie
             return response
 
         return Route(path, authz, methods=["GET"])

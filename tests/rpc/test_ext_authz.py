@@ -196,6 +196,25 @@ async def test_browsers_whose_access_token_is_over_all_go_on_with_the_same_next_
     assert not (await check(service, "/me", cookie=held)).ok_response.response_headers_to_add
 
 
+@pytest.mark.row("D1", "S68")
+async def test_the_program_behind_envoy_never_sees_a_refresh_token(service: Service) -> None:
+    held = await session(service)
+    access, refresh = (f"{name}={held[name]}" for name in ("access_token", "refresh_token"))
+
+    for sent, left in (
+        (f"theme=dark; {refresh}; {access}", f"theme=dark; {access}"),
+        (f"{refresh};{access}", access),
+        (f"{access}; {refresh}", access),
+    ):
+        response = await check(service, "/me", cookie=sent)
+        assert headers_of(response.ok_response.headers, OVERWRITE)["cookie"] == left
+    alone = await check(service, "/open/x", cookie=f"{refresh}; {refresh}x")
+    none = await check(service, "/open/x", cookie=f"{access}; theme=dark")
+    assert "cookie" in alone.ok_response.headers_to_remove
+    assert "cookie" not in none.ok_response.headers_to_remove
+    assert "cookie" not in headers_of(none.ok_response.headers, OVERWRITE)
+
+
 @pytest.mark.row("D4")
 async def test_a_browser_hears_of_its_next_tokens_and_of_its_session_s_end_with_a_refusal_too(
     service: Service,
