@@ -24,7 +24,7 @@ SPELT_BY = {"/authz": _ORIGINAL, "/authz/nginx": _ORIGINAL, "/authz/caddy": _FOR
 """The headers of the gateway whose route it is: the request's method, and its target."""
 
 SET_COOKIES = ("X-Set-Cookie-Access", "X-Set-Cookie-Refresh")
-"""The two `Set-Cookie` again, one by one: nginx joins headers of one name into a value that no browser reads.
+"""The two `Set-Cookie` again, one by one: of headers of one name nginx makes one, and Caddy takes the first.
 
 Scripts can read these, as they cannot read `Set-Cookie`; so they are for whoever sends GATEWAY, which no script can.
 """
