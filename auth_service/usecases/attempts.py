@@ -37,7 +37,7 @@ BELIEVED_FOR = timedelta(seconds=1)
 
 SHORTEST_WAIT = timedelta(seconds=1)
 
-APART = timedelta(milliseconds=3)
+APART = timedelta(milliseconds=4)
 """How far apart those go on who waited for the same right password: as far as a crowd of sign-ins begins."""
 
 
