@@ -17,8 +17,8 @@ ALWAYS_IN = 2
 """So many at a time go in unasked: a lone sign-in waits for nothing."""
 
 PROBE = timedelta(milliseconds=4)
-"""How far apart those who waited go in: two thirds of what a core can do (it signs 380 people in a second), so that the
-rest of it answers everybody else; and spread out, so that the facility's answers do not come back in one wave either."""
+"""How far apart those who waited go in: 250 a second, two thirds of what a core can do, so that the rest of it answers
+everybody else; and spread out, so that the facility's answers do not come back in one wave either."""
 
 BEARABLE_LAG = timedelta(milliseconds=1)
 """How late the loop may be with a probe for one more to begin."""
