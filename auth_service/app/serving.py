@@ -18,7 +18,7 @@ from auth_service.app.core import core
 from auth_service.app.doors import grpc_door, http_door
 from auth_service.app.outside import grpc_tls, mail_turns, publishing_of, traces_of
 from auth_service.app.stories import stories
-from auth_service.app.watching import readiness, tell_health, watch, watch_old_tokens, watch_publishing
+from auth_service.app.watching import observing, readiness, tell_health, watch, watch_old_tokens, watch_publishing
 from auth_service.background import every, in_background
 from auth_service.domain.errors import AuthError, Unavailable
 from auth_service.rpc import server as rpc
@@ -65,7 +65,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         watch_old_tokens(metrics, told.old_tokens)
         watch_publishing(metrics, publishing)
         outermost = (tracing(traces.tracer),) if traces else ()
-        grpc_server = grpc_door(settings, base, told, observe=metrics.observe, outermost=outermost)
+        grpc_server = grpc_door(
+            settings, base, told, observe=observing(metrics, told.sign_in.admission), outermost=outermost
+        )
         http_server = http_door(
             settings, base, told, methods=grpc_server.local, is_ready=is_ready, exposition=metrics.exposition
         )

@@ -13,8 +13,10 @@ from auth_service.app.core import Core, key_policy
 from auth_service.app.stories import Stories
 from auth_service.domain.keys import rotation_due_at
 from auth_service.rpc import server as rpc
+from auth_service.rpc.interceptors.observation import Observe
 from auth_service.settings import Settings
 from auth_service.telemetry import Metrics
+from auth_service.usecases.admission import Admission
 from auth_service.usecases.old_tokens import OldTokens
 from auth_service.usecases.publishing import COUNTED, Publishing
 from auth_service.usecases.revoked import RevokedSessions
@@ -48,6 +50,17 @@ async def tell_health(server: rpc.GrpcServer, is_ready: Callable[[], Awaitable[s
             await server.say(serving=said)
             log.info("serving" if said else "not_serving", missing=missing)
         await asyncio.sleep(pause.total_seconds())
+
+
+def observing(metrics: Metrics, admission: Admission) -> Observe:
+    """Every call goes to the metrics; and whoever lets sign-ins in hears that there are others to answer."""
+
+    def observe(method: str, code: str, seconds: float, reason: str) -> None:
+        metrics.observe(method, code, seconds, reason)
+        if not method.endswith("/Login"):
+            admission.others_call()
+
+    return observe
 
 
 def watch(metrics: Metrics, base: Core, stories: Stories, settings: Settings) -> None:

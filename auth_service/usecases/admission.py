@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from time import monotonic
 
 from auth_service.domain.errors import Overloaded
 
@@ -19,6 +20,12 @@ ALWAYS_IN = 2
 PROBE = timedelta(milliseconds=4)
 """How far apart those who waited go in: 250 a second, two thirds of what a core can do, so that the rest of it answers
 everybody else; and spread out, so that the facility's answers do not come back in one wave either."""
+
+PROBE_ALONE = timedelta(milliseconds=1)
+"""The same while nobody but those who sign in calls: then nobody is kept waiting, and a core does all it can."""
+
+OTHERS_LATELY = timedelta(milliseconds=500)
+"""How long somebody's call is a reason to expect the next."""
 
 BEARABLE_LAG = timedelta(milliseconds=1)
 """How late the loop may be with a probe for one more to begin."""
@@ -47,6 +54,11 @@ class Admission:
         self._admitting: asyncio.Task[None] | None = None
         self._pace = PROBE.total_seconds()
         self._last_in = self._promised_until = 0.0
+        self._others_called_at = float("-inf")
+
+    def others_call(self) -> None:
+        """Say so at each call that is no sign-in: they are whom the crowd must not delay."""
+        self._others_called_at = monotonic()
 
     @asynccontextmanager
     async def entered(self) -> AsyncIterator[None]:
@@ -72,10 +84,10 @@ class Admission:
     async def _admit(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            began = loop.time()
-            await asyncio.sleep(PROBE.total_seconds())
+            began, probe = loop.time(), self._probe()
+            await asyncio.sleep(probe)
             now = loop.time()
-            is_late = now - began - PROBE.total_seconds() >= BEARABLE_LAG.total_seconds()
+            is_late = now - began - probe >= BEARABLE_LAG.total_seconds()
             latest, admitted = self._waiting[0]
             has_room = self._inside < (MOST_INSIDE_LATE if is_late else MOST_INSIDE)
             if self._inside < ALWAYS_IN or (has_room and (not is_late or now >= latest)):
@@ -89,6 +101,10 @@ class Admission:
                 if not admitted.done():
                     admitted.set_exception(self._too_many(now))
         self._admitting = None
+
+    def _probe(self) -> float:
+        others_call = monotonic() - self._others_called_at < OTHERS_LATELY.total_seconds()
+        return (PROBE if others_call else PROBE_ALONE).total_seconds()
 
     def _note_pace(self, now: float) -> None:
         """Seconds from one who goes in to the next, about, while somebody waits."""

@@ -61,7 +61,7 @@ class SignIn:
         self._ending = ending
         self._clock = clock
         self._requires_verified_email = requires_verified_email
-        self._admission = Admission()
+        self.admission = Admission()
 
     async def login(self, *, username: str, password: str, origin: Origin, new_password: str = "") -> TokenPair:
         """A new session. `username` may be a verified address; `new_password` replaces the password, if it is right.
@@ -74,7 +74,7 @@ class SignIn:
         self._issuer.check_can_sign()
         attempt = await self._attempts.on_account(username, address=origin.address)
         try:
-            async with self._admission.entered(), attempt.counted(password):
+            async with self.admission.entered(), attempt.counted(password):
                 return await self._signed_in(attempt, username, password, new_password, origin)
         except (BadCredentials, PasswordChangeRequired, EmailNotVerified) as refused:
             await self._tell(refused, refused.person_id, username, origin)

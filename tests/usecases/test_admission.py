@@ -53,6 +53,22 @@ async def test_an_idle_loop_lets_everybody_in_in_their_order_however_long_they_s
     await crowd.leave()
 
 
+async def test_a_crowd_is_slowed_down_for_others_and_only_where_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PROBE", timedelta(hours=1))
+    alone, beside_others = Crowd(Admission()), Crowd(busy := Admission())
+
+    busy.others_call()
+    beside_others.come(50)
+    alone.come(50)
+
+    await eventually(lambda: len(alone.entered) == 50)
+    assert beside_others.entered == list(range(module.ALWAYS_IN))
+    await alone.leave()
+    for task in beside_others.tasks:
+        task.cancel()
+    await asyncio.gather(*beside_others.tasks, return_exceptions=True)
+
+
 @pytest.mark.usefixtures("late_loop")
 async def test_a_late_loop_lets_in_so_many_as_always_and_then_one_for_each_that_leaves() -> None:
     crowd = Crowd(Admission())
