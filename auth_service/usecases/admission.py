@@ -24,6 +24,9 @@ everybody else; and spread out, so that the facility's answers do not come back 
 PROBE_ALONE = timedelta(milliseconds=1)
 """The same while nobody but those who sign in calls: then nobody is kept waiting, and a core does all it can."""
 
+FEW_INSIDE = 8
+"""Only up to so many: what more of them wait for comes in waves, and somebody may call at any moment."""
+
 OTHERS_LATELY = timedelta(milliseconds=500)
 """How long somebody's call is a reason to expect the next."""
 
@@ -104,7 +107,7 @@ class Admission:
 
     def _probe(self) -> float:
         others_call = monotonic() - self._others_called_at < OTHERS_LATELY.total_seconds()
-        return (PROBE if others_call else PROBE_ALONE).total_seconds()
+        return (PROBE if others_call or self._inside >= FEW_INSIDE else PROBE_ALONE).total_seconds()
 
     def _note_pace(self, now: float) -> None:
         """Seconds from one who goes in to the next, about, while somebody waits."""

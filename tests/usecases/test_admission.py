@@ -61,12 +61,12 @@ async def test_a_crowd_is_slowed_down_for_others_and_only_where_there_are_any(mo
     beside_others.come(50)
     alone.come(50)
 
-    await eventually(lambda: len(alone.entered) == 50)
+    await eventually(lambda: len(alone.entered) == module.FEW_INSIDE)
     assert beside_others.entered == list(range(module.ALWAYS_IN))
-    await alone.leave()
-    for task in beside_others.tasks:
+    tasks = alone.tasks + beside_others.tasks
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(*beside_others.tasks, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @pytest.mark.usefixtures("late_loop")
