@@ -69,7 +69,7 @@ drills: $(VENV)/.dev ## Break a running service on purpose; prints a figure for 
 	@$(BIN)/python -m tests.drills --retry
 
 simulate: $(VENV)/.dev ## Look for broken promises in simulated worlds; SEED=7 STEPS=90 repeats one
-	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS)) $(if $(PLANT),--plant $(PLANT))
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(FIRST),--first $(FIRST) --storms $(STORMS)) $(if $(STEPS),--steps $(STEPS)) $(if $(PLANT),--plant $(PLANT))
 
 bench: $(VENV)/.dev ## Measure, as ratios of two things in one run
 	@$(BIN)/python -m bench

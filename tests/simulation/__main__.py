@@ -23,11 +23,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="one storm of this seed, step by step")
     parser.add_argument("--steps", type=int, default=STEPS, help="of each storm")
     parser.add_argument("--seconds", type=float, default=40.0, help="for storms; the hunt takes as long again")
+    parser.add_argument("--first", type=int, help="seed of the first storm; a new one each time if not given")
+    parser.add_argument("--storms", type=int, help="how many, however long it takes")
     parser.add_argument("--plant", choices=[plant.__name__ for plant in PLANTS], help="with this bug in it")
     chosen = parser.parse_args()
     if chosen.seed is not None:
         sys.exit(_again(chosen.seed, steps=chosen.steps, plant_name=chosen.plant))
-    sys.exit(_search(seconds=chosen.seconds, steps=chosen.steps))
+    first = random.SystemRandom().randrange(10**6) if chosen.first is None else chosen.first
+    sys.exit(_search(first, storms_at_most=chosen.storms, seconds=chosen.seconds, steps=chosen.steps))
 
 
 def _again(seed: int, *, steps: int, plant_name: str | None) -> int:
@@ -38,8 +41,7 @@ def _again(seed: int, *, steps: int, plant_name: str | None) -> int:
     return int(went.broken is not None)
 
 
-def _search(*, seconds: float, steps: int) -> int:
-    first = random.SystemRandom().randrange(10**6)
+def _search(first: int, *, storms_at_most: int | None, seconds: float, steps: int) -> int:
     began = time.monotonic()
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         storms: list[Storm] = []
@@ -47,7 +49,7 @@ def _search(*, seconds: float, steps: int) -> int:
         for batch in count():
             seeds = range(first + batch * at_once, first + (batch + 1) * at_once)
             storms += pool.map(partial(storm, steps=steps), seeds)
-            if time.monotonic() >= began + seconds:
+            if time.monotonic() >= began + seconds if storms_at_most is None else len(storms) >= storms_at_most:
                 break
         took = time.monotonic() - began
         hunted = list(pool.map(partial(_hunted, steps=steps, first=first), PLANTS))
