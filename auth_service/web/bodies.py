@@ -1,4 +1,4 @@
-"""Bodies of requests, up to a size: whoever sends more is told so before it is read."""
+"""Bodies of requests: what they say they are, and what they hold, up to a size."""
 
 from starlette.requests import Request
 
@@ -8,6 +8,11 @@ LARGEST = 64 << 10
 
 class TooLarge(Exception):
     """The text is for the caller."""
+
+
+def media_type_of(request: Request) -> str:
+    """What the body says it is, such as `application/json`, without parameters; empty where it does not say."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def body_of(request: Request, *, largest: int = LARGEST) -> bytes:

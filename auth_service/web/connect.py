@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from auth_service.web.bodies import TooLarge, body_of
+from auth_service.web.bodies import TooLarge, body_of, media_type_of
 from auth_service.web.methods import Detail, Methods, retry_after
 from auth_service.web.peers import metadata_of, peer_of
 
@@ -48,7 +48,7 @@ def routes(methods: Methods) -> list[Route]:
             return _refusal(
                 "unimplemented", "there is no such method, or it is a stream: those are for gRPC", status=404
             )
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        content_type = media_type_of(request)
         if content_type not in (JSON, PROTO):
             return _refusal("unknown", f"Content-Type: expected {JSON} or {PROTO}", status=415)
         if request.headers.get("content-encoding", "identity").lower() != "identity":

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from auth_service.domain.cookies import TokenCookie
 from auth_service.web import errors
-from auth_service.web.bodies import TooLarge, body_of
+from auth_service.web.bodies import TooLarge, body_of, media_type_of
 from auth_service.web.methods import Answer, Methods, retry_after
 from auth_service.web.peers import metadata_of, peer_of
 
@@ -110,7 +110,7 @@ def _shaped(route: Callable[[Request], Awaitable[Response]]) -> Callable[[Reques
 
 async def _texts(request: Request, *names: str) -> tuple[str, ...]:
     """The texts of these names in a JSON body. Raises Unprocessable, TooLarge."""
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = media_type_of(request)
     if content_type != "application/json":
         # Nor may it be: what another site's form can send must not sign anybody in.
         raise Unprocessable(_problem("model_attributes_type", "Input should be a JSON object"))

@@ -17,9 +17,9 @@ from starlette.routing import Route
 
 from auth_service.domain.errors import Unauthenticated
 from auth_service.domain.policy import Caller, ServiceCalling
-from auth_service.web.bodies import TooLarge, body_of
+from auth_service.web.bodies import TooLarge, body_of, media_type_of
 from auth_service.web.methods import Answer, Methods, retry_after
-from auth_service.web.peers import metadata_of, peer_of
+from auth_service.web.peers import metadata_of, peer_of, without_bearer
 
 TOKEN, INTROSPECT, REVOKE, USERINFO = "/oauth/token", "/oauth/introspect", "/oauth/revoke", "/oauth/userinfo"
 _AUTH, _USER = "/auth_api.v1.AuthService/", "/auth_api.v1.UserService/"
@@ -67,10 +67,9 @@ class Client:
 
 def routes(methods: Methods, *, known_caller: KnownCaller) -> list[Route]:
     async def ask(request: Request, method: str, *, bearer: str = "", **fields: Any) -> Answer:
-        # Whatever `Authorization` came along is the client's, and not the person's whom a method would take it for.
-        given = [(name, value) for name, value in metadata_of(request) if name != "authorization"]
+        given = without_bearer(request)
         if bearer:
-            given.append(("authorization", f"Bearer {bearer}"))
+            given = (*given, ("authorization", f"Bearer {bearer}"))
         return await methods.ask(method, fields, metadata=given, peer=peer_of(request))
 
     async def token(request: Request) -> Response:
@@ -172,7 +171,7 @@ async def _form(request: Request) -> Mapping[str, str]:
     if any(name in request.query_params for name in ("client_secret", "password", "refresh_token", "token")):
         # Addresses are written to logs.
         raise Refused("invalid_request", "expected secrets in the body, and never in the address")
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = media_type_of(request)
     if content_type != "application/x-www-form-urlencoded":
         raise Refused("invalid_request", "Content-Type: expected application/x-www-form-urlencoded")
     try:

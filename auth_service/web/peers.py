@@ -17,6 +17,11 @@ def metadata_of(request: Request) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in request.headers.items() if name in _CARRIED)
 
 
+def without_bearer(request: Request) -> tuple[tuple[str, str], ...]:
+    """As `metadata_of`, for methods that must not take whatever `Authorization` came along for a person's."""
+    return tuple((name, value) for name, value in metadata_of(request) if name != "authorization")
+
+
 def peer_of(request: Request) -> str:
     """In gRPC's spelling, such as `ipv4:127.0.0.1:50051`; empty for a socket without addresses."""
     if request.client is None:

@@ -10,9 +10,9 @@ from starlette.routing import Route
 
 from auth_service.domain.cookies import SessionCookies
 from auth_service.web import errors
-from auth_service.web.bodies import TooLarge, body_of
+from auth_service.web.bodies import TooLarge, body_of, media_type_of
 from auth_service.web.methods import Answer, Methods
-from auth_service.web.peers import metadata_of, peer_of
+from auth_service.web.peers import peer_of, without_bearer
 
 PATH = "/session"
 _AUTH, _USER = "/auth_api.v1.AuthService/", "/auth_api.v1.UserService/"
@@ -21,7 +21,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 def routes(methods: Methods, *, cookies: SessionCookies) -> list[Route]:
     async def sign_in(request: Request) -> Response:
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        content_type = media_type_of(request)
         if content_type != "application/json":
             return _told("expected Content-Type: application/json", status=415)
         try:
@@ -30,7 +30,7 @@ def routes(methods: Methods, *, cookies: SessionCookies) -> list[Route]:
             return _told(str(error), status=413)
         # The request of Login, as it is: `username`, `password`, and `newPassword` where one has to be chosen.
         answer = await methods.call(
-            _AUTH + "Login", body, is_json=True, metadata=_without_bearer(request), peer=peer_of(request), timeout=None
+            _AUTH + "Login", body, is_json=True, metadata=without_bearer(request), peer=peer_of(request), timeout=None
         )
         return errors.refused(answer) if answer.code != "ok" else _signed_in(answer, cookies)
 
@@ -59,7 +59,7 @@ def routes(methods: Methods, *, cookies: SessionCookies) -> list[Route]:
         return await ask(request, _USER + "EndMySession", bearer=access_token, session_id=session_id)
 
     async def ask(request: Request, method: str, *, bearer: str = "", **fields: str) -> Answer:
-        metadata = _without_bearer(request)
+        metadata = without_bearer(request)
         if bearer:
             metadata = (*metadata, ("authorization", f"Bearer {bearer}"))
         return await methods.ask(method, fields, metadata=metadata, peer=peer_of(request))
@@ -78,10 +78,6 @@ def _signed_in(answer: Answer, cookies: SessionCookies) -> Response:
     ):
         response.headers.append("Set-Cookie", cookie)
     return response
-
-
-def _without_bearer(request: Request) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, value in metadata_of(request) if name != "authorization")
 
 
 def _told(message: str, *, status: int) -> Response:
