@@ -4,8 +4,8 @@ WORKDIR /src
 COPY requirements requirements
 # Two environments: what builds stays here, what serves moves on.
 RUN python -m venv /opt/build && python -m venv /opt/auth-service \
- && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements/build.txt \
- && /opt/auth-service/bin/pip install --no-cache-dir --require-hashes -r requirements/runtime.txt
+ && /opt/build/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements/build.txt \
+ && /opt/auth-service/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements/runtime.txt
 COPY LICENSE README.md pyproject.toml ./
 COPY protos protos
 COPY clients/python clients/python

@@ -94,14 +94,15 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "needs Python 3.11 or later: make PYTHON=python3.x"; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 
+# The locks are whole, so pip has nothing to resolve: left to itself, an old one asks for the newest `coverage[toml]` and fails.
 $(VENV)/.runtime: requirements/runtime.txt requirements/build.txt pyproject.toml protos/pyproject.toml clients/python/pyproject.toml | $(VENV)/bin/python
 	@echo "installing what serving needs into $(VENV)/ ..."
-	@$(PIP) install --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements/runtime.txt -r requirements/build.txt
 	@$(PIP) install --no-deps --no-build-isolation $(LOCAL)
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml protos/pyproject.toml clients/python/pyproject.toml | $(VENV)/bin/python
 	@echo "installing what testing needs into $(VENV)/ ..."
-	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements/dev.txt
 	@$(PIP) install --no-deps --no-build-isolation $(LOCAL)
 	@touch $@ $(VENV)/.runtime
