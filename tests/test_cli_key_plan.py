@@ -16,11 +16,10 @@ import pytest
 from auth_service import app
 from auth_service import settings as settings_module
 from auth_service.cli.key_bars import WIDTH, bars
-from auth_service.cli.key_svg import svg
-from auth_service.domain import keys
+from auth_service.domain import key_picture, keys
 from auth_service.domain.audit import OPERATOR
 from auth_service.domain.consumers import Consumer, ConsumerKind, Sighting
-from auth_service.domain.keys import KeyRing
+from auth_service.domain.keys import KeyRing, State
 from auth_service.domain.timeline import Timeline, timeline
 from auth_service.storage import key_consumers
 from tests.domain.rings import NOON, POLICY, first_ring, standby
@@ -173,7 +172,7 @@ def test_each_phase_of_each_key_can_be_seen_in_both_pictures(drawn: Timeline) ->
     # The next begins to sign where the one before it ends, give or take what rounding hides.
     assert all(abs(later.index("█") - earlier.rindex("█") - 1) <= 1 for earlier, later in pairwise(rows))
 
-    picture = svg(drawn, title="Keys of <https://auth> & others")
+    picture = key_picture.file(drawn, title="Keys of <https://auth> & others")
     root = ElementTree.fromstring(picture)
     shown = [each.get("class", "").split()[0] for each in root.iter("{http://www.w3.org/2000/svg}rect")]
     assert shown.count("signs") >= len(drawn.lives)
@@ -182,3 +181,24 @@ def test_each_phase_of_each_key_can_be_seen_in_both_pictures(drawn: Timeline) ->
     assert "href" not in picture
     assert "prefers-color-scheme: dark" in picture
     assert picture.count("http") == 3, "the namespace, and the title twice: nothing is loaded"
+
+
+@pytest.mark.parametrize("drawn", TIMELINES, ids=["new", "overdue", "old", "older"])
+def test_a_page_that_forbids_inline_styles_shows_the_picture_in_either_width(drawn: Timeline) -> None:
+    pictures = [
+        key_picture.picture(drawn, title="Keys", layout=layout) for layout in (key_picture.WIDE, key_picture.NARROW)
+    ]
+    roots = [ElementTree.fromstring(each) for each in pictures]
+
+    assert all("style" not in each for each in pictures)
+    ids = [each.get("id") for root in roots for each in root.iter() if each.get("id")]
+    assert len(ids) == len(set(ids)), "both may stand in one page"
+    for root in roots:
+        width, height = (float(each) for each in root.get("viewBox", "").split()[2:])
+        placed = [each for each in root.iter() if each.tag.endswith(("rect", "text"))]
+        assert all(0 <= float(each.get("x", "")) <= width for each in placed)
+        assert all(0 <= float(each.get("y", "")) <= height for each in placed)
+        told = {root.get("aria-labelledby"), root.get("aria-describedby")}
+        assert told <= set(ids)
+    signs = next(life for life in drawn.lives if life.state is State.ACTIVE)
+    assert f"{signs.kid} signs now" in key_picture.in_words(drawn)

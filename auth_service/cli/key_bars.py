@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from auth_service.domain.timeline import KeyLife, Phase, Timeline
+from auth_service.domain.timeline import KeyLife, Phase, Timeline, short
 
 WIDTH = 80
 _LABELS = 20
@@ -42,11 +42,6 @@ def _axis(timeline: Timeline) -> str:
         if all(cell == " " for cell in cells[max(start - 1, 0) : start + len(label) + 1]):
             cells[start : start + len(label)] = label
     return "".join(cells[:_COLUMNS])
-
-
-def short(moment: datetime, timeline: Timeline) -> str:
-    """A day, or a time of day where all happens within a few."""
-    return f"{moment:%d %b}" if timeline.ends_at - timeline.begins_at > timedelta(days=3) else f"{moment:%H:%M}"
 
 
 def _column(moment: datetime, timeline: Timeline) -> int:

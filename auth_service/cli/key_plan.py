@@ -9,9 +9,9 @@ from cyclopts import Parameter
 
 from auth_service import app
 from auth_service.cli.key_bars import bars
-from auth_service.cli.key_svg import svg
 from auth_service.cli.options import Json
 from auth_service.cli.terminal import fail, moment, print_fields, print_json, run, settings_in_force, write_output
+from auth_service.domain import key_picture
 from auth_service.domain.consumers import Sighting, Waiting, activation, behind, named_in_short
 from auth_service.domain.keys import KeyPolicy, KeyRing, is_published_ahead, rotation_due_at
 from auth_service.domain.timeline import Timeline
@@ -70,7 +70,7 @@ def timeline(*, as_json: Json = False, svg_file: SvgFile = None) -> None:
         assert ring.active.activated_at is not None
         lately = plan.since(ring.active.activated_at - policy.rotate_every)
         if svg_file is not None:
-            write_output(svg_file, svg(lately, title=_title(ring, settings)).encode(), option="--svg")
+            write_output(svg_file, key_picture.file(lately, title=_title(ring, settings)).encode(), option="--svg")
         else:
             _draw(lately, plan, ring)
 

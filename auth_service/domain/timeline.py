@@ -6,7 +6,7 @@ remembers of each key when it began to sign last: of one that was rolled back to
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from auth_service.domain.keys import KeyPolicy, KeyRing, SigningKey, State, due_at, rotation_due_at
@@ -87,6 +87,11 @@ def timeline(ring: KeyRing, *, now: datetime, policy: KeyPolicy) -> Timeline:
     lives = [_life(key, rotation_at, standby_hands_over, policy=policy) for key in ring.keys]
     to_be_made = KeyLife(None, None, published_at=rotation_at, signs_from=standby_hands_over)
     return Timeline((*sorted(lives, key=_order), to_be_made), now, rotation_at, standby_hands_over)
+
+
+def short(moment: datetime, timeline: Timeline) -> str:
+    """For a label: a day, or a time of day where all happens within a few."""
+    return f"{moment:%d %b}" if timeline.ends_at - timeline.begins_at > timedelta(days=3) else f"{moment:%H:%M}"
 
 
 def _life(key: SigningKey, rotation_at: datetime, next_rotation_at: datetime, *, policy: KeyPolicy) -> KeyLife:
