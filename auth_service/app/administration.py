@@ -16,6 +16,7 @@ from auth_service.usecases.audit_log import AuditLog
 from auth_service.usecases.bootstrap import Bootstrap
 from auth_service.usecases.ending import Ending
 from auth_service.usecases.levels import Levels
+from auth_service.usecases.notices import Notices
 from auth_service.usecases.revoked import RevokedSessions
 from auth_service.usecases.roles import Roles
 from auth_service.usecases.service_accounts import ServiceAccounts
@@ -39,6 +40,7 @@ class Administration:
     service_accounts: ServiceAccounts
     bootstrap: Bootstrap
     audit_log: AuditLog
+    notices: Notices
 
 
 @asynccontextmanager
@@ -92,6 +94,7 @@ def administration(
         ),
         bootstrap=Bootstrap(base.database, levels=levels, accounts=accounts),
         audit_log=AuditLog(base.database, page_tokens=page_tokens),
+        notices=Notices(base.database),
     )
 
 

@@ -14,6 +14,7 @@ from auth_service.rpc.call import Interceptor
 from auth_service.rpc.interceptors.observation import Observe
 from auth_service.rpc.keys_servicer import KeyServicer
 from auth_service.rpc.local_calls import LocalCalls
+from auth_service.rpc.maintenance_servicer import MaintenanceServicer
 from auth_service.rpc.roles_servicer import RoleServicer
 from auth_service.rpc.server import GrpcServer
 from auth_service.rpc.service_accounts_servicer import ServiceAccountServicer
@@ -23,7 +24,7 @@ from auth_service.settings import Settings
 from auth_service.usecases.key_list import KeyList
 from auth_service.usecases.key_revocation import KeyRevocation
 from auth_service.usecases.revocation_list import RevocationList
-from auth_service.web import authz, connect, facility, oauth, probes, session, wellknown
+from auth_service.web import authz, connect, facility, maintenance, oauth, probes, session, wellknown
 from auth_service.web.server import HttpServer
 
 RIGHTS_ASKED_EVERY = 10
@@ -66,6 +67,7 @@ def grpc_door(
         ),
         audit=AuditServicer(audit_log=stories.admin.audit_log),
         trust=TrustServicer(trust=stories.trust, keys=base.keys, consumers=base.consumers),
+        maintenance=MaintenanceServicer(notices=stories.admin.notices),
         known_caller=stories.verification.caller,
         level_of=stories.admin.levels.of,
         observe=observe,
@@ -107,6 +109,7 @@ def http_door(
                 cookie=stories.gate.cookies.refresh,
                 is_compatible=settings.rest_compatibility,
             ),
+            *maintenance.routes(methods),
             *session.routes(methods, cookies=stories.gate.cookies),
             *authz.routes(stories.gate, trusted_proxies=settings.trusted_proxies),
             *oauth.routes(methods, known_caller=stories.verification.caller),

@@ -24,7 +24,7 @@ from auth_service.domain.errors import AuthError, Unavailable
 from auth_service.rpc import server as rpc
 from auth_service.rpc.interceptors.tracing import tracing
 from auth_service.settings import Address, Settings
-from auth_service.storage import api_keys, mail, revocations, signing_keys
+from auth_service.storage import api_keys, mail, notices, revocations, signing_keys
 from auth_service.storage.private_file import UnsafeFile
 from auth_service.telemetry import Metrics
 from auth_service.web.server import HttpServer
@@ -82,6 +82,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         await _once(base.keys.tick)
         await _once(told.revoked.poll)
         await _once(told.api_keys.poll)
+        await _once(told.admin.notices.poll)
 
         stack.push_async_callback(_last_words, base.consumers.share)
 
@@ -89,11 +90,12 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         async def take_stock() -> None:
             await base.consumers.take_stock(base.keys.ring)
 
-        ring_changed, session_ended, api_key_changed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        ring_changed, session_ended, api_key_changed, notice_changed = (asyncio.Event() for _ in range(4))
         topics = {
             signing_keys.TOPIC: ring_changed,
             revocations.TOPIC: session_ended,
             api_keys.TOPIC: api_key_changed,
+            notices.TOPIC: notice_changed,
             mail.TOPIC: told.mail_queued,
         }
         await stack.enter_async_context(
@@ -103,6 +105,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 # Seldom: of a revoked key `revoked` tells, and an unknown key is worth a reading by itself.
                 every(API_KEYS_READ_EVERY * settings.poll_every, told.api_keys.poll, woken_by=api_key_changed),
                 every(settings.poll_every, told.admin.audit_log.poll),
+                every(settings.poll_every, told.admin.notices.poll, woken_by=notice_changed),
                 *([every(settings.poll_every, told.policies.poll)] if settings.policy_file else []),
                 told.trust.tell(),
                 *((publishing.run(),) if publishing else ()),

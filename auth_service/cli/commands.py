@@ -23,6 +23,9 @@ cli.command(
 )
 cli.command("auth_service.cli.service_accounts:api_keys", name="api-keys", help="The keys of services that call us.")
 cli.command("auth_service.cli.sessions:sessions", name="sessions", help="People's sessions.")
+cli.command(
+    "auth_service.cli.maintenance:maintenance", name="maintenance", help="What people are told about maintenance."
+)
 cli.command("auth_service.cli.audit:audit", name="audit", help="The audit log: what happened.")
 cli.command(
     "auth_service.cli.staff:staff", name="staff", help="User numbers that are staff whatever the facility says."

@@ -59,6 +59,8 @@ class EventType(StrEnum):
     SIGNING_KEY_ROLLED_BACK = "signing_key.rolled_back"
     SIGNING_KEY_CANARY_MINTED = "signing_key.canary_minted"
 
+    NOTICE_CHANGED = "notice.changed"
+
     AUDIT_PRUNED = "audit.pruned"
 
 

@@ -9,6 +9,7 @@ from auth_api.v1 import (
     audit_pb2,
     auth_pb2,
     keys_pb2,
+    maintenance_pb2,
     permission_pb2,
     roles_pb2,
     service_accounts_pb2,
@@ -28,6 +29,7 @@ OUR_FILES: tuple[FileDescriptor, ...] = (
     keys_pb2.DESCRIPTOR,
     audit_pb2.DESCRIPTOR,
     trust_pb2.DESCRIPTOR,
+    maintenance_pb2.DESCRIPTOR,
 )
 
 

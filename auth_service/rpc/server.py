@@ -10,6 +10,7 @@ from auth_api.v1 import (
     audit_pb2_grpc,
     auth_pb2_grpc,
     keys_pb2_grpc,
+    maintenance_pb2_grpc,
     roles_pb2_grpc,
     service_accounts_pb2_grpc,
     trust_pb2_grpc,
@@ -38,6 +39,7 @@ from auth_service.rpc.interceptors.request_id import request_id
 from auth_service.rpc.interceptors.streams import Streams
 from auth_service.rpc.keys_servicer import KeyServicer
 from auth_service.rpc.local_calls import LocalCalls
+from auth_service.rpc.maintenance_servicer import MaintenanceServicer
 from auth_service.rpc.permissions import OUR_FILES, PERMISSIONS, check_complete
 from auth_service.rpc.reflection import add_reflection
 from auth_service.rpc.roles_servicer import RoleServicer
@@ -114,6 +116,7 @@ def build(
     keys: KeyServicer,
     audit: AuditServicer,
     trust: TrustServicer,
+    maintenance: MaintenanceServicer,
     known_caller: KnownCaller,
     level_of: LevelOf,
     observe: Observe,
@@ -154,6 +157,7 @@ def build(
         keys_pb2_grpc.add_KeyServiceServicer_to_server(keys, each)
         audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, each)
         trust_pb2_grpc.add_TrustServiceServicer_to_server(trust, each)
+        maintenance_pb2_grpc.add_MaintenanceServiceServicer_to_server(maintenance, each)
     local.go_through(chain)
     if gate is not None:
         ext_authz.add_to_server(gate, server)

@@ -312,6 +312,17 @@ call_count = sa.Table(
     sa.Column("expires_at", Moment, nullable=False, index=True),
 )
 
+# What people are told about maintenance; a row for each notice that was ever set.
+maintenance_notice = sa.Table(
+    "maintenance_notice",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("is_shown", sa.Boolean, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("changed_at", Moment, nullable=False),
+    sa.CheckConstraint("kind in ('maintenance', 'scheduled_maintenance')", name="kind"),
+)
+
 # Who takes the key set, what all replicas saw of them. `id` is a digest of the four columns after it; `regular_from` is
 # when a consumer that still comes is no passer-by any more.
 key_consumer = sa.Table(

@@ -46,7 +46,8 @@ UOWS_API_KEY = "uows-key-of-the-tests"
 ALLOCATIONS_API_KEY = "allocations-key-of-the-tests"
 PORTAL_API_KEY = "portal-api-key-of-the-tests"
 SERVICES = tuple(
-    f"auth_api.v1.{name}Service" for name in ("Auth", "User", "Role", "ServiceAccount", "Key", "Audit", "Trust")
+    f"auth_api.v1.{name}Service"
+    for name in ("Auth", "User", "Role", "ServiceAccount", "Key", "Audit", "Trust", "Maintenance")
 )
 
 
