@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from auth_service.app.core import NAME, Core, version
+from auth_service.app.core import NAME, Core, key_policy, version
 from auth_service.app.keys import canaries, consumer_list
 from auth_service.app.outside import http_tls
 from auth_service.app.stories import Stories
@@ -22,6 +22,7 @@ from auth_service.rpc.trust_servicer import TrustServicer
 from auth_service.rpc.users_servicer import UserServicer
 from auth_service.settings import Settings
 from auth_service.usecases.key_list import KeyList
+from auth_service.usecases.key_plan import KeyPlans
 from auth_service.usecases.key_revocation import KeyRevocation
 from auth_service.usecases.revocation_list import RevocationList
 from auth_service.web import authz, connect, facility, maintenance, oauth, probes, session, wellknown
@@ -64,6 +65,7 @@ def grpc_door(
             consumer_list=consumer_list(settings, base, page_tokens=stories.page_tokens),
             revocation=KeyRevocation(base.keys, consumers=base.consumers),
             canaries=canaries(settings, base),
+            plans=KeyPlans(base.keys, policy=key_policy(settings), clock=base.clock),
         ),
         audit=AuditServicer(audit_log=stories.admin.audit_log),
         trust=TrustServicer(trust=stories.trust, keys=base.keys, consumers=base.consumers),

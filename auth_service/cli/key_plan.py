@@ -14,7 +14,7 @@ from auth_service.cli.terminal import fail, moment, print_fields, print_json, ru
 from auth_service.domain import key_picture
 from auth_service.domain.consumers import Sighting, Waiting, activation, behind, named_in_short
 from auth_service.domain.keys import KeyPolicy, KeyRing, is_published_ahead, rotation_due_at
-from auth_service.domain.timeline import Timeline
+from auth_service.domain.timeline import Timeline, lately
 from auth_service.domain.timeline import timeline as planned
 from auth_service.settings import Settings
 
@@ -67,12 +67,11 @@ def timeline(*, as_json: Json = False, svg_file: SvgFile = None) -> None:
         if as_json:
             print_json(_told(plan, ring))
             return
-        assert ring.active.activated_at is not None
-        lately = plan.since(ring.active.activated_at - policy.rotate_every)
+        recent = lately(ring, plan, policy=policy)
         if svg_file is not None:
-            write_output(svg_file, key_picture.file(lately, title=_title(ring, settings)).encode(), option="--svg")
+            write_output(svg_file, key_picture.file(recent, title=_title(ring, settings)).encode(), option="--svg")
         else:
-            _draw(lately, plan, ring)
+            _draw(recent, plan, ring)
 
     run(settings, step)
 
@@ -141,13 +140,13 @@ def _told(plan: Timeline, ring: KeyRing) -> dict[str, object]:
     }
 
 
-def _draw(lately: Timeline, plan: Timeline, ring: KeyRing) -> None:
-    print(bars(lately))
+def _draw(recent: Timeline, plan: Timeline, ring: KeyRing) -> None:
+    print(bars(recent))
     print()
     print(f"{moment(plan.now)}  now")
     print(f"{moment(plan.rotation_at)}  {ring.standby.kid[:8]} is due to sign, and a new key to be published")
     print(f"{moment(plan.next_rotation_at)}  that new key is due to sign")
-    if older := len(plan.lives) - len(lately.lives):
+    if older := len(plan.lives) - len(recent.lives):
         print(f"left out: {older} older {'key' if older == 1 else 'keys'} (--json has all)")
 
 

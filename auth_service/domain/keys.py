@@ -275,6 +275,14 @@ def rolled_back(ring: KeyRing, *, now: datetime, policy: KeyPolicy) -> KeyRing:
     return ring.with_keys(ring.active.demoted(now=now, policy=policy), again)
 
 
+def rollback_until(ring: KeyRing, *, now: datetime, policy: KeyPolicy) -> datetime | None:
+    """Until when `rolled_back` lets the key that signed before sign again; None if it cannot."""
+    previous = ring.previous
+    if previous is None or previous.sealed_private is None or now >= previous.held_until(policy):
+        return None
+    return previous.held_until(policy)
+
+
 def is_published_ahead(ring: KeyRing, *, now: datetime, policy: KeyPolicy) -> bool:
     """Whether every verifier has had the time to learn of the standby."""
     return now >= ring.standby.published_at + policy.publish_ahead

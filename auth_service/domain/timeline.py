@@ -89,6 +89,12 @@ def timeline(ring: KeyRing, *, now: datetime, policy: KeyPolicy) -> Timeline:
     return Timeline((*sorted(lives, key=_order), to_be_made), now, rotation_at, standby_hands_over)
 
 
+def lately(ring: KeyRing, plan: Timeline, *, policy: KeyPolicy) -> Timeline:
+    """`plan` without the keys that left more than a rotation before the active key began."""
+    assert ring.active.activated_at is not None
+    return plan.since(ring.active.activated_at - policy.rotate_every)
+
+
 def short(moment: datetime, timeline: Timeline) -> str:
     """For a label: a day, or a time of day where all happens within a few."""
     return f"{moment:%d %b}" if timeline.ends_at - timeline.begins_at > timedelta(days=3) else f"{moment:%H:%M}"

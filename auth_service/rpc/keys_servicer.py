@@ -5,11 +5,13 @@ from auth_api.v1 import keys_pb2, keys_pb2_grpc
 from auth_service.domain.consumers import ConsumerKind
 from auth_service.domain.errors import FieldViolation, InvalidInput
 from auth_service.domain.keys import SigningKey, State
+from auth_service.domain.timeline import KeyLife
 from auth_service.rpc.call import Context, origin
 from auth_service.rpc.wire import duration, timestamp
 from auth_service.usecases.canaries import Canaries
 from auth_service.usecases.key_consumers import ShownConsumer
 from auth_service.usecases.key_list import ConsumerList, KeyList
+from auth_service.usecases.key_plan import KeyPlans
 from auth_service.usecases.key_revocation import KeyRevocation
 from auth_service.usecases.signing import SigningKeys
 
@@ -37,12 +39,14 @@ class KeyServicer(keys_pb2_grpc.KeyServiceServicer):
         consumer_list: ConsumerList,
         revocation: KeyRevocation,
         canaries: Canaries,
+        plans: KeyPlans,
     ) -> None:
         self._keys = keys
         self._key_list = key_list
         self._consumer_list = consumer_list
         self._revocation = revocation
         self._canaries = canaries
+        self._plans = plans
 
     async def ListSigningKeys(
         self, request: keys_pb2.ListSigningKeysRequest, context: Context
@@ -114,6 +118,21 @@ class KeyServicer(keys_pb2_grpc.KeyServiceServicer):
             rotation_at_the_latest=timestamp(page.at_the_latest),
         )
 
+    async def GetKeyTimeline(
+        self, request: keys_pb2.GetKeyTimelineRequest, context: Context
+    ) -> keys_pb2.GetKeyTimelineResponse:
+        plan = self._plans.now()
+        return keys_pb2.GetKeyTimelineResponse(
+            lives=map(_life_message, plan.timeline.lives),
+            now=timestamp(plan.timeline.now),
+            ring_version=plan.ring_version,
+            rotation_at=timestamp(plan.timeline.rotation_at),
+            next_rotation_at=timestamp(plan.timeline.next_rotation_at),
+            standby_known_at=timestamp(plan.standby_known_at),
+            rollback_until=timestamp(plan.rollback_until),
+            tokens_until=timestamp(plan.tokens_until),
+        )
+
     async def MintCanary(self, request: keys_pb2.MintCanaryRequest, context: Context) -> keys_pb2.MintCanaryResponse:
         canary = await self._canaries.mint(origin=origin())
         return keys_pb2.MintCanaryResponse(token=canary.token, kid=canary.kid, expires_at=timestamp(canary.expires_at))
@@ -130,6 +149,17 @@ def _message(key: SigningKey) -> keys_pb2.SigningKey:
         verifies_until=timestamp(key.verifies_until),
         withdrawn_at=timestamp(key.withdrawn_at),
         private_half_held=key.sealed_private is not None,
+    )
+
+
+def _life_message(life: KeyLife) -> keys_pb2.KeyLife:
+    return keys_pb2.KeyLife(
+        kid=life.kid or "",
+        state=_STATES[life.state] if life.state else keys_pb2.SIGNING_KEY_STATE_UNSPECIFIED,
+        published_at=timestamp(life.published_at),
+        signs_from=timestamp(life.signs_from),
+        signs_until=timestamp(life.signs_until),
+        leaves_at=timestamp(life.leaves_at),
     )
 
 

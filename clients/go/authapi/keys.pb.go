@@ -29,7 +29,7 @@ const (
 type SigningKeyState int32
 
 const (
-	// Never sent.
+	// Sent for a key that is still to be made, and for no other.
 	SigningKeyState_SIGNING_KEY_STATE_UNSPECIFIED SigningKeyState = 0
 	// Published, does not sign yet. There is always one.
 	SigningKeyState_SIGNING_KEY_STATE_STANDBY SigningKeyState = 1
@@ -1082,6 +1082,244 @@ func (x *ListKeyConsumersResponse) GetRotationAtTheLatest() *timestamppb.Timesta
 }
 
 // Nothing is asked.
+type GetKeyTimelineRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetKeyTimelineRequest) Reset() {
+	*x = GetKeyTimelineRequest{}
+	mi := &file_auth_api_v1_keys_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetKeyTimelineRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetKeyTimelineRequest) ProtoMessage() {}
+
+func (x *GetKeyTimelineRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_auth_api_v1_keys_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetKeyTimelineRequest.ProtoReflect.Descriptor instead.
+func (*GetKeyTimelineRequest) Descriptor() ([]byte, []int) {
+	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{12}
+}
+
+// One key's life: what lies after `now` is a plan. A moment is absent where none is known or planned.
+type KeyLife struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty for a key that is still to be made.
+	Kid string `protobuf:"bytes,1,opt,name=kid,proto3" json:"kid,omitempty"`
+	// SIGNING_KEY_STATE_UNSPECIFIED for a key that is still to be made.
+	State SigningKeyState `protobuf:"varint,2,opt,name=state,proto3,enum=auth_api.v1.SigningKeyState" json:"state,omitempty"`
+	// When it appears in the key set.
+	PublishedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=published_at,json=publishedAt,proto3" json:"published_at,omitempty"`
+	// When it begins to sign.
+	SignsFrom *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=signs_from,json=signsFrom,proto3" json:"signs_from,omitempty"`
+	// When it stops.
+	SignsUntil *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=signs_until,json=signsUntil,proto3" json:"signs_until,omitempty"`
+	// When it leaves the key set. Until then it verifies.
+	LeavesAt      *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=leaves_at,json=leavesAt,proto3" json:"leaves_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyLife) Reset() {
+	*x = KeyLife{}
+	mi := &file_auth_api_v1_keys_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyLife) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyLife) ProtoMessage() {}
+
+func (x *KeyLife) ProtoReflect() protoreflect.Message {
+	mi := &file_auth_api_v1_keys_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyLife.ProtoReflect.Descriptor instead.
+func (*KeyLife) Descriptor() ([]byte, []int) {
+	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *KeyLife) GetKid() string {
+	if x != nil {
+		return x.Kid
+	}
+	return ""
+}
+
+func (x *KeyLife) GetState() SigningKeyState {
+	if x != nil {
+		return x.State
+	}
+	return SigningKeyState_SIGNING_KEY_STATE_UNSPECIFIED
+}
+
+func (x *KeyLife) GetPublishedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PublishedAt
+	}
+	return nil
+}
+
+func (x *KeyLife) GetSignsFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SignsFrom
+	}
+	return nil
+}
+
+func (x *KeyLife) GetSignsUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SignsUntil
+	}
+	return nil
+}
+
+func (x *KeyLife) GetLeavesAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LeavesAt
+	}
+	return nil
+}
+
+// The past and the plan.
+type GetKeyTimelineResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order in which they are published, at most 100, the last of them still to be made. Keys that left more than one
+	// AUTH_KEY_ROTATE_EVERY before the active key began are left out.
+	Lives []*KeyLife `protobuf:"bytes,1,rep,name=lives,proto3" json:"lives,omitempty"`
+	// By the database's clock.
+	Now *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=now,proto3" json:"now,omitempty"`
+	// The version of the ring now.
+	RingVersion int64 `protobuf:"varint,3,opt,name=ring_version,json=ringVersion,proto3" json:"ring_version,omitempty"`
+	// When the standby is to sign, and a key is published that nobody has seen yet. `now` if that is overdue.
+	RotationAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=rotation_at,json=rotationAt,proto3" json:"rotation_at,omitempty"`
+	// When that key is to sign.
+	NextRotationAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=next_rotation_at,json=nextRotationAt,proto3" json:"next_rotation_at,omitempty"`
+	// When the standby has been published for AUTH_KEY_PUBLISH_AHEAD: every verifier has had its time to learn of it.
+	StandbyKnownAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=standby_known_at,json=standbyKnownAt,proto3" json:"standby_known_at,omitempty"`
+	// Until when RollbackSigningKey can let the former key sign again. Absent if it cannot.
+	RollbackUntil *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=rollback_until,json=rollbackUntil,proto3" json:"rollback_until,omitempty"`
+	// When the last token would be over that the active key can have signed, if it stopped now.
+	TokensUntil   *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=tokens_until,json=tokensUntil,proto3" json:"tokens_until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetKeyTimelineResponse) Reset() {
+	*x = GetKeyTimelineResponse{}
+	mi := &file_auth_api_v1_keys_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetKeyTimelineResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetKeyTimelineResponse) ProtoMessage() {}
+
+func (x *GetKeyTimelineResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_auth_api_v1_keys_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetKeyTimelineResponse.ProtoReflect.Descriptor instead.
+func (*GetKeyTimelineResponse) Descriptor() ([]byte, []int) {
+	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *GetKeyTimelineResponse) GetLives() []*KeyLife {
+	if x != nil {
+		return x.Lives
+	}
+	return nil
+}
+
+func (x *GetKeyTimelineResponse) GetNow() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Now
+	}
+	return nil
+}
+
+func (x *GetKeyTimelineResponse) GetRingVersion() int64 {
+	if x != nil {
+		return x.RingVersion
+	}
+	return 0
+}
+
+func (x *GetKeyTimelineResponse) GetRotationAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RotationAt
+	}
+	return nil
+}
+
+func (x *GetKeyTimelineResponse) GetNextRotationAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextRotationAt
+	}
+	return nil
+}
+
+func (x *GetKeyTimelineResponse) GetStandbyKnownAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StandbyKnownAt
+	}
+	return nil
+}
+
+func (x *GetKeyTimelineResponse) GetRollbackUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RollbackUntil
+	}
+	return nil
+}
+
+func (x *GetKeyTimelineResponse) GetTokensUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TokensUntil
+	}
+	return nil
+}
+
+// Nothing is asked.
 type MintCanaryRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1090,7 +1328,7 @@ type MintCanaryRequest struct {
 
 func (x *MintCanaryRequest) Reset() {
 	*x = MintCanaryRequest{}
-	mi := &file_auth_api_v1_keys_proto_msgTypes[12]
+	mi := &file_auth_api_v1_keys_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1102,7 +1340,7 @@ func (x *MintCanaryRequest) String() string {
 func (*MintCanaryRequest) ProtoMessage() {}
 
 func (x *MintCanaryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_auth_api_v1_keys_proto_msgTypes[12]
+	mi := &file_auth_api_v1_keys_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1115,7 +1353,7 @@ func (x *MintCanaryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MintCanaryRequest.ProtoReflect.Descriptor instead.
 func (*MintCanaryRequest) Descriptor() ([]byte, []int) {
-	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{12}
+	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{15}
 }
 
 // A canary.
@@ -1133,7 +1371,7 @@ type MintCanaryResponse struct {
 
 func (x *MintCanaryResponse) Reset() {
 	*x = MintCanaryResponse{}
-	mi := &file_auth_api_v1_keys_proto_msgTypes[13]
+	mi := &file_auth_api_v1_keys_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1145,7 +1383,7 @@ func (x *MintCanaryResponse) String() string {
 func (*MintCanaryResponse) ProtoMessage() {}
 
 func (x *MintCanaryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_auth_api_v1_keys_proto_msgTypes[13]
+	mi := &file_auth_api_v1_keys_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1158,7 +1396,7 @@ func (x *MintCanaryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MintCanaryResponse.ProtoReflect.Descriptor instead.
 func (*MintCanaryResponse) Descriptor() ([]byte, []int) {
-	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{13}
+	return file_auth_api_v1_keys_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *MintCanaryResponse) GetToken() string {
@@ -1264,7 +1502,27 @@ const file_auth_api_v1_keys_proto_rawDesc = "" +
 	"\vstandby_kid\x18\x04 \x01(\tR\n" +
 	"standbyKid\x12B\n" +
 	"\x0frotation_due_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\rrotationDueAt\x12O\n" +
-	"\x16rotation_at_the_latest\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x13rotationAtTheLatest\"\x13\n" +
+	"\x16rotation_at_the_latest\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x13rotationAtTheLatest\"\x17\n" +
+	"\x15GetKeyTimelineRequest\"\xbf\x02\n" +
+	"\aKeyLife\x12\x10\n" +
+	"\x03kid\x18\x01 \x01(\tR\x03kid\x122\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1c.auth_api.v1.SigningKeyStateR\x05state\x12=\n" +
+	"\fpublished_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\vpublishedAt\x129\n" +
+	"\n" +
+	"signs_from\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tsignsFrom\x12;\n" +
+	"\vsigns_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"signsUntil\x127\n" +
+	"\tleaves_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bleavesAt\"\xe0\x03\n" +
+	"\x16GetKeyTimelineResponse\x12*\n" +
+	"\x05lives\x18\x01 \x03(\v2\x14.auth_api.v1.KeyLifeR\x05lives\x12,\n" +
+	"\x03now\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\x12!\n" +
+	"\fring_version\x18\x03 \x01(\x03R\vringVersion\x12;\n" +
+	"\vrotation_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"rotationAt\x12D\n" +
+	"\x10next_rotation_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x0enextRotationAt\x12D\n" +
+	"\x10standby_known_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0estandbyKnownAt\x12A\n" +
+	"\x0erollback_until\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\rrollbackUntil\x12=\n" +
+	"\ftokens_until\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\vtokensUntil\"\x13\n" +
 	"\x11MintCanaryRequest\"w\n" +
 	"\x12MintCanaryResponse\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x10\n" +
@@ -1282,14 +1540,15 @@ const file_auth_api_v1_keys_proto_rawDesc = "" +
 	"\x1dKEY_CONSUMER_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16KEY_CONSUMER_KIND_HTTP\x10\x01\x12\x1c\n" +
 	"\x18KEY_CONSUMER_KIND_STREAM\x10\x02\x12\x1a\n" +
-	"\x16KEY_CONSUMER_KIND_GRPC\x10\x032\xf3\x04\n" +
+	"\x16KEY_CONSUMER_KIND_GRPC\x10\x032\xd6\x05\n" +
 	"\n" +
 	"KeyService\x12d\n" +
 	"\x0fListSigningKeys\x12#.auth_api.v1.ListSigningKeysRequest\x1a$.auth_api.v1.ListSigningKeysResponse\"\x06\x9a\xb8\x18\x02(\x00\x12g\n" +
 	"\x10RotateSigningKey\x12$.auth_api.v1.RotateSigningKeyRequest\x1a%.auth_api.v1.RotateSigningKeyResponse\"\x06\x9a\xb8\x18\x02(\x00\x12m\n" +
 	"\x12RollbackSigningKey\x12&.auth_api.v1.RollbackSigningKeyRequest\x1a'.auth_api.v1.RollbackSigningKeyResponse\"\x06\x9a\xb8\x18\x02(\x00\x12g\n" +
 	"\x10RevokeSigningKey\x12$.auth_api.v1.RevokeSigningKeyRequest\x1a%.auth_api.v1.RevokeSigningKeyResponse\"\x06\x9a\xb8\x18\x02(\x00\x12g\n" +
-	"\x10ListKeyConsumers\x12$.auth_api.v1.ListKeyConsumersRequest\x1a%.auth_api.v1.ListKeyConsumersResponse\"\x06\x9a\xb8\x18\x02(\x00\x12U\n" +
+	"\x10ListKeyConsumers\x12$.auth_api.v1.ListKeyConsumersRequest\x1a%.auth_api.v1.ListKeyConsumersResponse\"\x06\x9a\xb8\x18\x02(\x00\x12a\n" +
+	"\x0eGetKeyTimeline\x12\".auth_api.v1.GetKeyTimelineRequest\x1a#.auth_api.v1.GetKeyTimelineResponse\"\x06\x9a\xb8\x18\x02(\x00\x12U\n" +
 	"\n" +
 	"MintCanary\x12\x1e.auth_api.v1.MintCanaryRequest\x1a\x1f.auth_api.v1.MintCanaryResponse\"\x06\x9a\xb8\x18\x02(\x00B\x8e\x01\n" +
 	"\x0fcom.auth_api.v1B\tKeysProtoP\x01Z'auth.example/authclient/authapi;authapi\xa2\x02\x03AXX\xaa\x02\n" +
@@ -1309,7 +1568,7 @@ func file_auth_api_v1_keys_proto_rawDescGZIP() []byte {
 }
 
 var file_auth_api_v1_keys_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_auth_api_v1_keys_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_auth_api_v1_keys_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_auth_api_v1_keys_proto_goTypes = []any{
 	(SigningKeyState)(0),               // 0: auth_api.v1.SigningKeyState
 	(KeyConsumerKind)(0),               // 1: auth_api.v1.KeyConsumerKind
@@ -1325,18 +1584,21 @@ var file_auth_api_v1_keys_proto_goTypes = []any{
 	(*KeyConsumer)(nil),                // 11: auth_api.v1.KeyConsumer
 	(*ListKeyConsumersRequest)(nil),    // 12: auth_api.v1.ListKeyConsumersRequest
 	(*ListKeyConsumersResponse)(nil),   // 13: auth_api.v1.ListKeyConsumersResponse
-	(*MintCanaryRequest)(nil),          // 14: auth_api.v1.MintCanaryRequest
-	(*MintCanaryResponse)(nil),         // 15: auth_api.v1.MintCanaryResponse
-	(*timestamppb.Timestamp)(nil),      // 16: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 17: google.protobuf.Duration
+	(*GetKeyTimelineRequest)(nil),      // 14: auth_api.v1.GetKeyTimelineRequest
+	(*KeyLife)(nil),                    // 15: auth_api.v1.KeyLife
+	(*GetKeyTimelineResponse)(nil),     // 16: auth_api.v1.GetKeyTimelineResponse
+	(*MintCanaryRequest)(nil),          // 17: auth_api.v1.MintCanaryRequest
+	(*MintCanaryResponse)(nil),         // 18: auth_api.v1.MintCanaryResponse
+	(*timestamppb.Timestamp)(nil),      // 19: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 20: google.protobuf.Duration
 }
 var file_auth_api_v1_keys_proto_depIdxs = []int32{
 	0,  // 0: auth_api.v1.SigningKey.state:type_name -> auth_api.v1.SigningKeyState
-	16, // 1: auth_api.v1.SigningKey.published_at:type_name -> google.protobuf.Timestamp
-	16, // 2: auth_api.v1.SigningKey.activated_at:type_name -> google.protobuf.Timestamp
-	16, // 3: auth_api.v1.SigningKey.demoted_at:type_name -> google.protobuf.Timestamp
-	16, // 4: auth_api.v1.SigningKey.verifies_until:type_name -> google.protobuf.Timestamp
-	16, // 5: auth_api.v1.SigningKey.withdrawn_at:type_name -> google.protobuf.Timestamp
+	19, // 1: auth_api.v1.SigningKey.published_at:type_name -> google.protobuf.Timestamp
+	19, // 2: auth_api.v1.SigningKey.activated_at:type_name -> google.protobuf.Timestamp
+	19, // 3: auth_api.v1.SigningKey.demoted_at:type_name -> google.protobuf.Timestamp
+	19, // 4: auth_api.v1.SigningKey.verifies_until:type_name -> google.protobuf.Timestamp
+	19, // 5: auth_api.v1.SigningKey.withdrawn_at:type_name -> google.protobuf.Timestamp
 	2,  // 6: auth_api.v1.ListSigningKeysResponse.signing_keys:type_name -> auth_api.v1.SigningKey
 	2,  // 7: auth_api.v1.RotateSigningKeyResponse.active:type_name -> auth_api.v1.SigningKey
 	2,  // 8: auth_api.v1.RotateSigningKeyResponse.demoted:type_name -> auth_api.v1.SigningKey
@@ -1346,33 +1608,47 @@ var file_auth_api_v1_keys_proto_depIdxs = []int32{
 	2,  // 12: auth_api.v1.RollbackSigningKeyResponse.standby:type_name -> auth_api.v1.SigningKey
 	2,  // 13: auth_api.v1.RevokeSigningKeyResponse.revoked:type_name -> auth_api.v1.SigningKey
 	2,  // 14: auth_api.v1.RevokeSigningKeyResponse.active:type_name -> auth_api.v1.SigningKey
-	16, // 15: auth_api.v1.RevokeSigningKeyResponse.tokens_until:type_name -> google.protobuf.Timestamp
+	19, // 15: auth_api.v1.RevokeSigningKeyResponse.tokens_until:type_name -> google.protobuf.Timestamp
 	11, // 16: auth_api.v1.RevokeSigningKeyResponse.consumers_behind:type_name -> auth_api.v1.KeyConsumer
 	1,  // 17: auth_api.v1.KeyConsumer.kind:type_name -> auth_api.v1.KeyConsumerKind
-	16, // 18: auth_api.v1.KeyConsumer.first_seen_at:type_name -> google.protobuf.Timestamp
-	16, // 19: auth_api.v1.KeyConsumer.last_seen_at:type_name -> google.protobuf.Timestamp
-	17, // 20: auth_api.v1.KeyConsumer.interval:type_name -> google.protobuf.Duration
+	19, // 18: auth_api.v1.KeyConsumer.first_seen_at:type_name -> google.protobuf.Timestamp
+	19, // 19: auth_api.v1.KeyConsumer.last_seen_at:type_name -> google.protobuf.Timestamp
+	20, // 20: auth_api.v1.KeyConsumer.interval:type_name -> google.protobuf.Duration
 	11, // 21: auth_api.v1.ListKeyConsumersResponse.key_consumers:type_name -> auth_api.v1.KeyConsumer
-	16, // 22: auth_api.v1.ListKeyConsumersResponse.rotation_due_at:type_name -> google.protobuf.Timestamp
-	16, // 23: auth_api.v1.ListKeyConsumersResponse.rotation_at_the_latest:type_name -> google.protobuf.Timestamp
-	16, // 24: auth_api.v1.MintCanaryResponse.expires_at:type_name -> google.protobuf.Timestamp
-	3,  // 25: auth_api.v1.KeyService.ListSigningKeys:input_type -> auth_api.v1.ListSigningKeysRequest
-	5,  // 26: auth_api.v1.KeyService.RotateSigningKey:input_type -> auth_api.v1.RotateSigningKeyRequest
-	7,  // 27: auth_api.v1.KeyService.RollbackSigningKey:input_type -> auth_api.v1.RollbackSigningKeyRequest
-	9,  // 28: auth_api.v1.KeyService.RevokeSigningKey:input_type -> auth_api.v1.RevokeSigningKeyRequest
-	12, // 29: auth_api.v1.KeyService.ListKeyConsumers:input_type -> auth_api.v1.ListKeyConsumersRequest
-	14, // 30: auth_api.v1.KeyService.MintCanary:input_type -> auth_api.v1.MintCanaryRequest
-	4,  // 31: auth_api.v1.KeyService.ListSigningKeys:output_type -> auth_api.v1.ListSigningKeysResponse
-	6,  // 32: auth_api.v1.KeyService.RotateSigningKey:output_type -> auth_api.v1.RotateSigningKeyResponse
-	8,  // 33: auth_api.v1.KeyService.RollbackSigningKey:output_type -> auth_api.v1.RollbackSigningKeyResponse
-	10, // 34: auth_api.v1.KeyService.RevokeSigningKey:output_type -> auth_api.v1.RevokeSigningKeyResponse
-	13, // 35: auth_api.v1.KeyService.ListKeyConsumers:output_type -> auth_api.v1.ListKeyConsumersResponse
-	15, // 36: auth_api.v1.KeyService.MintCanary:output_type -> auth_api.v1.MintCanaryResponse
-	31, // [31:37] is the sub-list for method output_type
-	25, // [25:31] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	19, // 22: auth_api.v1.ListKeyConsumersResponse.rotation_due_at:type_name -> google.protobuf.Timestamp
+	19, // 23: auth_api.v1.ListKeyConsumersResponse.rotation_at_the_latest:type_name -> google.protobuf.Timestamp
+	0,  // 24: auth_api.v1.KeyLife.state:type_name -> auth_api.v1.SigningKeyState
+	19, // 25: auth_api.v1.KeyLife.published_at:type_name -> google.protobuf.Timestamp
+	19, // 26: auth_api.v1.KeyLife.signs_from:type_name -> google.protobuf.Timestamp
+	19, // 27: auth_api.v1.KeyLife.signs_until:type_name -> google.protobuf.Timestamp
+	19, // 28: auth_api.v1.KeyLife.leaves_at:type_name -> google.protobuf.Timestamp
+	15, // 29: auth_api.v1.GetKeyTimelineResponse.lives:type_name -> auth_api.v1.KeyLife
+	19, // 30: auth_api.v1.GetKeyTimelineResponse.now:type_name -> google.protobuf.Timestamp
+	19, // 31: auth_api.v1.GetKeyTimelineResponse.rotation_at:type_name -> google.protobuf.Timestamp
+	19, // 32: auth_api.v1.GetKeyTimelineResponse.next_rotation_at:type_name -> google.protobuf.Timestamp
+	19, // 33: auth_api.v1.GetKeyTimelineResponse.standby_known_at:type_name -> google.protobuf.Timestamp
+	19, // 34: auth_api.v1.GetKeyTimelineResponse.rollback_until:type_name -> google.protobuf.Timestamp
+	19, // 35: auth_api.v1.GetKeyTimelineResponse.tokens_until:type_name -> google.protobuf.Timestamp
+	19, // 36: auth_api.v1.MintCanaryResponse.expires_at:type_name -> google.protobuf.Timestamp
+	3,  // 37: auth_api.v1.KeyService.ListSigningKeys:input_type -> auth_api.v1.ListSigningKeysRequest
+	5,  // 38: auth_api.v1.KeyService.RotateSigningKey:input_type -> auth_api.v1.RotateSigningKeyRequest
+	7,  // 39: auth_api.v1.KeyService.RollbackSigningKey:input_type -> auth_api.v1.RollbackSigningKeyRequest
+	9,  // 40: auth_api.v1.KeyService.RevokeSigningKey:input_type -> auth_api.v1.RevokeSigningKeyRequest
+	12, // 41: auth_api.v1.KeyService.ListKeyConsumers:input_type -> auth_api.v1.ListKeyConsumersRequest
+	14, // 42: auth_api.v1.KeyService.GetKeyTimeline:input_type -> auth_api.v1.GetKeyTimelineRequest
+	17, // 43: auth_api.v1.KeyService.MintCanary:input_type -> auth_api.v1.MintCanaryRequest
+	4,  // 44: auth_api.v1.KeyService.ListSigningKeys:output_type -> auth_api.v1.ListSigningKeysResponse
+	6,  // 45: auth_api.v1.KeyService.RotateSigningKey:output_type -> auth_api.v1.RotateSigningKeyResponse
+	8,  // 46: auth_api.v1.KeyService.RollbackSigningKey:output_type -> auth_api.v1.RollbackSigningKeyResponse
+	10, // 47: auth_api.v1.KeyService.RevokeSigningKey:output_type -> auth_api.v1.RevokeSigningKeyResponse
+	13, // 48: auth_api.v1.KeyService.ListKeyConsumers:output_type -> auth_api.v1.ListKeyConsumersResponse
+	16, // 49: auth_api.v1.KeyService.GetKeyTimeline:output_type -> auth_api.v1.GetKeyTimelineResponse
+	18, // 50: auth_api.v1.KeyService.MintCanary:output_type -> auth_api.v1.MintCanaryResponse
+	44, // [44:51] is the sub-list for method output_type
+	37, // [37:44] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_auth_api_v1_keys_proto_init() }
@@ -1391,7 +1667,7 @@ func file_auth_api_v1_keys_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_auth_api_v1_keys_proto_rawDesc), len(file_auth_api_v1_keys_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   14,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,7 @@ const (
 	KeyService_RollbackSigningKey_FullMethodName = "/auth_api.v1.KeyService/RollbackSigningKey"
 	KeyService_RevokeSigningKey_FullMethodName   = "/auth_api.v1.KeyService/RevokeSigningKey"
 	KeyService_ListKeyConsumers_FullMethodName   = "/auth_api.v1.KeyService/ListKeyConsumers"
+	KeyService_GetKeyTimeline_FullMethodName     = "/auth_api.v1.KeyService/GetKeyTimeline"
 	KeyService_MintCanary_FullMethodName         = "/auth_api.v1.KeyService/MintCanary"
 )
 
@@ -57,6 +58,10 @@ type KeyServiceClient interface {
 	// behind one address are one, unless they name themselves; whoever fetches through a cache is that cache.
 	// Refusals: SIGNING_UNAVAILABLE, until there is a key ring.
 	ListKeyConsumers(ctx context.Context, in *ListKeyConsumersRequest, opts ...grpc.CallOption) (*ListKeyConsumersResponse, error)
+	// Tells which key signs and verifies when: the past and the plan, which is the earliest that may happen. A rotation by
+	// hand comes sooner, and one that waits for consumers comes later. ListSigningKeys has the keys that are left out here.
+	// Refusals: SIGNING_UNAVAILABLE, until there is a key ring.
+	GetKeyTimeline(ctx context.Context, in *GetKeyTimelineRequest, opts ...grpc.CallOption) (*GetKeyTimelineResponse, error)
 	// Makes an access token that is signed by the standby, to see at every gateway whether it knows that key before it
 	// signs in earnest. It lives 60 seconds, is nobody's, and opens no method: whoever calls with it is refused with
 	// PERMISSION_DENIED, and Verify tells its claims. A gateway that answers 401 does not hold the key; one that answers 403,
@@ -124,6 +129,16 @@ func (c *keyServiceClient) ListKeyConsumers(ctx context.Context, in *ListKeyCons
 	return out, nil
 }
 
+func (c *keyServiceClient) GetKeyTimeline(ctx context.Context, in *GetKeyTimelineRequest, opts ...grpc.CallOption) (*GetKeyTimelineResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetKeyTimelineResponse)
+	err := c.cc.Invoke(ctx, KeyService_GetKeyTimeline_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *keyServiceClient) MintCanary(ctx context.Context, in *MintCanaryRequest, opts ...grpc.CallOption) (*MintCanaryResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(MintCanaryResponse)
@@ -162,6 +177,10 @@ type KeyServiceServer interface {
 	// behind one address are one, unless they name themselves; whoever fetches through a cache is that cache.
 	// Refusals: SIGNING_UNAVAILABLE, until there is a key ring.
 	ListKeyConsumers(context.Context, *ListKeyConsumersRequest) (*ListKeyConsumersResponse, error)
+	// Tells which key signs and verifies when: the past and the plan, which is the earliest that may happen. A rotation by
+	// hand comes sooner, and one that waits for consumers comes later. ListSigningKeys has the keys that are left out here.
+	// Refusals: SIGNING_UNAVAILABLE, until there is a key ring.
+	GetKeyTimeline(context.Context, *GetKeyTimelineRequest) (*GetKeyTimelineResponse, error)
 	// Makes an access token that is signed by the standby, to see at every gateway whether it knows that key before it
 	// signs in earnest. It lives 60 seconds, is nobody's, and opens no method: whoever calls with it is refused with
 	// PERMISSION_DENIED, and Verify tells its claims. A gateway that answers 401 does not hold the key; one that answers 403,
@@ -193,6 +212,9 @@ func (UnimplementedKeyServiceServer) RevokeSigningKey(context.Context, *RevokeSi
 }
 func (UnimplementedKeyServiceServer) ListKeyConsumers(context.Context, *ListKeyConsumersRequest) (*ListKeyConsumersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListKeyConsumers not implemented")
+}
+func (UnimplementedKeyServiceServer) GetKeyTimeline(context.Context, *GetKeyTimelineRequest) (*GetKeyTimelineResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetKeyTimeline not implemented")
 }
 func (UnimplementedKeyServiceServer) MintCanary(context.Context, *MintCanaryRequest) (*MintCanaryResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method MintCanary not implemented")
@@ -308,6 +330,24 @@ func _KeyService_ListKeyConsumers_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _KeyService_GetKeyTimeline_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetKeyTimelineRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(KeyServiceServer).GetKeyTimeline(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: KeyService_GetKeyTimeline_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(KeyServiceServer).GetKeyTimeline(ctx, req.(*GetKeyTimelineRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _KeyService_MintCanary_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MintCanaryRequest)
 	if err := dec(in); err != nil {
@@ -352,6 +392,10 @@ var KeyService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListKeyConsumers",
 			Handler:    _KeyService_ListKeyConsumers_Handler,
+		},
+		{
+			MethodName: "GetKeyTimeline",
+			Handler:    _KeyService_GetKeyTimeline_Handler,
 		},
 		{
 			MethodName: "MintCanary",

@@ -38,6 +38,10 @@ class KeyServiceBase(abc.ABC):
         pass
 
     @abc.abstractmethod
+    async def GetKeyTimeline(self, stream: 'grpclib.server.Stream[auth_api.v1.keys_pb2.GetKeyTimelineRequest, auth_api.v1.keys_pb2.GetKeyTimelineResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
     async def MintCanary(self, stream: 'grpclib.server.Stream[auth_api.v1.keys_pb2.MintCanaryRequest, auth_api.v1.keys_pb2.MintCanaryResponse]') -> None:
         pass
 
@@ -72,6 +76,12 @@ class KeyServiceBase(abc.ABC):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 auth_api.v1.keys_pb2.ListKeyConsumersRequest,
                 auth_api.v1.keys_pb2.ListKeyConsumersResponse,
+            ),
+            '/auth_api.v1.KeyService/GetKeyTimeline': grpclib.const.Handler(
+                self.GetKeyTimeline,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                auth_api.v1.keys_pb2.GetKeyTimelineRequest,
+                auth_api.v1.keys_pb2.GetKeyTimelineResponse,
             ),
             '/auth_api.v1.KeyService/MintCanary': grpclib.const.Handler(
                 self.MintCanary,
@@ -114,6 +124,12 @@ class KeyServiceStub:
             '/auth_api.v1.KeyService/ListKeyConsumers',
             auth_api.v1.keys_pb2.ListKeyConsumersRequest,
             auth_api.v1.keys_pb2.ListKeyConsumersResponse,
+        )
+        self.GetKeyTimeline = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/auth_api.v1.KeyService/GetKeyTimeline',
+            auth_api.v1.keys_pb2.GetKeyTimelineRequest,
+            auth_api.v1.keys_pb2.GetKeyTimelineResponse,
         )
         self.MintCanary = grpclib.client.UnaryUnaryMethod(
             channel,

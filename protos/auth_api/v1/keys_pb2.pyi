@@ -28,7 +28,7 @@ class _SigningKeyState:
 class _SigningKeyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SigningKeyState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SIGNING_KEY_STATE_UNSPECIFIED: _SigningKeyState.ValueType  # 0
-    """Never sent."""
+    """Sent for a key that is still to be made, and for no other."""
     SIGNING_KEY_STATE_STANDBY: _SigningKeyState.ValueType  # 1
     """Published, does not sign yet. There is always one."""
     SIGNING_KEY_STATE_ACTIVE: _SigningKeyState.ValueType  # 2
@@ -44,7 +44,7 @@ class SigningKeyState(_SigningKeyState, metaclass=_SigningKeyStateEnumTypeWrappe
     """Where a key is in its life."""
 
 SIGNING_KEY_STATE_UNSPECIFIED: SigningKeyState.ValueType  # 0
-"""Never sent."""
+"""Sent for a key that is still to be made, and for no other."""
 SIGNING_KEY_STATE_STANDBY: SigningKeyState.ValueType  # 1
 """Published, does not sign yet. There is always one."""
 SIGNING_KEY_STATE_ACTIVE: SigningKeyState.ValueType  # 2
@@ -576,6 +576,139 @@ class ListKeyConsumersResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListKeyConsumersResponse: _TypeAlias = ListKeyConsumersResponse  # noqa: Y015
+
+@_typing.final
+class GetKeyTimelineRequest(_message.Message):
+    """Nothing is asked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetKeyTimelineRequest: _TypeAlias = GetKeyTimelineRequest  # noqa: Y015
+
+@_typing.final
+class KeyLife(_message.Message):
+    """One key's life: what lies after `now` is a plan. A moment is absent where none is known or planned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PUBLISHED_AT_FIELD_NUMBER: _builtins.int
+    SIGNS_FROM_FIELD_NUMBER: _builtins.int
+    SIGNS_UNTIL_FIELD_NUMBER: _builtins.int
+    LEAVES_AT_FIELD_NUMBER: _builtins.int
+    kid: _builtins.str
+    """Empty for a key that is still to be made."""
+    state: Global___SigningKeyState.ValueType
+    """SIGNING_KEY_STATE_UNSPECIFIED for a key that is still to be made."""
+    @_builtins.property
+    def published_at(self) -> _timestamp_pb2.Timestamp:
+        """When it appears in the key set."""
+
+    @_builtins.property
+    def signs_from(self) -> _timestamp_pb2.Timestamp:
+        """When it begins to sign."""
+
+    @_builtins.property
+    def signs_until(self) -> _timestamp_pb2.Timestamp:
+        """When it stops."""
+
+    @_builtins.property
+    def leaves_at(self) -> _timestamp_pb2.Timestamp:
+        """When it leaves the key set. Until then it verifies."""
+
+    def __init__(
+        self,
+        *,
+        kid: _builtins.str = ...,
+        state: Global___SigningKeyState.ValueType = ...,
+        published_at: _timestamp_pb2.Timestamp | None = ...,
+        signs_from: _timestamp_pb2.Timestamp | None = ...,
+        signs_until: _timestamp_pb2.Timestamp | None = ...,
+        leaves_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["leaves_at", b"leaves_at", "published_at", b"published_at", "signs_from", b"signs_from", "signs_until", b"signs_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kid", b"kid", "leaves_at", b"leaves_at", "published_at", b"published_at", "signs_from", b"signs_from", "signs_until", b"signs_until", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyLife: _TypeAlias = KeyLife  # noqa: Y015
+
+@_typing.final
+class GetKeyTimelineResponse(_message.Message):
+    """The past and the plan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIVES_FIELD_NUMBER: _builtins.int
+    NOW_FIELD_NUMBER: _builtins.int
+    RING_VERSION_FIELD_NUMBER: _builtins.int
+    ROTATION_AT_FIELD_NUMBER: _builtins.int
+    NEXT_ROTATION_AT_FIELD_NUMBER: _builtins.int
+    STANDBY_KNOWN_AT_FIELD_NUMBER: _builtins.int
+    ROLLBACK_UNTIL_FIELD_NUMBER: _builtins.int
+    TOKENS_UNTIL_FIELD_NUMBER: _builtins.int
+    ring_version: _builtins.int
+    """The version of the ring now."""
+    @_builtins.property
+    def lives(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyLife]:
+        """In the order in which they are published, at most 100, the last of them still to be made. Keys that left more than one
+        AUTH_KEY_ROTATE_EVERY before the active key began are left out.
+        """
+
+    @_builtins.property
+    def now(self) -> _timestamp_pb2.Timestamp:
+        """By the database's clock."""
+
+    @_builtins.property
+    def rotation_at(self) -> _timestamp_pb2.Timestamp:
+        """When the standby is to sign, and a key is published that nobody has seen yet. `now` if that is overdue."""
+
+    @_builtins.property
+    def next_rotation_at(self) -> _timestamp_pb2.Timestamp:
+        """When that key is to sign."""
+
+    @_builtins.property
+    def standby_known_at(self) -> _timestamp_pb2.Timestamp:
+        """When the standby has been published for AUTH_KEY_PUBLISH_AHEAD: every verifier has had its time to learn of it."""
+
+    @_builtins.property
+    def rollback_until(self) -> _timestamp_pb2.Timestamp:
+        """Until when RollbackSigningKey can let the former key sign again. Absent if it cannot."""
+
+    @_builtins.property
+    def tokens_until(self) -> _timestamp_pb2.Timestamp:
+        """When the last token would be over that the active key can have signed, if it stopped now."""
+
+    def __init__(
+        self,
+        *,
+        lives: _abc.Iterable[Global___KeyLife] | None = ...,
+        now: _timestamp_pb2.Timestamp | None = ...,
+        ring_version: _builtins.int = ...,
+        rotation_at: _timestamp_pb2.Timestamp | None = ...,
+        next_rotation_at: _timestamp_pb2.Timestamp | None = ...,
+        standby_known_at: _timestamp_pb2.Timestamp | None = ...,
+        rollback_until: _timestamp_pb2.Timestamp | None = ...,
+        tokens_until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next_rotation_at", b"next_rotation_at", "now", b"now", "rollback_until", b"rollback_until", "rotation_at", b"rotation_at", "standby_known_at", b"standby_known_at", "tokens_until", b"tokens_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lives", b"lives", "next_rotation_at", b"next_rotation_at", "now", b"now", "ring_version", b"ring_version", "rollback_until", b"rollback_until", "rotation_at", b"rotation_at", "standby_known_at", b"standby_known_at", "tokens_until", b"tokens_until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetKeyTimelineResponse: _TypeAlias = GetKeyTimelineResponse  # noqa: Y015
 
 @_typing.final
 class MintCanaryRequest(_message.Message):

@@ -60,6 +60,11 @@ class KeyServiceStub:
                 request_serializer=auth__api_dot_v1_dot_keys__pb2.ListKeyConsumersRequest.SerializeToString,
                 response_deserializer=auth__api_dot_v1_dot_keys__pb2.ListKeyConsumersResponse.FromString,
                 _registered_method=True)
+        self.GetKeyTimeline = channel.unary_unary(
+                '/auth_api.v1.KeyService/GetKeyTimeline',
+                request_serializer=auth__api_dot_v1_dot_keys__pb2.GetKeyTimelineRequest.SerializeToString,
+                response_deserializer=auth__api_dot_v1_dot_keys__pb2.GetKeyTimelineResponse.FromString,
+                _registered_method=True)
         self.MintCanary = channel.unary_unary(
                 '/auth_api.v1.KeyService/MintCanary',
                 request_serializer=auth__api_dot_v1_dot_keys__pb2.MintCanaryRequest.SerializeToString,
@@ -118,6 +123,15 @@ class KeyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetKeyTimeline(self, request, context):
+        """Tells which key signs and verifies when: the past and the plan, which is the earliest that may happen. A rotation by
+        hand comes sooner, and one that waits for consumers comes later. ListSigningKeys has the keys that are left out here.
+        Refusals: SIGNING_UNAVAILABLE, until there is a key ring.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def MintCanary(self, request, context):
         """Makes an access token that is signed by the standby, to see at every gateway whether it knows that key before it
         signs in earnest. It lives 60 seconds, is nobody's, and opens no method: whoever calls with it is refused with
@@ -157,6 +171,11 @@ def add_KeyServiceServicer_to_server(servicer, server):
                     servicer.ListKeyConsumers,
                     request_deserializer=auth__api_dot_v1_dot_keys__pb2.ListKeyConsumersRequest.FromString,
                     response_serializer=auth__api_dot_v1_dot_keys__pb2.ListKeyConsumersResponse.SerializeToString,
+            ),
+            'GetKeyTimeline': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetKeyTimeline,
+                    request_deserializer=auth__api_dot_v1_dot_keys__pb2.GetKeyTimelineRequest.FromString,
+                    response_serializer=auth__api_dot_v1_dot_keys__pb2.GetKeyTimelineResponse.SerializeToString,
             ),
             'MintCanary': grpc.unary_unary_rpc_method_handler(
                     servicer.MintCanary,
@@ -300,6 +319,33 @@ class KeyService:
             '/auth_api.v1.KeyService/ListKeyConsumers',
             auth__api_dot_v1_dot_keys__pb2.ListKeyConsumersRequest.SerializeToString,
             auth__api_dot_v1_dot_keys__pb2.ListKeyConsumersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetKeyTimeline(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth_api.v1.KeyService/GetKeyTimeline',
+            auth__api_dot_v1_dot_keys__pb2.GetKeyTimelineRequest.SerializeToString,
+            auth__api_dot_v1_dot_keys__pb2.GetKeyTimelineResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -59,6 +59,11 @@ class KeyServiceStub:
     behind one address are one, unless they name themselves; whoever fetches through a cache is that cache.
     Refusals: SIGNING_UNAVAILABLE, until there is a key ring.
     """
+    GetKeyTimeline: _grpc.UnaryUnaryMultiCallable[_keys_pb2.GetKeyTimelineRequest, _keys_pb2.GetKeyTimelineResponse]
+    """Tells which key signs and verifies when: the past and the plan, which is the earliest that may happen. A rotation by
+    hand comes sooner, and one that waits for consumers comes later. ListSigningKeys has the keys that are left out here.
+    Refusals: SIGNING_UNAVAILABLE, until there is a key ring.
+    """
     MintCanary: _grpc.UnaryUnaryMultiCallable[_keys_pb2.MintCanaryRequest, _keys_pb2.MintCanaryResponse]
     """Makes an access token that is signed by the standby, to see at every gateway whether it knows that key before it
     signs in earnest. It lives 60 seconds, is nobody's, and opens no method: whoever calls with it is refused with
@@ -97,6 +102,11 @@ class KeyServiceAsyncStub(KeyServiceStub):
     Seen are fetches of `/.well-known/jwks.json`, GetJwks, and every message of WatchTrust. Consumers are told apart by
     their address, their user agent and the name that they may say in the header or metadata `x-consumer-name`: several
     behind one address are one, unless they name themselves; whoever fetches through a cache is that cache.
+    Refusals: SIGNING_UNAVAILABLE, until there is a key ring.
+    """
+    GetKeyTimeline: _aio.UnaryUnaryMultiCallable[_keys_pb2.GetKeyTimelineRequest, _keys_pb2.GetKeyTimelineResponse]  # type: ignore[assignment]
+    """Tells which key signs and verifies when: the past and the plan, which is the earliest that may happen. A rotation by
+    hand comes sooner, and one that waits for consumers comes later. ListSigningKeys has the keys that are left out here.
     Refusals: SIGNING_UNAVAILABLE, until there is a key ring.
     """
     MintCanary: _aio.UnaryUnaryMultiCallable[_keys_pb2.MintCanaryRequest, _keys_pb2.MintCanaryResponse]  # type: ignore[assignment]
@@ -164,6 +174,17 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         Seen are fetches of `/.well-known/jwks.json`, GetJwks, and every message of WatchTrust. Consumers are told apart by
         their address, their user agent and the name that they may say in the header or metadata `x-consumer-name`: several
         behind one address are one, unless they name themselves; whoever fetches through a cache is that cache.
+        Refusals: SIGNING_UNAVAILABLE, until there is a key ring.
+        """
+
+    @_abc_1.abstractmethod
+    def GetKeyTimeline(
+        self,
+        request: _keys_pb2.GetKeyTimelineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_keys_pb2.GetKeyTimelineResponse, _abc.Awaitable[_keys_pb2.GetKeyTimelineResponse]]:
+        """Tells which key signs and verifies when: the past and the plan, which is the earliest that may happen. A rotation by
+        hand comes sooner, and one that waits for consumers comes later. ListSigningKeys has the keys that are left out here.
         Refusals: SIGNING_UNAVAILABLE, until there is a key ring.
         """
 
