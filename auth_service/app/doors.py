@@ -7,6 +7,7 @@ from auth_service.app.core import NAME, Core, key_policy, version
 from auth_service.app.keys import canaries, consumer_list
 from auth_service.app.outside import http_tls
 from auth_service.app.stories import Stories
+from auth_service.domain.form_tokens import FormTokens
 from auth_service.rpc import server as rpc
 from auth_service.rpc.audit_servicer import AuditServicer
 from auth_service.rpc.auth_servicer import AuthServicer, ServerInfo
@@ -26,6 +27,9 @@ from auth_service.usecases.key_plan import KeyPlans
 from auth_service.usecases.key_revocation import KeyRevocation
 from auth_service.usecases.revocation_list import RevocationList
 from auth_service.web import authz, connect, facility, maintenance, oauth, probes, session, wellknown
+from auth_service.web.pages import build as pages
+from auth_service.web.pages.admin import SECTIONS
+from auth_service.web.pages.site import Site
 from auth_service.web.server import HttpServer
 
 RIGHTS_ASKED_EVERY = 10
@@ -94,6 +98,7 @@ def http_door(
     exposition: Callable[[], tuple[bytes, str]],
 ) -> HttpServer:
     """The key set, metadata and probes; every method that answers once, in JSON; REST, OAuth, sessions, gateways."""
+    site = _site(settings, base, stories, methods)
     return HttpServer(
         [
             *wellknown.routes(
@@ -115,9 +120,25 @@ def http_door(
             *session.routes(methods, cookies=stories.gate.cookies),
             *authz.routes(stories.gate, trusted_proxies=settings.trusted_proxies),
             *oauth.routes(methods, known_caller=stories.verification.caller),
+            *pages.routes(site),
             *connect.routes(methods),
         ],
         tls=http_tls(settings),
         path_prefix=settings.path_prefix,
         cors_origins=settings.cors_origins,
+        error_page=site.error,
+    )
+
+
+def _site(settings: Settings, base: Core, stories: Stories, methods: LocalCalls) -> Site:
+    return Site(
+        methods=methods,
+        browsers=stories.browsers,
+        form_tokens=FormTokens(base.sealing),
+        version=version(),
+        issuer=settings.token_issuer,
+        path_prefix=settings.path_prefix,
+        trusted_proxies=settings.trusted_proxies,
+        next_origins=settings.next_origins,
+        nav=SECTIONS,
     )

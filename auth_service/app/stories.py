@@ -24,6 +24,7 @@ from auth_service.domain.sessions import SessionPolicy
 from auth_service.settings import Settings
 from auth_service.usecases.api_keys import ApiKeys
 from auth_service.usecases.attempts import Attempts
+from auth_service.usecases.browser_sessions import BrowserSessions
 from auth_service.usecases.experiments import ListExperiments
 from auth_service.usecases.gate import Gate
 from auth_service.usecases.issuing import Issuer
@@ -67,6 +68,7 @@ class Stories:
     experiments: ListExperiments
     trust: Trust
     policies: PolicyFile
+    browsers: BrowserSessions
     gate: Gate
 
 
@@ -192,11 +194,11 @@ async def stories(settings: Settings, base: Core) -> AsyncIterator[Stories]:
             most_streams_from_one=settings.trust_streams_per_address,
         )
         policies = policies_of(settings)
+        browsers = BrowserSessions(verification=verification, sessions=sessions, cookies=_cookies(settings))
         gate = Gate(
             policies,
             verification=verification,
-            sessions=sessions,
-            cookies=_cookies(settings),
+            browsers=browsers,
             origins=settings.cors_origins,
         )
 
@@ -220,6 +222,7 @@ async def stories(settings: Settings, base: Core) -> AsyncIterator[Stories]:
             experiments=ListExperiments(experiments, page_tokens=page_tokens),
             trust=trust,
             policies=policies,
+            browsers=browsers,
             gate=gate,
         )
 

@@ -72,6 +72,9 @@ class Settings(BaseModel):
     cookie_path: UrlPath | None = Field(None, description="if not set, AUTH_PATH_PREFIX or /")
     cookie_domain: str | None = Field(None, description="if not set, the host that answered and no other")
     cookie_same_site: SameSite = Field("lax", description="lax, strict or none")
+    next_origins: Origins = Field(
+        (), description="https://portal.example, …: where sign-in may lead, beside this site; nowhere else if not set"
+    )
     cookie_secure: Boolean = Field(True, description="false only for browsers that reach us without TLS")
 
     policy_file: Path | None = Field(

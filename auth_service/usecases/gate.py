@@ -19,7 +19,7 @@ from auth_service.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
-from auth_service.usecases.sessions import Sessions
+from auth_service.usecases.browser_sessions import BrowserSessions
 from auth_service.usecases.verification import Verification, bearer_of
 
 IDENTITY_HEADERS = (
@@ -100,16 +100,18 @@ class Gate:
         policies: PolicyFile,
         *,
         verification: Verification,
-        sessions: Sessions,
-        cookies: SessionCookies,
+        browsers: BrowserSessions,
         origins: Sequence[str] = (),
     ) -> None:
         self._policies = policies
         self._verification = verification
-        self._sessions = sessions
-        self.cookies = cookies
+        self._browsers = browsers
         self._origins = frozenset(origins)
         self._told: Counter[Verdict] = Counter()
+
+    @property
+    def cookies(self) -> SessionCookies:
+        return self._browsers.cookies
 
     @property
     def policy(self) -> Policy:
@@ -143,19 +145,11 @@ class Gate:
         return await self._renewed(asked, refresh_token, origin)
 
     async def _renewed(self, asked: Asked, refresh_token: str, origin: Origin) -> Answered:
-        """With the next tokens of the session; all who come with one refresh token at once get the same."""
         try:
-            pair = await self._sessions.refresh(refresh_token, origin=origin)
-            token = self._verification.verify(pair.access_token)
+            held = await self._browsers.renewed(refresh_token, origin=origin)
         except Unauthenticated as error:
             return Answered(Verdict.NOT_SIGNED_IN, refusal=error, set_cookies=self.cookies.taken_away)
-        renewed = self.cookies.given(
-            pair.access_token,
-            pair.refresh_token,
-            seconds=int(pair.expires_in.total_seconds()),
-            refresh_seconds=int(pair.refresh_expires_in.total_seconds()),
-        )
-        return self._judged(asked, token, set_cookies=renewed)
+        return self._judged(asked, held.token, set_cookies=held.set_cookies)
 
     def _judged(self, asked: Asked, token: VerifiedToken, *, set_cookies: tuple[str, ...] = ()) -> Answered:
         policy = self.policy

@@ -9,14 +9,13 @@ from datetime import timedelta
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from auth_service.domain.errors import AuthError
 from auth_service.web import errors
+from auth_service.web.errors import ErrorPage
 
 MOST_CONNECTIONS = 1000
 KEEP_ALIVE_SECONDS = 75
@@ -82,10 +81,9 @@ class HttpServer:
         tls: ssl.SSLContext | None = None,
         path_prefix: str = "",
         cors_origins: Sequence[str] = (),
+        error_page: ErrorPage | None = None,
     ) -> None:
-        starlette = Starlette(
-            routes=routes, exception_handlers={AuthError: errors.answer, HTTPException: errors.answer_http}
-        )
+        starlette = Starlette(routes=routes, exception_handlers=errors.handlers(error_page))
         # To an address that would be made of whatever Host the caller sent.
         starlette.router.redirect_slashes = False
         app: ASGIApp = starlette

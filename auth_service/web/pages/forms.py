@@ -1,0 +1,80 @@
+"""What a page's form sent, and whether a page of ours was what sent it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.requests import Request
+
+from auth_service.web.bodies import body_of, media_type_of
+from auth_service.web.methods import Detail, Metadata
+
+TOKEN = "form_token"  # noqa: S105 -- the name of a field
+MOST_FIELDS = 100
+
+
+class Unreadable(Exception):
+    """The body is not what a form sends. The text is for the caller."""
+
+
+class Form(Mapping[str, str]):
+    """Fields by name; one that was not sent, as a box without its tick, is empty. Of several by one name, `all_of`."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self._pairs = pairs
+        self._first = dict(reversed(pairs))
+
+    def __getitem__(self, name: str) -> str:
+        return self._first.get(name, "")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._first)
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+    def all_of(self, name: str) -> list[str]:
+        return [value for each, value in self._pairs if each == name]
+
+
+NOTHING = Form([])
+
+
+@dataclass(frozen=True, slots=True)
+class NotFromHere:
+    """As an Answer: what was sent did not come from a page of this session."""
+
+    message: str
+    code: str = "permission_denied"
+    response: Any = None
+    reason: str = "FORM_TOKEN"
+    details: tuple[Detail, ...] = ()
+    trailers: Metadata = ()
+
+    def encoded(self, *, is_json: bool) -> bytes:
+        raise AssertionError("a refusal has no response")
+
+
+async def form_of(request: Request) -> Form:
+    """Raises Unreadable, TooLarge."""
+    if media_type_of(request) != "application/x-www-form-urlencoded":
+        raise Unreadable("Expected a form.")
+    try:
+        text = (await body_of(request)).decode("utf-8")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise Unreadable("Expected a form in UTF-8.") from None
+    return Form([(name, value.replace("\r\n", "\n")) for name, value in pairs])
+
+
+def is_from_elsewhere(request: Request, *, issuer: str) -> bool:
+    """Whether the browser says that a page of another site, or of a neighbour, sent this."""
+    headers = request.headers
+    if "sec-fetch-site" in headers:
+        return headers["sec-fetch-site"] not in ("same-origin", "none")
+    # Browsers say neither to addresses without TLS; and no browser at all is caught by its lack of a form token.
+    if "origin" not in headers:
+        return False
+    sender, own = urlsplit(headers["origin"]), urlsplit(issuer)
+    return sender.netloc != headers.get("host") and (sender.scheme, sender.netloc) != (own.scheme, own.netloc)

@@ -1,0 +1,52 @@
+"""The templates: read and compiled when the first page is asked for, so who never asks pays nothing."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+
+class Templates:
+    """`given` is what every template may use."""
+
+    def __init__(self, **given: object) -> None:
+        self._given = given
+        self._compiling: asyncio.Future[Mapping[str, Any]] | None = None
+
+    async def render(self, name: str, **values: object) -> str:
+        """The page that the template `name` makes of `values`."""
+        if self._compiling is None:
+            # Beside the loop, which has others to serve meanwhile.
+            self._compiling = asyncio.ensure_future(asyncio.to_thread(self._compiled))
+        text: str = (await asyncio.shield(self._compiling))[name].render(values)
+        return text
+
+    def _compiled(self) -> Mapping[str, Any]:
+        # Not at the top: most who start the service never ask for a page.
+        import jinja2
+
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("auth_service.web.pages", "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        environment.filters |= {"moment": _moment, "machine": _machine}
+        environment.globals |= self._given
+        return {name: environment.get_template(name) for name in environment.list_templates()}
+
+
+def _moment(at: Any) -> str:
+    """A protobuf timestamp, for people."""
+    return f"{_datetime(at):%-d %b %Y, %H:%M} UTC"
+
+
+def _machine(at: Any) -> str:
+    """The same, as `<time datetime>` spells it."""
+    return f"{_datetime(at):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _datetime(at: Any) -> datetime:
+    return datetime.fromtimestamp(at.seconds, UTC)
