@@ -100,7 +100,7 @@ class _Drawing:
         legend, ends = self._legend(self.bottom + 52)
         id_ = f"key-picture-{self.layout.name}"
         return [
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="key-picture" role="img"'
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="key-picture {self.layout.name}" role="img"'
             f' aria-labelledby="{id_}-title" aria-describedby="{id_}-desc"'
             f' viewBox="0 0 {self.layout.width} {ends}" width="{self.layout.width}" height="{ends}">',
             f'<title id="{id_}-title">{escape(title)}</title>',

@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from auth_service.domain import key_picture
+
 TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 _FOR_EVER = "public, max-age=31536000, immutable"
 
@@ -31,7 +33,10 @@ class Asset:
 def assets() -> Mapping[str, Asset]:
     """By name. A few kilobytes."""
     found = (each for each in files("auth_service.web.pages").joinpath("static").iterdir())
-    return {each.name: Asset(each.name, each.read_bytes()) for each in found if each.name.endswith(tuple(TYPES))}
+    read = [Asset(each.name, each.read_bytes()) for each in found if each.name.endswith(tuple(TYPES))]
+    # Where the command line finds it as well, for a file of its own.
+    drawn = Asset("key-picture.css", key_picture.STYLE.encode())
+    return {each.name: each for each in (*read, drawn)}
 
 
 def routes(served: Mapping[str, Asset]) -> list[Route]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 
@@ -33,14 +33,19 @@ class Templates:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        environment.filters |= {"moment": _moment, "machine": _machine}
+        environment.filters |= {"moment": _moment, "clock": _clock, "machine": _machine, "span": span}
         environment.globals |= self._given
         return {name: environment.get_template(name) for name in environment.list_templates()}
 
 
 def _moment(at: Any) -> str:
-    """A protobuf timestamp, for people."""
+    """A protobuf timestamp, or a moment, for people."""
     return f"{_datetime(at):%-d %b %Y, %H:%M} UTC"
+
+
+def _clock(at: Any) -> str:
+    """Its time of day, where seconds matter."""
+    return f"{_datetime(at):%H:%M:%S} UTC"
 
 
 def _machine(at: Any) -> str:
@@ -49,4 +54,18 @@ def _machine(at: Any) -> str:
 
 
 def _datetime(at: Any) -> datetime:
-    return datetime.fromtimestamp(at.seconds, UTC)
+    return at if isinstance(at, datetime) else datetime.fromtimestamp(at.seconds, UTC)
+
+
+def span(length: timedelta) -> str:
+    """As people say it, in the largest two units at most."""
+    seconds = max(round(length.total_seconds()), 0)
+    told: list[str] = []
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        count, rest = divmod(seconds, size)
+        if count:
+            told.append(f"{count} {unit}{'s' if count > 1 else ''}")
+        elif told:
+            break
+        seconds = rest
+    return " ".join(told[:2]) or "a moment"
