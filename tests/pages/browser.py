@@ -81,13 +81,12 @@ class Browser:
         told = {name: value for name, value in told.items() if value}
         return await self.call("POST", path, headers=told, data=fields)
 
-    async def fill(self, path: str, *, without: tuple[str, ...] = (), **typed: str) -> Answer:
-        """Open the page at `path`, type into its form, and send it."""
+    async def fill(self, path: str, typed: Mapping[str, str] | None = None, **more: str) -> Answer:
+        """Open the page at `path`, type into its form, and send it. What is typed as empty is not ticked."""
         page = await self.open(path)
         assert page.status == 200, (path, page.status, page.location, page.text)
         form = page.form()
-        fields = {name: value for name, value in (form.fields | typed).items() if name not in without}
-        return await self.send(form.action or path, fields)
+        return await self.send(form.action or path, form.fields | dict(typed or {}) | more)
 
     async def call(self, method: str, path: str, *, headers: Mapping[str, str], data: Any = None) -> Answer:
         told = dict(headers)

@@ -2,10 +2,16 @@
 
 from starlette.routing import BaseRoute
 
-from auth_service.web.pages import account, admin, assets, sign_in
+from auth_service.web.pages import account, admin, assets, mailed, sign_in
 from auth_service.web.pages.site import Site
 
 
 def routes(site: Site) -> list[BaseRoute]:
     """`site.nav` should be `admin.SECTIONS`."""
-    return [*assets.routes(site.assets), *sign_in.routes(site), *account.routes(site), *admin.routes(site)]
+    return [
+        *assets.routes(site.assets),
+        *sign_in.routes(site),
+        *mailed.routes(site),
+        *account.routes(site),
+        *admin.routes(site),
+    ]

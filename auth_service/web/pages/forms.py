@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.requests import Request
 
 from auth_service.web.bodies import body_of, media_type_of
-from auth_service.web.methods import Detail, Metadata
+from auth_service.web.methods import Metadata
 
 TOKEN = "form_token"  # noqa: S105 -- the name of a field
 MOST_FIELDS = 100
@@ -42,18 +42,33 @@ NOTHING = Form([])
 
 
 @dataclass(frozen=True, slots=True)
-class NotFromHere:
-    """As an Answer: what was sent did not come from a page of this session."""
+class Mistyped:
+    """As a Detail: what is wrong with one field."""
+
+    says: Mapping[str, Any]
+    type: str = "google.rpc.BadRequest"
+    value: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """As an Answer: a form that no method was asked about, and why."""
 
     message: str
     code: str = "permission_denied"
     response: Any = None
-    reason: str = "FORM_TOKEN"
-    details: tuple[Detail, ...] = ()
+    reason: str = "FORM"
+    details: tuple[Mistyped, ...] = ()
     trailers: Metadata = ()
 
     def encoded(self, *, is_json: bool) -> bytes:
         raise AssertionError("a refusal has no response")
+
+
+def mistyped(field: str, expected: str) -> NotSent:
+    """For what a method could not even be told, such as a number that is none."""
+    detail = Mistyped({"fieldViolations": [{"field": field, "description": expected}]})
+    return NotSent(expected, code="invalid_argument", details=(detail,))
 
 
 async def form_of(request: Request) -> Form:

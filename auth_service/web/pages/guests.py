@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from auth_service.web.bodies import TooLarge
 from auth_service.web.methods import Answer
-from auth_service.web.pages.forms import NOTHING, TOKEN, Form, NotFromHere, Unreadable, form_of, is_from_elsewhere
+from auth_service.web.pages.forms import NOTHING, TOKEN, Form, NotSent, Unreadable, form_of, is_from_elsewhere
 from auth_service.web.pages.site import Site, refusal_of, sentence
 from auth_service.web.peers import peer_of, without_bearer
 
@@ -41,9 +41,7 @@ class Guest:
     async def change(self, method: str, **fields: Any) -> Answer:
         """What a method says to what a form of ours sent, in this browser."""
         if not self.is_post or not self.site.form_tokens.is_of(self.browser, self.form[TOKEN]):
-            return NotFromHere(
-                "This page was open for too long, or this browser keeps no cookies. Please send it again."
-            )
+            return NotSent("This page was open for too long, or this browser keeps no cookies. Please send it again.")
         return await ask(self.site, self.request, method, fields)
 
     async def page(self, template: str, *, refused: Answer | None = None, **values: Any) -> Response:

@@ -17,7 +17,7 @@ from auth_service.usecases.browser_sessions import Held
 from auth_service.web.bodies import TooLarge
 from auth_service.web.errors import retry_header, status_of
 from auth_service.web.methods import Answer
-from auth_service.web.pages.forms import NOTHING, TOKEN, Form, NotFromHere, Unreadable, form_of, is_from_elsewhere
+from auth_service.web.pages.forms import NOTHING, TOKEN, Form, NotSent, Unreadable, form_of, is_from_elsewhere
 from auth_service.web.pages.guests import Endpoint, ask
 from auth_service.web.pages.site import Site, refusal_of, sentence
 from auth_service.web.peers import origin_of
@@ -79,7 +79,7 @@ class Visit:
     async def change(self, method: str, **fields: Any) -> Answer:
         """What a method says to what the person sent by a form of ours. Refused unless it is one of this session."""
         if not self.is_post or not self.site.form_tokens.is_of(self.session, self.form[TOKEN]):
-            return NotFromHere("This page was opened before you signed in anew. Please send it again.")
+            return NotSent("This page was opened before you signed in anew. Please send it again.")
         return await ask(self.site, self.request, method, fields, token=self.held.access_token)
 
     async def page(self, template: str, *, refused: Answer | None = None, **values: Any) -> Response:
@@ -161,6 +161,9 @@ async def _answered(site: Site, request: Request, held: Held, handler: Handler, 
     except Refused as refused:
         if refused.answer.code == "unauthenticated":
             return _sent_to_sign_in(site, request)
+        if refused.answer.code in ("invalid_argument", "not_found"):
+            # What the address names is not there, or is no name of anything.
+            return await visit.error(404)
         return await visit.refused(refused.answer)
 
 

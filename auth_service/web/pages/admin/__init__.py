@@ -3,12 +3,12 @@
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from auth_service.web.pages.admin import people, service_accounts, signing_keys
+from auth_service.web.pages.admin import people, roles, service_accounts, signing_keys
 from auth_service.web.pages.admin.sections import Section
 from auth_service.web.pages.site import Site
 from auth_service.web.pages.visits import WEAKEST_ADMINISTRATOR, Visit, signed_in
 
-SECTIONS: tuple[Section, ...] = (people.SECTION, service_accounts.SECTION, signing_keys.SECTION)
+SECTIONS: tuple[Section, ...] = (people.SECTION, roles.SECTION, service_accounts.SECTION, signing_keys.SECTION)
 """In the order of the navigation. One more is a line here, a module and its templates."""
 
 

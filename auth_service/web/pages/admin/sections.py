@@ -1,11 +1,14 @@
-"""A part of the admin page."""
+"""A part of the admin page, and what the parts share."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from starlette.routing import BaseRoute
 
+from auth_service.web.pages.guests import Endpoint
 from auth_service.web.pages.site import Site
+from auth_service.web.pages.visits import WEAKEST_ADMINISTRATOR, Handler, signed_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +19,14 @@ class Section:
     title: str
     level: int
     routes: Callable[[Site], Sequence[BaseRoute]]
+
+
+def endpoint(site: Site, handler: Handler, *, level: int = WEAKEST_ADMINISTRATOR) -> Endpoint:
+    """`handler` for administrators of `level` or stronger."""
+    return signed_in(site, handler, level=level)
+
+
+def query_of(**values: str) -> str:
+    """`?name=value&…` of those that are not empty; empty where all are."""
+    text = urlencode({name: value for name, value in values.items() if value})
+    return f"?{text}" if text else ""

@@ -1,0 +1,128 @@
+"""Every page there is, with something on it: for whoever looks at them, and for the accessibility check."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from playwright.async_api import Page
+
+from tests.pages.browser import PASSWORD, Browser, administrator
+from tests.pages.chromium import Watched, fill
+from tests.support.service import Service
+
+Then = Callable[[Page], Awaitable[None]]
+
+LONG = "a-rather-long-user-name-of-somebody@a-department-with-a-long-name.facility.example"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """`path` may name what `furnished` made; `then` is done on the page before it is looked at."""
+
+    name: str
+    path: str
+    then: Then | None = None
+    is_signed_in: bool = True
+
+
+async def furnished(service: Service) -> Mapping[str, str]:
+    """People and roles to look at; what their ids are, by words that `Stop.path` may use."""
+    root = await administrator(service)
+    for name, level, description in (
+        ("beamline", "400", "May change what a beamline measures."),
+        ("helpdesk", "90", "Looks after people: resets passwords, ends sessions."),
+    ):
+        await root.fill("/admin/roles/new", name=name, level=level, description=description)
+    ids = {}
+    for key, name, more in (
+        ("ada", "ada.lovelace", {"display_name": "Ada Lovelace", "email": "ada@facility.example", "roles": "beamline"}),
+        ("off", "charles.babbage", {"display_name": "Charles Babbage", "email": "charles@facility.example"}),
+        ("gone", "left.long.ago", {"display_name": "Somebody Who Left"}),
+        ("long", LONG, {"display_name": "Someone with a name that goes on and on and on", "email": LONG}),
+    ):
+        typed = {"username": name, "password": PASSWORD, "password_again": PASSWORD} | more
+        made = await root.fill("/admin/people/new", typed)
+        assert made.status == 303, made.text
+        ids[key] = made.location.rpartition("/")[2]
+    await root.fill("/admin/people/new", username="new.person", password=PASSWORD, password_again=PASSWORD)
+    await root.fill(f"/admin/people/{ids['off']}/disable", reason="Left the project")
+    await root.fill(f"/admin/people/{ids['gone']}/delete")
+    await root.fill(f"/admin/people/{ids['ada']}/edit", must_change_password="", email_verified="yes")
+    ada = Browser(service)
+    await ada.sign_in("ada.lovelace", PASSWORD)
+    return ids
+
+
+def _typed(labels: Mapping[str, str], button: str) -> Then:
+    async def then(page: Page) -> None:
+        await fill(page, labels)
+        await page.get_by_role("button", name=button, exact=True).click()
+        await page.get_by_role("alert").or_(page.get_by_role("status")).first.wait_for()
+
+    return then
+
+
+PUBLIC = (
+    Stop("sign-in", "/sign-in"),
+    Stop("sign-in-refused", "/sign-in", _typed({"User name": "ada.lovelace", "Password": "not it"}, "Sign in")),
+    Stop(
+        "sign-in-choose-password",
+        "/sign-in",
+        _typed({"User name": "new.person", "Password": PASSWORD}, "Sign in"),
+    ),
+    Stop("signed-out", "/sign-in?signed-out=1"),
+    Stop("forgotten-password", "/forgotten-password"),
+    Stop("forgotten-password-sent", "/forgotten-password", _typed({"E-mail address": "a@b.example"}, "Send the mail")),
+    Stop("reset-password", "/reset-password#token=abc"),
+    Stop(
+        "reset-password-refused",
+        "/reset-password",
+        _typed({"Token": "x", "New password": "password", "New password again": "password"}, "Save"),
+    ),
+    Stop("verify-email", "/verify-email"),
+    Stop("verify-email-again", "/verify-email/again"),
+    Stop("no-such-page", "/no-such-page"),
+)
+SIGNED_IN = (
+    Stop("account", "/account"),
+    Stop("account-name", "/account/name"),
+    Stop("account-password", "/account/password"),
+    Stop("account-end-others", "/account/sessions/end"),
+    Stop("sign-in-again", "/sign-in"),
+    Stop("sign-out", "/sign-out"),
+    Stop("people", "/admin/people"),
+    Stop("people-none", "/admin/people?name=nobody-is-called-so"),
+    Stop("people-wrong-filter", "/admin/people?role=Not+A+Role"),
+    Stop("person", "/admin/people/{ada}"),
+    Stop("person-disabled", "/admin/people/{off}"),
+    Stop("person-deleted", "/admin/people/{gone}"),
+    Stop("person-long", "/admin/people/{long}"),
+    Stop("person-new", "/admin/people/new"),
+    Stop(
+        "person-new-refused",
+        "/admin/people/new",
+        _typed({"User name": "ada.lovelace", "Password": "password", "Password again": "password"}, "Create"),
+    ),
+    Stop("person-edit", "/admin/people/{ada}/edit"),
+    Stop("person-password", "/admin/people/{ada}/password"),
+    Stop("person-disable", "/admin/people/{ada}/disable"),
+    Stop("person-enable", "/admin/people/{off}/enable"),
+    Stop("person-delete", "/admin/people/{ada}/delete"),
+    Stop("person-purge", "/admin/people/{gone}/purge"),
+    Stop("person-grant", "/admin/people/{ada}/roles"),
+    Stop("person-revoke", "/admin/people/{ada}/roles/beamline/revoke"),
+    Stop("saved", "/account/name", _typed({"Name": "Root"}, "Save")),
+    Stop("roles", "/admin/roles"),
+    Stop("role", "/admin/roles/beamline"),
+    Stop("role-new", "/admin/roles/new"),
+    Stop("role-new-refused", "/admin/roles/new", _typed({"Name": "Not A Role", "Level": "0"}, "Create")),
+    Stop("role-edit", "/admin/roles/beamline/edit"),
+    Stop("role-delete", "/admin/roles/beamline/delete"),
+)
+
+
+async def arrive(tab: Watched, stop: Stop, ids: Mapping[str, str]) -> None:
+    # From elsewhere: only what stands behind `#` would not load the page.
+    await tab.page.goto("about:blank")
+    await tab.open(stop.path.format(**ids))
+    if stop.then:
+        await stop.then(tab.page)
