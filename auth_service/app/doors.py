@@ -3,19 +3,24 @@
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+from starlette.routing import Route
+
 from auth_service.app.core import NAME, Core, key_policy, version
 from auth_service.app.keys import canaries, consumer_list
 from auth_service.app.outside import http_tls
 from auth_service.app.stories import Stories
+from auth_service.domain.cookies import SessionCookies
 from auth_service.domain.form_tokens import FormTokens
 from auth_service.rpc import server as rpc
 from auth_service.rpc.audit_servicer import AuditServicer
 from auth_service.rpc.auth_servicer import AuthServicer, ServerInfo
 from auth_service.rpc.call import Interceptor
+from auth_service.rpc.descriptors import descriptors
 from auth_service.rpc.interceptors.observation import Observe
 from auth_service.rpc.keys_servicer import KeyServicer
 from auth_service.rpc.local_calls import LocalCalls
 from auth_service.rpc.maintenance_servicer import MaintenanceServicer
+from auth_service.rpc.permissions import PERMISSIONS
 from auth_service.rpc.roles_servicer import RoleServicer
 from auth_service.rpc.server import GrpcServer
 from auth_service.rpc.service_accounts_servicer import ServiceAccountServicer
@@ -27,6 +32,9 @@ from auth_service.usecases.key_plan import KeyPlans
 from auth_service.usecases.key_revocation import KeyRevocation
 from auth_service.usecases.revocation_list import RevocationList
 from auth_service.web import authz, connect, facility, maintenance, oauth, probes, session, wellknown
+from auth_service.web.api import documents
+from auth_service.web.api.contract import read
+from auth_service.web.api.openapi import document
 from auth_service.web.pages import build as pages
 from auth_service.web.pages.admin import SECTIONS
 from auth_service.web.pages.site import Site
@@ -98,31 +106,33 @@ def http_door(
     exposition: Callable[[], tuple[bytes, str]],
 ) -> HttpServer:
     """The key set, metadata and probes; every method that answers once, in JSON; REST, OAuth, sessions, gateways."""
+    served = [
+        *wellknown.routes(
+            keys=base.keys,
+            consumers=base.consumers,
+            revocations=RevocationList(stories.revoked, monotonic=time.monotonic),
+            issuer=settings.token_issuer,
+            endpoints=oauth.metadata(settings.token_issuer),
+            now=base.clock.now,
+            trusted_proxies=settings.trusted_proxies,
+        ),
+        *probes.routes(is_ready=is_ready, exposition=exposition),
+        *facility.routes(
+            methods,
+            cookie=stories.gate.cookies.refresh,
+            is_compatible=settings.rest_compatibility,
+        ),
+        *maintenance.routes(methods),
+        *session.routes(methods, cookies=stories.gate.cookies),
+        *authz.routes(stories.gate, trusted_proxies=settings.trusted_proxies),
+        *oauth.routes(methods, known_caller=stories.verification.caller),
+        *connect.routes(methods),
+    ]
+    if settings.serves_api_pages:
+        served += _descriptions(settings, served, cookies=stories.gate.cookies)
     site = _site(settings, base, stories, methods)
     return HttpServer(
-        [
-            *wellknown.routes(
-                keys=base.keys,
-                consumers=base.consumers,
-                revocations=RevocationList(stories.revoked, monotonic=time.monotonic),
-                issuer=settings.token_issuer,
-                endpoints=oauth.metadata(settings.token_issuer),
-                now=base.clock.now,
-                trusted_proxies=settings.trusted_proxies,
-            ),
-            *probes.routes(is_ready=is_ready, exposition=exposition),
-            *facility.routes(
-                methods,
-                cookie=stories.gate.cookies.refresh,
-                is_compatible=settings.rest_compatibility,
-            ),
-            *maintenance.routes(methods),
-            *session.routes(methods, cookies=stories.gate.cookies),
-            *authz.routes(stories.gate, trusted_proxies=settings.trusted_proxies),
-            *oauth.routes(methods, known_caller=stories.verification.caller),
-            *pages.routes(site),
-            *connect.routes(methods),
-        ],
+        [*served, *pages.routes(site)],
         tls=http_tls(settings),
         path_prefix=settings.path_prefix,
         cors_origins=settings.cors_origins,
@@ -142,3 +152,16 @@ def _site(settings: Settings, base: Core, stories: Stories, methods: LocalCalls)
         next_origins=settings.next_origins,
         nav=SECTIONS,
     )
+
+
+def _descriptions(settings: Settings, served: Sequence[Route], *, cookies: SessionCookies) -> list[Route]:
+    """Routes that tell of those in `served`, and of themselves."""
+
+    def openapi() -> object:
+        contract = read(descriptors(), rights=PERMISSIONS)
+        return document(
+            contract, [*served, *added], version=version(), path_prefix=settings.path_prefix, cookies=cookies
+        )
+
+    added = documents.routes(openapi=openapi, descriptors=descriptors)
+    return added

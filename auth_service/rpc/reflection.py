@@ -5,12 +5,13 @@ name, and tells of descriptors from which protoc has struck the comments.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
-from importlib import resources
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from auth_service.rpc.descriptors import descriptors
 
 V1ALPHA = reflection.SERVICE_NAME
 V1 = "grpc.reflection.v1.ServerReflection"
@@ -31,8 +32,9 @@ def add_reflection(server: grpc.aio.Server, services: Sequence[str]) -> None:
 class _Reflection(reflection.aio.ReflectionServicer):
     def __init__(self, services: Sequence[str]) -> None:
         super().__init__(services)
-        described = resources.files("auth_api").joinpath("descriptors.binpb").read_bytes()
-        self._commented = {file.name: file.SerializeToString() for file in FileDescriptorSet.FromString(described).file}
+        self._commented = {
+            file.name: file.SerializeToString() for file in FileDescriptorSet.FromString(descriptors()).file
+        }
         self._services = frozenset(services)
 
     async def ServerReflectionInfo(  # type: ignore[override]  # an async generator, which the stubs take for a coroutine

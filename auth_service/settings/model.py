@@ -60,6 +60,10 @@ class Settings(BaseModel):
     allow_plaintext: Boolean = Field(False, description="production without TLS, behind something that adds it")
     reflection: Boolean | None = Field(None, description="gRPC reflection; on in the embedded profile only")
 
+    api_pages: Boolean | None = Field(
+        None, description="/, /docs, /reference, /openapi.json, /descriptors.binpb; on in the embedded profile only"
+    )
+
     path_prefix: UrlPath = Field("", description="/auth, where the public address has such a path in front of ours")
     cors_origins: Origins = Field(
         (), description="https://portal.example, …: whose pages may call; nobody's if not set"
@@ -218,6 +222,10 @@ class Settings(BaseModel):
     @property
     def serves_reflection(self) -> bool:
         return self.is_embedded if self.reflection is None else self.reflection
+
+    @property
+    def serves_api_pages(self) -> bool:
+        return self.is_embedded if self.api_pages is None else self.api_pages
 
     @property
     def provider_order(self) -> Sequence[str]:

@@ -15,6 +15,7 @@ from auth_service.usecases.key_consumers import KeyConsumers
 from auth_service.usecases.published_keys import PublishedKeys
 from auth_service.usecases.revocation_list import RevocationList
 from auth_service.usecases.signing import SigningKeys
+from auth_service.web.cacheable import cacheable
 from auth_service.web.peers import address_of
 
 JWKS_PATH = "/.well-known/jwks.json"
@@ -39,7 +40,7 @@ def routes(
         published = keys.published()
         _note(request, published, consumers=consumers, trusted_proxies=trusted_proxies)
         max_age = CAREFUL_MAX_AGE_SECONDS if published.is_careful(now()) else MAX_AGE_SECONDS
-        return _cacheable(
+        return cacheable(
             request,
             published.document,
             etag=published.etag,
@@ -50,7 +51,7 @@ def routes(
 
     async def revoked(request: Request) -> Response:
         made = await revocations.current()
-        return _cacheable(
+        return cacheable(
             request,
             made.document,
             etag=made.etag,
@@ -94,24 +95,3 @@ def _note(
         name=headers.get(NAME_HEADER, ""),
     )
     consumers.seen(consumer, published, showed=showed)
-
-
-def _cacheable(
-    request: Request, document: bytes, *, etag: str, max_age: int, stale_if_error: int, media_type: str
-) -> Response:
-    headers = {
-        "Cache-Control": f"public, max-age={max_age}, stale-if-error={stale_if_error}",
-        "ETag": f'"{etag}"',
-        "Access-Control-Allow-Origin": "*",
-        "X-Content-Type-Options": "nosniff",
-    }
-    if _matches(request.headers.get("if-none-match", ""), headers["ETag"]):
-        return Response(status_code=304, headers=headers)
-    return Response(document, media_type=media_type, headers=headers)
-
-
-def _matches(if_none_match: str, etag: str) -> bool:
-    """The weak comparison of RFC 9110 section 13.1.2."""
-    return if_none_match.strip() == "*" or etag in (
-        each.strip().removeprefix("W/") for each in if_none_match.split(",")
-    )

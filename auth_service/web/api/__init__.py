@@ -1,0 +1,1 @@
+"""What this service tells developers about itself: descriptors, an OpenAPI document, and pages made of the two."""

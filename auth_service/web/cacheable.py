@@ -1,0 +1,26 @@
+"""Documents that whoever fetched them may keep, and asks for again by their ETag."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+
+def cacheable(
+    request: Request, document: bytes, *, etag: str, max_age: int, stale_if_error: int, media_type: str
+) -> Response:
+    """`etag` names the contents. For everybody: scripts of any origin may read it."""
+    headers = {
+        "Cache-Control": f"public, max-age={max_age}, stale-if-error={stale_if_error}",
+        "ETag": f'"{etag}"',
+        "Access-Control-Allow-Origin": "*",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if _matches(request.headers.get("if-none-match", ""), headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(document, media_type=media_type, headers=headers)
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    """The weak comparison of RFC 9110 section 13.1.2."""
+    return if_none_match.strip() == "*" or etag in (
+        each.strip().removeprefix("W/") for each in if_none_match.split(",")
+    )
