@@ -200,6 +200,7 @@ async def stories(settings: Settings, base: Core) -> AsyncIterator[Stories]:
             verification=verification,
             browsers=browsers,
             origins=settings.cors_origins,
+            sign_in_page=f"{settings.path_prefix}/sign-in",
         )
 
         yield Stories(

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from auth_client import VerifiedToken
@@ -33,6 +33,7 @@ IDENTITY_HEADERS = (
 )
 """What gateways tell the programs behind them; whatever a client sends by these names is not to get there."""
 _PLAIN = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
+_LONGEST_NEXT = 2048
 _NO_CHANGE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -41,7 +42,8 @@ class Asked:
     """What a gateway asks about. `target` is path and query as they came; empty where that is not known for sure.
 
     The rest are headers of the request: all values of `Authorization` and of `Cookie`; `Sec-Fetch-Site` and `Origin`,
-    by which a browser tells whose page made it send the request.
+    by which a browser tells whose page made it send the request; `Accept` and `Sec-Fetch-Mode`, by which it tells
+    what for.
     """
 
     method: str
@@ -50,19 +52,29 @@ class Asked:
     cookies: tuple[str, ...] = field(default=(), repr=False)
     sent_by: str = ""
     page: str = ""
+    accept: str = ""
+    mode: str = ""
+
+    @property
+    def is_for_a_page(self) -> bool:
+        """A browser goes somewhere: neither a script of a page nor a program."""
+        wants_html = "text/html" in self.accept and self.mode in ("", "navigate")
+        return self.method == "GET" and wants_html and not self.authorization
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
     """`token` is the one that counted, `refusal` says why the request may not pass.
 
-    `set_cookies` are what a browser is to keep from now on, or to forget.
+    `set_cookies` are what a browser is to keep from now on, or to forget; `sign_in` is where it may sign in, and comes
+    back from: empty for whoever did not want a page, or is known.
     """
 
     verdict: Verdict
     token: VerifiedToken | None = None
     refusal: AuthError | None = None
     set_cookies: tuple[str, ...] = ()
+    sign_in: str = ""
 
     @property
     def challenge(self) -> str:
@@ -92,7 +104,7 @@ class Answered:
 class Gate:
     """Answers from memory; only a browser whose access token is over costs a look at the database.
 
-    Pages of `origins` are let use the cookies, beside those of the site itself.
+    Pages of `origins` are let use the cookies, beside those of the site itself. `sign_in_page` is a path.
     """
 
     def __init__(
@@ -102,11 +114,13 @@ class Gate:
         verification: Verification,
         browsers: BrowserSessions,
         origins: Sequence[str] = (),
+        sign_in_page: str = "/sign-in",
     ) -> None:
         self._policies = policies
         self._verification = verification
         self._browsers = browsers
         self._origins = frozenset(origins)
+        self._sign_in_page = sign_in_page
         self._told: Counter[Verdict] = Counter()
 
     @property
@@ -121,6 +135,8 @@ class Gate:
         """Raises Unavailable where that is not for anybody and nobody can be told apart, DatabaseUnavailable."""
         answered = await self._answer(asked, origin)
         self._told[answered.verdict] += 1
+        if answered.verdict is Verdict.NOT_SIGNED_IN and asked.is_for_a_page:
+            return replace(answered, sign_in=_back_to(asked.target, by=self._sign_in_page))
         return answered
 
     def told(self, verdict: Verdict) -> int:
@@ -168,6 +184,12 @@ class Gate:
             return False
         is_of_this_site = asked.sent_by in ("", "same-origin", "none") or asked.page in self._origins
         return is_of_this_site or asked.method in _NO_CHANGE
+
+
+def _back_to(target: str, *, by: str) -> str:
+    """The sign-in page's address, which leads on to `target`; or to /, if that is too long or might be elsewhere."""
+    is_here = target.startswith("/") and not target.startswith(("//", "/\\")) and len(target) <= _LONGEST_NEXT
+    return f"{by}?next={quote(target if is_here else '/', safe='/')}"
 
 
 def _visible(value: str) -> str:

@@ -4,9 +4,11 @@ nginx, Caddy and Traefik tell by headers what they were asked for. A gateway ove
 what it does not know; so each has its route, only its own headers are believed there, and what others say must agree.
 """
 
+import re
 from collections.abc import Sequence
 
 from auth_client.policy import Verdict
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -20,7 +22,10 @@ _ORIGINAL = (b"x-original-method", b"x-original-uri")
 _FORWARDED = (b"x-forwarded-method", b"x-forwarded-uri")
 _TOLD = frozenset((*_ORIGINAL, *_FORWARDED))
 
-SPELT_BY = {"/authz": _ORIGINAL, "/authz/nginx": _ORIGINAL, "/authz/caddy": _FORWARDED, "/authz/traefik": _FORWARDED}
+_TRAEFIK = "/authz/traefik"
+_PUBLIC = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d+)?", re.ASCII)
+
+SPELT_BY = {"/authz": _ORIGINAL, "/authz/nginx": _ORIGINAL, "/authz/caddy": _FORWARDED, _TRAEFIK: _FORWARDED}
 """The headers of the gateway whose route it is: the request's method, and its target."""
 
 SET_COOKIES = ("X-Set-Cookie-Access", "X-Set-Cookie-Refresh")
@@ -29,6 +34,9 @@ SET_COOKIES = ("X-Set-Cookie-Access", "X-Set-Cookie-Refresh")
 Scripts can read these, as they cannot read `Set-Cookie`; so they are for whoever sends GATEWAY, which no script can.
 """
 GATEWAY = "sec-gateway"
+
+SIGN_IN = "X-Sign-In"
+"""Where a browser may sign in. nginx takes no 303 for an answer and has to make it by itself; others pass ours on."""
 
 
 def routes(gate: Gate, *, trusted_proxies: Sequence[Network] = ()) -> list[Route]:
@@ -43,9 +51,12 @@ def routes(gate: Gate, *, trusted_proxies: Sequence[Network] = ()) -> list[Route
                 cookies=tuple(headers.getlist("cookie")),
                 sent_by=headers.get("sec-fetch-site", ""),
                 page=headers.get("origin", ""),
+                accept=headers.get("accept", ""),
+                mode=headers.get("sec-fetch-mode", ""),
             )
             answered = await gate.ask(asked, origin=origin_of(request, trusted_proxies=trusted_proxies))
-            response = _response(answered)
+            sign_in = _from_outside(headers) + answered.sign_in if path == _TRAEFIK else answered.sign_in
+            response = _response(answered, sign_in=sign_in, sends_away=names is _FORWARDED)
             for alias, cookie in zip(SET_COOKIES, answered.set_cookies, strict=False):
                 response.headers.append("Set-Cookie", cookie)
                 if GATEWAY in headers:
@@ -78,9 +89,18 @@ def _agreed(own: list[bytes] | None, other: list[bytes] | None) -> str:
     return own[0].decode("latin-1")
 
 
-def _response(answered: Answered) -> Response:
+def _from_outside(headers: Headers) -> str:
+    """The gateway's public address: Traefik makes whatever is relative an address of ours, which no browser reaches."""
+    address = f"{headers.get('x-forwarded-proto', '')}://{headers.get('x-forwarded-host', '')}"
+    return address if _PUBLIC.fullmatch(address) else ""
+
+
+def _response(answered: Answered, *, sign_in: str, sends_away: bool) -> Response:
     if answered.refusal is None:
         return Response(headers={**_NO_STORE, **answered.identity})
+    if answered.sign_in and sends_away:
+        return Response(status_code=303, headers={**_NO_STORE, "Location": sign_in})
     body = {"reason": answered.refusal.reason, "message": str(answered.refusal)}
     status = 401 if answered.verdict is Verdict.NOT_SIGNED_IN else 403
-    return JSONResponse(body, status, headers={**_NO_STORE, "WWW-Authenticate": answered.challenge})
+    headers = {**_NO_STORE, "WWW-Authenticate": answered.challenge}
+    return JSONResponse(body, status, headers=headers | ({SIGN_IN: sign_in} if answered.sign_in else {}))

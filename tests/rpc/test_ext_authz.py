@@ -69,11 +69,12 @@ def headers_of(options: Any, action: int) -> dict[str, str]:
     return {each.header.key: each.header.value for each in options}
 
 
-def cookies_of(options: Any) -> dict[str, str]:
+def cookies_of(options: Any, action: int) -> dict[str, str]:
+    """Envoy leaves out what is to be added to a refusal, and keeps all that is set there."""
     told = SimpleCookie()
     for each in options:
         if each.header.key == "set-cookie":
-            assert each.append.value
+            assert (each.append.value, each.append_action) == (action == ADD, action)
             told.load(each.header.value)
     return {name: morsel.value for name, morsel in told.items()}
 
@@ -188,7 +189,7 @@ async def test_browsers_whose_access_token_is_over_all_go_on_with_the_same_next_
     responses = await asyncio.gather(*(check(service, "/me", cookie=over) for _ in range(20)))
 
     assert {status(each) for each in responses} == {200}
-    given = [cookies_of(each.ok_response.response_headers_to_add) for each in responses]
+    given = [cookies_of(each.ok_response.response_headers_to_add, ADD) for each in responses]
     (successor,) = {each["refresh_token"] for each in given}
     generations = [service.refresh_tokens.read(each).generation for each in (cookies["refresh_token"], successor)]
     assert generations[1] == generations[0] + 1
@@ -222,13 +223,30 @@ async def test_a_browser_hears_of_its_next_tokens_and_of_its_session_s_end_with_
     cookies = await session(service)
 
     refused = await check(service, "/admin/x", cookie=f"refresh_token={cookies['refresh_token']}")
-    given = cookies_of(refused.denied_response.headers)
+    given = cookies_of(refused.denied_response.headers, OVERWRITE)
     await service.logout(given["refresh_token"])
     over = await check(service, "/me", cookie=f"refresh_token={given['refresh_token']}")
 
     assert (status(refused), status(over)) == (403, 401)
     assert given["refresh_token"] != cookies["refresh_token"]
-    assert cookies_of(over.denied_response.headers) == {"access_token": "", "refresh_token": ""}
+    assert cookies_of(over.denied_response.headers, OVERWRITE) == {"access_token": "", "refresh_token": ""}
+
+
+@pytest.mark.row("D2", "S68")
+async def test_a_browser_that_wants_a_page_is_sent_to_sign_in_and_nobody_else_is(service: Service) -> None:
+    navigates = {"accept": "text/html,*/*;q=0.8", "sec_fetch_mode": "navigate"}
+
+    sent = await check(service, "/me?a=1&b=2", **navigates)
+    others = [
+        await check(service, "/me", accept="*/*"),
+        await check(service, "/me", **(navigates | {"sec_fetch_mode": "cors"})),
+        await check(service, "/me", method="POST", **navigates),
+        await check(service, "/me", authorization="Bearer x", **navigates),
+    ]
+
+    assert status(sent) == 303
+    assert headers_of(sent.denied_response.headers, OVERWRITE)["location"] == "/sign-in?next=/me%3Fa%3D1%26b%3D2"
+    assert [status(each) for each in others] == [401] * 4
 
 
 @pytest.mark.row("D5", "S18")

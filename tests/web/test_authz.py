@@ -199,6 +199,35 @@ async def test_a_token_counts_in_its_header_or_its_cookie_and_nowhere_else(servi
         assert (await ask(service, "/me", more=[(name, f"Bearer {token}")])).status == 401
 
 
+@pytest.mark.row("D2", "S66")
+@pytest.mark.parametrize("route", ROUTES)
+async def test_a_browser_that_wants_a_page_is_told_where_to_sign_in_and_nobody_else_is(
+    service: Service, route: str
+) -> None:
+    navigates = [("Accept", "text/html,*/*;q=0.8"), ("Sec-Fetch-Mode", "navigate")]
+    outside = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "facility.example:8443")]
+
+    told = await ask(service, "/me?a=1&b=2", route=route, more=navigates + outside)
+    odd = [await ask(service, target, route=route, more=navigates) for target in ("//evil.example/", "/\\evil.example")]
+    long = await ask(service, "/me?" + "x" * 4000, route=route, more=navigates)
+    others = [
+        await ask(service, "/me", route=route, more=[("Accept", "*/*")]),
+        await ask(service, "/me", route=route, more=[("Accept", "text/html"), ("Sec-Fetch-Mode", "cors")]),
+        await ask(service, "/me", route=route, method="POST", more=navigates),
+        await ask(service, "/me", route=route, token="x.y.z", more=navigates),
+    ]
+
+    # nginx takes 401 and redirects by itself. Traefik would make a relative address one of the service's own port.
+    is_nginx = ROUTES[route] is NGINX
+    name, status = ("X-Sign-In", 401) if is_nginx else ("Location", 303)
+    host = "https://facility.example:8443" if route == "/authz/traefik" else ""
+    assert (told.status, told.headers[name]) == (status, f"{host}/sign-in?next=/me%3Fa%3D1%26b%3D2")
+    assert [each.headers[name] for each in (*odd, long)] == ["/sign-in?next=/"] * 3
+    assert [each.status for each in others] == [401] * 4
+    assert not any(name in each.headers for each in others)
+    assert (await ask(service, "/open/x", route=route, more=navigates)).status == 200
+
+
 @pytest.mark.row("S66")
 async def test_gateways_get_and_head_and_nothing_else(service: Service) -> None:
     token = (await service.login()).access_token

@@ -61,16 +61,21 @@ def _asked(http: pb.AttributeContext.HttpRequest, headers: Mapping[str, tuple[st
         cookies=headers.get("cookie", ()),
         sent_by=",".join(headers.get("sec-fetch-site", ())),
         page=",".join(headers.get("origin", ())),
+        accept=",".join(headers.get("accept", ())),
+        mode=",".join(headers.get("sec-fetch-mode", ())),
     )
 
 
 def _response(answered: Answered, sent: Iterable[str]) -> pb.CheckResponse:
-    cookies = [_option("set-cookie", cookie, is_added=True) for cookie in answered.set_cookies]
     if answered.refusal is not None:
         is_known = answered.verdict is Verdict.REFUSED
         status, code = (403, _PERMISSION_DENIED) if is_known else (401, _UNAUTHENTICATED)
-        response = _denied(status, code, answered.refusal, {"www-authenticate": answered.challenge})
-        response.denied_response.headers.extend(cookies)
+        told = {"www-authenticate": answered.challenge}
+        if answered.sign_in:
+            status, told = 303, {"location": answered.sign_in}
+        response = _denied(status, code, answered.refusal, told)
+        # Of headers that are to be added Envoy leaves out a refusal's, and of those that are set it keeps them all.
+        response.denied_response.headers.extend(_option("set-cookie", cookie) for cookie in answered.set_cookies)
         return response
     known = {name: value for name, value in answered.identity.items() if value}
     return pb.CheckResponse(
@@ -78,7 +83,7 @@ def _response(answered: Answered, sent: Iterable[str]) -> pb.CheckResponse:
         ok_response=pb.OkHttpResponse(
             headers=[_option(name, value) for name, value in known.items()],
             headers_to_remove=_not_to_be_believed(sent, but=known),
-            response_headers_to_add=cookies,
+            response_headers_to_add=[_option("set-cookie", each, is_added=True) for each in answered.set_cookies],
         ),
     )
 

@@ -1,0 +1,5 @@
+"""The fixtures of the gRPC door: it is one service."""
+
+from tests.rpc.conftest import databases, facility, logs, service, start
+
+__all__ = ["databases", "facility", "logs", "service", "start"]
