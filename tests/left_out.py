@@ -2,7 +2,7 @@
 
 import shutil
 
-from tests.support import pgbouncer, rabbitmq
+from tests.support import gateways, pgbouncer, rabbitmq
 
 NEEDED = {
     "grpcurl": "the README's console session",
@@ -19,6 +19,12 @@ def main() -> None:
     has_broker = rabbitmq.available()
     if not has_broker:
         print(f"left out: events to a real RabbitMQ, because there is {has_broker.reason}")
+    lacking = {recipe.program for recipe in gateways.RECIPES.values() if gateways.why_not(recipe)}
+    if lacking:
+        there = gateways.root()
+        print(
+            f"left out: deploy/ with real {', '.join(sorted(lacking))}, because they are not in {there}: make gateways"
+        )
     can_bounce = pgbouncer.available()
     if not can_bounce:
         print(f"left out: PostgreSQL through a real PgBouncer, because {can_bounce.reason}")

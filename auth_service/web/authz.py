@@ -57,6 +57,9 @@ def routes(gate: Gate, *, trusted_proxies: Sequence[Network] = ()) -> list[Route
             answered = await gate.ask(asked, origin=origin_of(request, trusted_proxies=trusted_proxies))
             sign_in = _from_outside(headers) + answered.sign_in if path == _TRAEFIK else answered.sign_in
             response = _response(answered, sign_in=sign_in, sends_away=names is _FORWARDED)
+            if path == _TRAEFIK and (left := gate.cookies.refresh.left_out_of("; ".join(asked.cookies))):
+                # Traefik cannot take one cookie out of a request, but put this in its place.
+                response.headers["Cookie"] = left
             for alias, cookie in zip(SET_COOKIES, answered.set_cookies, strict=False):
                 response.headers.append("Set-Cookie", cookie)
                 if GATEWAY in headers:

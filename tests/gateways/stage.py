@@ -86,13 +86,11 @@ def claims_of(token: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def stage(
-    recipe: Recipe, database_url: str, *, facility: Facility, data_dir: Path, **settings: str
-) -> AsyncIterator[Stage]:
+async def stage(recipe: Recipe, database_url: str, *, facility: Facility, data_dir: Path) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         service = await enter(
-            running_service(database_url, facility=facility, data_dir=data_dir, **(SETTINGS | settings))
+            running_service(database_url, facility=facility, data_dir=data_dir, waits=True, **SETTINGS)
         )
         application = await enter(running_application())
         doors = (service.where.http, service.where.grpc)

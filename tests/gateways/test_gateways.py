@@ -1,12 +1,14 @@
 """Each case at each gateway; see `cases`."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from auth_service.demo import Facility
 from tests.gateways.cases import CASES, Case
 from tests.gateways.stage import Stage, stage
+from tests.gateways.table import expected, page_of
 from tests.support.gateways import RECIPES, why_not
 from tests.support.service import Databases
 
@@ -32,3 +34,9 @@ async def staged(
 )
 async def test_every_case_at_every_gateway(staged: Stage, each: Case) -> None:
     assert await each.play(staged) == each.expected_of(staged.gateway.recipe.name)
+
+
+def test_the_page_tells_what_is_held_here() -> None:
+    page = Path(__file__).parents[2] / "docs" / "gateways.md"
+
+    assert page.read_text() == page_of(expected()), "python -m tests.gateways > docs/gateways.md"

@@ -95,7 +95,7 @@ class Application:
     requests: list[dict[str, Any]] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        told = {
+        told: dict[str, Any] = {
             "method": request.method,
             "target": request.raw_path,
             "headers": [[name.decode().lower(), value.decode("latin-1")] for name, value in request.raw_headers],
