@@ -33,7 +33,7 @@ class Templates:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        environment.filters |= {"moment": _moment, "clock": _clock, "machine": _machine, "span": span}
+        environment.filters |= {"moment": _moment, "second": _second, "machine": _machine, "span": span}
         environment.globals |= self._given
         return {name: environment.get_template(name) for name in environment.list_templates()}
 
@@ -43,9 +43,9 @@ def _moment(at: Any) -> str:
     return f"{_datetime(at):%-d %b %Y, %H:%M} UTC"
 
 
-def _clock(at: Any) -> str:
-    """Its time of day, where seconds matter."""
-    return f"{_datetime(at):%H:%M:%S} UTC"
+def _second(at: Any) -> str:
+    """The same, where seconds matter. That it is UTC has to be said once beside many."""
+    return f"{_datetime(at):%-d %b %Y, %H:%M:%S}"
 
 
 def _machine(at: Any) -> str:

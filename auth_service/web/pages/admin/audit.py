@@ -1,0 +1,189 @@
+"""The audit log: filtered, page by page, and as it grows.
+
+A small script asks for the first page again and puts what is new on top (docs/admin.md says why it asks, rather than
+holds a stream open). Without scripts, a reload does the same.
+"""
+
+import asyncio
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from auth_service.web.pages.admin.event_words import groups, in_words
+from auth_service.web.pages.admin.sections import Section
+from auth_service.web.pages.admin.wire import timestamp, word
+from auth_service.web.pages.site import SECURITY_HEADERS, Site
+from auth_service.web.pages.visits import Visit, signed_in
+
+PATH = "/admin/audit"
+LEVEL = 0
+PAGE_SIZE = 50
+ASKED_AT_ONCE = 8
+"""Names of people, while a page is made."""
+_FILTERS = ("type", "outcome", "actor", "subject", "since", "until", "call")
+_OUTCOMES = {"": "Any", "success": "Done", "refused": "Refused"}
+
+
+def routes(site: Site) -> Sequence[BaseRoute]:
+    return [
+        Route(PATH, signed_in(site, _log, level=LEVEL)),
+        Route(f"{PATH}/events", signed_in(site, _events, level=LEVEL)),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What the caller looks for. `typed` is as it stands in the form, `fields` as the method takes it."""
+
+    typed: Mapping[str, str]
+    fields: Mapping[str, Any]
+    problems: Mapping[str, str]
+
+    @property
+    def query(self) -> str:
+        return urlencode({name: value for name, value in self.typed.items() if value})
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event as it is shown: names where they are known, ids where not."""
+
+    told: Any
+    what: str
+    is_refused: bool
+    actor_kind: str
+    actor: str
+    subject: str
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+async def _log(visit: Visit) -> Response:
+    wanted = await _filter(visit)
+    page = None
+    if not wanted.problems:
+        page = await _page(visit, wanted, page_token=visit.query("page"))
+    is_first = not visit.query("page")
+    more = {"page": page.next_page_token} if page and page.next_page_token else {}
+    return await visit.page(
+        "admin/audit.html",
+        status=200 if page else 400,
+        typed=wanted.typed,
+        problems=wanted.problems,
+        is_filtered=any(wanted.typed.values()),
+        groups=groups(),
+        outcomes=list(_OUTCOMES.items()),
+        events=await shown(visit, page.events) if page else [],
+        tag=_tag(page.events) if page else "",
+        is_first=is_first,
+        newest=f"{PATH}?{wanted.query}",
+        next_page=f"{PATH}?{'&'.join(filter(None, (wanted.query, urlencode(more))))}" if more else "",
+        # What is over already does not grow.
+        live=f"{PATH}/events?{wanted.query}" if page and is_first and not wanted.typed["until"] else "",
+    )
+
+
+async def _events(visit: Visit) -> Response:
+    """The first page's events alone, if they are others than those of the `If-None-Match`."""
+    wanted = await _filter(visit)
+    if wanted.problems:
+        return Response(status_code=400, headers=SECURITY_HEADERS)
+    page = await _page(visit, wanted)
+    tag = _tag(page.events)
+    if visit.request.headers.get("if-none-match", "") == tag:
+        return Response(status_code=304, headers=SECURITY_HEADERS | {"ETag": tag})
+    events = await shown(visit, page.events)
+    return await visit.site.page("admin/audit_events.html", headers={"ETag": tag}, events=events)
+
+
+async def _page(visit: Visit, wanted: Filter, *, page_token: str = "") -> Any:
+    return await visit.read("AuditService/ListAuditEvents", page_size=PAGE_SIZE, page_token=page_token, **wanted.fields)
+
+
+async def _filter(visit: Visit) -> Filter:
+    typed = {name: visit.query(name).strip() for name in _FILTERS}
+    fields: dict[str, Any] = {"type": typed["type"], "request_id": typed["call"]}
+    problems: defaultdict[str, str] = defaultdict(str)
+    if typed["outcome"] in _OUTCOMES:
+        fields["outcome"] = f"AUDIT_OUTCOME_{typed['outcome'].upper() or 'UNSPECIFIED'}"
+    else:
+        problems["outcome"] = "Expected done or refused."
+    for name in ("since", "until"):
+        moment = _moment(typed[name])
+        if moment is not None:
+            fields[name] = timestamp(moment)
+        elif typed[name]:
+            problems[name] = "Expected a day and a time of day, such as 2026-11-30T14:00."
+    for name in ("actor", "subject"):
+        id_ = await _id_of(visit, typed[name])
+        if id_ is None:
+            problems[name] = "Nobody has this user name or id."
+        else:
+            fields[f"{name}_id"] = id_
+    return Filter(typed, fields, problems)
+
+
+def _moment(typed: str) -> datetime | None:
+    """Of a day and a time of day in UTC, as a form sends them."""
+    try:
+        return datetime.fromisoformat(typed).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+async def _id_of(visit: Visit, typed: str) -> str | None:
+    """Of a person by their user name; an id is itself. None where nobody has the name."""
+    try:
+        return str(UUID(typed)) if typed else ""
+    except ValueError:
+        answer = await visit.answer("UserService/LookUpUser", username=typed)
+        return str(answer.response.user_id) if answer.code == "ok" else None
+
+
+def _tag(events: Sequence[Any]) -> str:
+    """Another for other events."""
+    return f'"{hashlib.sha256(" ".join(each.event_id for each in events).encode()).hexdigest()[:16]}"'
+
+
+async def shown(visit: Visit, events: Sequence[Any]) -> Sequence[Event]:
+    """The contract's `events`, with names."""
+    names = await _names(visit, events)
+    return [
+        Event(
+            each,
+            in_words(each.type),
+            word(each, "outcome") == "refused",
+            word(each, "actor_kind"),
+            names.get(each.actor_id, each.actor_id),
+            names.get(each.subject_id, each.subject_id),
+            dict(sorted(each.details.items())),
+        )
+        for each in events
+    ]
+
+
+async def _names(visit: Visit, events: Sequence[Any]) -> Mapping[str, str]:
+    """By id, of the people and service accounts in `events`; whoever is gone has none."""
+    services = {each.actor_id for each in events if word(each, "actor_kind") == "service"}
+    services |= {each.subject_id for each in events if each.type.startswith(("service_account.", "api_key."))}
+    people = sorted({id_ for each in events for id_ in (each.actor_id, each.subject_id)} - services - {""})
+    names: dict[str, str] = {}
+    for first in range(0, len(people), ASKED_AT_ONCE):
+        asked = people[first : first + ASKED_AT_ONCE]
+        answers = await asyncio.gather(*(visit.answer("UserService/LookUpUser", user_id=each) for each in asked))
+        names |= {each.response.user_id: each.response.username for each in answers if each.code == "ok"}
+    if services - {""}:
+        listed = await visit.answer("ServiceAccountService/ListServiceAccounts", page_size=1000)
+        if listed.code == "ok":
+            names |= {each.service_account_id: each.name for each in listed.response.service_accounts}
+    return names
+
+
+SECTION = Section(PATH, "Audit log", LEVEL, routes)

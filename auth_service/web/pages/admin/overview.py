@@ -1,0 +1,175 @@
+"""What an administrator sees first: how things stand, and what needs somebody.
+
+Each part is asked for by itself: one that does not answer leaves a gap, not an empty page.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from auth_service.web.pages.admin import audit, service_accounts, signing_keys
+from auth_service.web.pages.admin.key_views import Keys, keys_of
+from auth_service.web.pages.admin.sections import Section
+from auth_service.web.pages.admin.wire import moment, timestamp
+from auth_service.web.pages.site import Site
+from auth_service.web.pages.visits import WEAKEST_ADMINISTRATOR, Refused, Visit, signed_in
+
+PATH = "/admin"
+COUNTED = 500
+"""Then it is `500 or more`: nobody waits for a number."""
+LATELY = 8
+MANY_REFUSED = 50
+"""Sign-ins within an hour, from when on somebody should look."""
+ACCOUNTS_LOOKED_AT = 100
+ASKED_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """`count` None where it is not known just now."""
+
+    count: int | None
+    of: str
+    path: str
+
+    @property
+    def told(self) -> str:
+        if self.count is None:
+            return "?"
+        return f"{COUNTED} or more" if self.count >= COUNTED else str(self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """Something that needs somebody, and where they see to it."""
+
+    text: str
+    path: str
+
+
+def routes(site: Site) -> Sequence[BaseRoute]:
+    return [Route(PATH, signed_in(site, _overview, level=WEAKEST_ADMINISTRATOR))]
+
+
+async def _overview(visit: Visit) -> Response:
+    now = datetime.now(UTC)
+    figures, matters = await asyncio.gather(_figures(visit, now), _matters(visit, now))
+    keys = await _or_none(keys_of(visit)) if visit.me.level <= signing_keys.LEVEL else None
+    return await visit.page(
+        "admin/overview.html",
+        figures=figures,
+        matters=[*matters, *_of_keys(keys)],
+        keys=keys,
+        events=await _lately(visit),
+    )
+
+
+async def _figures(visit: Visit, now: datetime) -> Sequence[Figure]:
+    active = await _count(visit, "UserService/ListUsers", "users", state="USER_STATE_ACTIVE")
+    people = Figure(active, "people", "/people")
+    if visit.me.level > audit.LEVEL:
+        return [people]
+    day, hour = timestamp(now - timedelta(days=1)), timestamp(now - timedelta(hours=1))
+    started, refused, services = await asyncio.gather(
+        _events(visit, type="session.started", since=day),
+        _events(visit, type="session.refused", since=hour),
+        _count(visit, "ServiceAccountService/ListServiceAccounts", "service_accounts"),
+    )
+    return [
+        people,
+        Figure(services, "service accounts", "/service-accounts"),
+        Figure(started, "sign-ins in 24 hours", "/audit?type=session.started"),
+        Figure(refused, "refused in the last hour", "/audit?type=session.refused"),
+    ]
+
+
+async def _matters(visit: Visit, now: datetime) -> Sequence[Matter]:
+    found: list[Matter] = []
+    notices = await visit.answer("MaintenanceService/GetNotices")
+    if notices.code == "ok":
+        told = notices.response
+        found += [
+            Matter(f"A notice is shown: {each.message}", "/maintenance")
+            for each in (told.maintenance, told.scheduled_maintenance)
+            if each.show
+        ]
+    if visit.me.level > audit.LEVEL:
+        return found
+    reused = await _events(visit, type="session.reused", since=timestamp(now - timedelta(days=1)))
+    refused = await _events(visit, type="session.refused", since=timestamp(now - timedelta(hours=1)))
+    if reused:
+        text = (
+            f"{_some(reused, 'spent refresh token')} came back within a day: stolen, perhaps. The sessions were ended."
+        )
+        found.append(Matter(text, "/audit?type=session.reused"))
+    if (refused or 0) >= MANY_REFUSED:
+        found.append(Matter(f"{refused} sign-ins were refused within an hour.", "/audit?type=session.refused"))
+    return [*found, *await _of_api_keys(visit, now)]
+
+
+def _of_keys(keys: Keys | None) -> Sequence[Matter]:
+    if keys is None or not keys.consumers.behind or keys.now < keys.consumers.due_at:
+        return []
+    waiting = _some(len(keys.consumers.behind), "consumer")
+    return [Matter(f"A rotation of the signing key waits for {waiting} without the next key.", "/signing-keys")]
+
+
+async def _of_api_keys(visit: Visit, now: datetime) -> Sequence[Matter]:
+    """Those that end soon and have no successor."""
+    listed = await visit.answer("ServiceAccountService/ListServiceAccounts", page_size=ACCOUNTS_LOOKED_AT)
+    accounts = listed.response.service_accounts if listed.code == "ok" else []
+    found: list[Matter] = []
+    for first in range(0, len(accounts), ASKED_AT_ONCE):
+        asked = accounts[first : first + ASKED_AT_ONCE]
+        ids = [each.service_account_id for each in asked]
+        answers = await asyncio.gather(
+            *(visit.answer("ServiceAccountService/ListApiKeys", service_account_id=each, page_size=10) for each in ids)
+        )
+        for account, answer in zip(asked, answers, strict=True):
+            ends_at = _ends_at(answer.response.api_keys, now=now) if answer.code == "ok" else None
+            if ends_at is not None and ends_at - now < service_accounts.SOON:
+                text = f"The last good API key of {account.name} ends on {ends_at:%-d %b %Y, %H:%M} UTC."
+                found.append(Matter(text, f"/service-accounts/{account.service_account_id}"))
+    return found
+
+
+def _ends_at(keys: Sequence[Any], *, now: datetime) -> datetime | None:
+    """When an account is without a good key; None if it has none already, or one without end."""
+    ends = [moment(each, "expires_at") for each in keys if not each.HasField("revoked_at")]
+    to_come = [each for each in ends if each is not None and each > now]
+    return max(to_come) if to_come and None not in ends else None
+
+
+async def _lately(visit: Visit) -> Sequence[audit.Event]:
+    if visit.me.level > audit.LEVEL:
+        return []
+    listed = await visit.answer("AuditService/ListAuditEvents", page_size=LATELY)
+    return await audit.shown(visit, listed.response.events) if listed.code == "ok" else []
+
+
+async def _events(visit: Visit, **fields: Any) -> int | None:
+    return await _count(visit, "AuditService/ListAuditEvents", "events", **fields)
+
+
+async def _count(visit: Visit, method: str, field: str, **fields: Any) -> int | None:
+    answer = await visit.answer(method, page_size=COUNTED, **fields)
+    return len(getattr(answer.response, field)) if answer.code == "ok" else None
+
+
+async def _or_none(asked: Awaitable[Keys]) -> Keys | None:
+    try:
+        return await asked
+    except Refused:
+        return None
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count > 1 else ''}"
+
+
+SECTION = Section(PATH, "Overview", WEAKEST_ADMINISTRATOR, routes)
