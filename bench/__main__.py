@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench import (
+    http_routes,
     limits,
     list_users,
     login,
@@ -28,6 +29,7 @@ LATEST = RESULTS / "latest.json"
 MEASUREMENTS: dict[str, Measure] = {
     "verify_local": verify_local.measure,
     "verify_rpc": verify_rpc.measure,
+    "http_routes": http_routes.measure,
     "refresh": refresh.measure,
     "login": login.measure,
     "limits": limits.measure,

@@ -137,6 +137,7 @@ def http_door(
         path_prefix=settings.path_prefix,
         cors_origins=settings.cors_origins,
         error_page=site.error,
+        always=(*wellknown.PATHS, *probes.PATHS),
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import resource
 import signal
 import sys
 from contextlib import AsyncExitStack
@@ -21,6 +22,8 @@ from auth_service.telemetry import configure_logging
 
 log = structlog.get_logger()
 
+MOST_OPEN_FILES = 1 << 16
+
 _NO_ADMINISTRATOR = """
   Nobody may administer yet. A password for the first who may, from another terminal:
 
@@ -32,12 +35,21 @@ def serve() -> None:
     """Serve until SIGTERM or SIGINT; a second one ends at once."""
     settings = settings_in_force()
     configure_logging(level=settings.log_level, style=settings.log_format)
+    _allow_many_connections()
     try:
         asyncio.run(_serve(settings))
     except PolicyRefused as error:
         fail(f"cannot start: AUTH_POLICY_FILE: {settings.policy_file} is no policy: {error}")
     except (OSError, RuntimeError, UnsafeFile, DatabaseRefused) as error:
         fail(f"cannot start: {str(error) or type(error).__name__}")
+
+
+def _allow_many_connections() -> None:
+    """As many open files as an administrator lets us have: the usual 1,024 are fewer than idle strangers can hold."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_OPEN_FILES if most == resource.RLIM_INFINITY else min(MOST_OPEN_FILES, most)
+    if allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 async def _serve(settings: Settings) -> None:

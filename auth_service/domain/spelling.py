@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from random import getrandbits
 
 LONGEST_USER_AGENT = 255
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,36}")
@@ -10,6 +11,12 @@ _PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,36}")
 def plain_id(given: str) -> str:
     """`given` if it is a plain word of at most 36 letters, such as others name a request by; else nothing."""
     return given if _PLAIN_ID.fullmatch(given) else ""
+
+
+def new_id() -> str:
+    """A name for a request that came without one: 16 hexadecimal digits, unlike any other and no secret."""
+    # `secrets` would ask the kernel at each call, and nothing hangs on its being guessed.
+    return f"{getrandbits(64):016x}"
 
 
 def composed(text: str, *, longest: int) -> str:

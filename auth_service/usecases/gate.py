@@ -1,5 +1,6 @@
 """Whether a request may pass a gateway: who shows these tokens, and what the policy says of them there."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,7 +33,8 @@ IDENTITY_HEADERS = (
     "x-auth-scopes",
 )
 """What gateways tell the programs behind them; whatever a client sends by these names is not to get there."""
-_PLAIN = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
+_PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+_IS_PLAIN = re.compile("[ -$&-~]*").fullmatch
 _LONGEST_NEXT = 2048
 _NO_CHANGE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -144,15 +146,14 @@ class Gate:
         return self._told[verdict]
 
     async def _answer(self, asked: Asked, origin: Origin) -> Answered:
-        is_public = self.policy.verdict(asked.method, asked.target, None) is Verdict.ADMITTED
         try:
             return self._judged(asked, self._verification.verify(self._token_of(asked)))
         except Unauthenticated as error:
-            if is_public:
+            if self._is_public(asked):
                 return Answered(Verdict.ADMITTED)
             refusal = error
         except Unavailable:
-            if is_public:
+            if self._is_public(asked):
                 return Answered(Verdict.ADMITTED)
             raise
         refresh_token = self.cookies.refresh.of(asked.cookies) if self._takes_cookies(asked) else ""
@@ -166,6 +167,9 @@ class Gate:
         except Unauthenticated as error:
             return Answered(Verdict.NOT_SIGNED_IN, refusal=error, set_cookies=self.cookies.taken_away)
         return self._judged(asked, held.token, set_cookies=held.set_cookies)
+
+    def _is_public(self, asked: Asked) -> bool:
+        return self.policy.verdict(asked.method, asked.target, None) is Verdict.ADMITTED
 
     def _judged(self, asked: Asked, token: VerifiedToken, *, set_cookies: tuple[str, ...] = ()) -> Answered:
         policy = self.policy
@@ -193,4 +197,5 @@ def _back_to(target: str, *, by: str) -> str:
 
 
 def _visible(value: str) -> str:
-    return quote(value, safe=_PLAIN + " ")
+    # `quote` looks at each character again for each answer, and there is hardly ever anything to do.
+    return value if _IS_PLAIN(value) else quote(value, safe=_PLAIN)

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from auth_service.domain import errors as domain
@@ -107,7 +107,7 @@ def handlers(error_page: ErrorPage | None) -> Mapping[Any, Handler]:
 
         return answered
 
-    return {domain.AuthError: told(answer), HTTPException: told(answer_http)}
+    return {domain.AuthError: told(answer), HTTPException: told(answer_http), ClientDisconnect: answer_nobody}
 
 
 async def answer_http(_request: Request, error: Exception) -> Response:
@@ -116,3 +116,8 @@ async def answer_http(_request: Request, error: Exception) -> Response:
     return JSONResponse(
         {"message": error.detail}, error.status_code, headers={**(error.headers or {}), "Cache-Control": "no-store"}
     )
+
+
+async def answer_nobody(_request: Request, _error: Exception) -> Response:
+    """The client went away in the middle of its request: nobody reads this, and nothing is worth a line in the log."""
+    return Response(status_code=400)

@@ -3,10 +3,10 @@
 With `is_compatible` off the same routes refuse as the rest of this door does: 401, 503, and a reason.
 """
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from auth_client.strict import json_object
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -41,10 +41,12 @@ def routes(methods: Methods, *, cookie: TokenCookie, is_compatible: bool) -> lis
         username, password = await _texts(request, "username", "password")
         return signed_in(await ask(request, "Login", username=username, password=password))
 
+    verified = JSONResponse("ok", headers=_NO_STORE)
+
     async def verify(request: Request) -> Response:
         (token,) = await _texts(request, "token")
         answer = await ask(request, "Verify", token=token)
-        return JSONResponse("ok", headers=_NO_STORE) if answer.code == "ok" else refused(answer)
+        return verified if answer.code == "ok" else refused(answer)
 
     async def refresh(request: Request) -> Response:
         # The access token may have expired, and decides nothing: the cookie's session does.
@@ -115,11 +117,9 @@ async def _texts(request: Request, *names: str) -> tuple[str, ...]:
         # Nor may it be: what another site's form can send must not sign anybody in.
         raise Unprocessable(_problem("model_attributes_type", "Input should be a JSON object"))
     try:
-        members = json.loads(await body_of(request))
-    except (ValueError, RecursionError):
+        members = json_object(await body_of(request))
+    except ValueError:
         raise Unprocessable(_problem("json_invalid", "JSON decode error")) from None
-    if not isinstance(members, dict):
-        raise Unprocessable(_problem("model_attributes_type", "Input should be a JSON object"))
     problems = [
         _problem("string_type", "Input should be a valid string", name)
         if name in members
@@ -129,7 +129,7 @@ async def _texts(request: Request, *names: str) -> tuple[str, ...]:
     ]
     if problems:
         raise Unprocessable(*problems)
-    return tuple(members[name] for name in names)
+    return tuple(str(members[name]) for name in names)
 
 
 def _whole_number(request: Request, name: str) -> int:

@@ -1,20 +1,25 @@
 """Who calls over HTTP, told as gRPC tells it, so that one code decides what to believe of it."""
 
 from collections.abc import Sequence
-from secrets import token_hex
 
 from starlette.requests import Request
 
 from auth_service.domain.addresses import Network, client_address
 from auth_service.domain.audit import Origin
-from auth_service.domain.spelling import LONGEST_USER_AGENT, plain_id, printable
+from auth_service.domain.spelling import LONGEST_USER_AGENT, new_id, plain_id, printable
 
-_CARRIED = ("authorization", "user-agent", "x-request-id", "x-forwarded-for", "forwarded", "traceparent", "tracestate")
+_CARRIED = {
+    name.encode(): name
+    for name in (
+        *("authorization", "user-agent", "x-request-id", "x-forwarded-for", "forwarded"),
+        *("traceparent", "tracestate"),
+    )
+}
 """Headers that mean the same in a gRPC call's metadata. Every one, where there are several: two bearers are refused."""
 
 
 def metadata_of(request: Request) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, value in request.headers.items() if name in _CARRIED)
+    return tuple((_CARRIED[name], value.decode("latin-1")) for name, value in request.headers.raw if name in _CARRIED)
 
 
 def without_bearer(request: Request) -> tuple[tuple[str, str], ...]:
@@ -48,5 +53,5 @@ def origin_of(request: Request, *, trusted_proxies: Sequence[Network]) -> Origin
     return Origin(
         address=address_of(request, trusted_proxies=trusted_proxies),
         user_agent=printable(request.headers.get("user-agent", ""), longest=LONGEST_USER_AGENT),
-        request_id=plain_id(request.headers.get("x-request-id", "")) or token_hex(8),
+        request_id=plain_id(request.headers.get("x-request-id", "")) or new_id(),
     )

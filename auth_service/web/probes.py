@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+PATHS = ("/healthz", "/readyz", "/ready", "/metrics")
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -27,9 +28,5 @@ def routes(*, is_ready: Callable[[], Awaitable[str]], exposition: Callable[[], t
         page, content_type = exposition()
         return Response(page, headers={**NO_STORE, "Content-Type": content_type})
 
-    return [
-        Route("/healthz", alive),
-        Route("/readyz", ready),
-        Route("/ready", ready),
-        Route("/metrics", metrics),
-    ]
+    answers = (alive, ready, ready, metrics)
+    return [Route(path, answer) for path, answer in zip(PATHS, answers, strict=True)]

@@ -4,52 +4,24 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from auth_service.web import errors
+from auth_service.web.connections import PATIENCE, Connection, Crowd, Waits
 from auth_service.web.errors import ErrorPage
+from auth_service.web.guard import LARGEST_HEAD, guarded
+from auth_service.web.paths import ByPath
 
-MOST_CONNECTIONS = 1000
-KEEP_ALIVE_SECONDS = 75
-HEADER_SECONDS = 10
-
-
-class _Patient(H11Protocol):
-    """uvicorn waits for ever for the rest of a request; this waits HEADER_SECONDS, then hangs up."""
-
-    _patience: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        super().connection_made(transport)
-        self._wait()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        # A request begins, or goes on to begin: what drips in does not buy more time.
-        self._wait()
-        super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._stop_waiting()
-
-    def _wait(self) -> None:
-        if self._patience is None:
-            self._patience = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
-
-    def _stop_waiting(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+LOOKS_EVERY = 5
+"""Of uvicorn's ticks, which are 0.1 s: at those who keep us waiting."""
 
 
 def _without(prefix: str, app: ASGIApp) -> ASGIApp:
@@ -65,6 +37,15 @@ def _without(prefix: str, app: ASGIApp) -> ASGIApp:
 
 
 class _Uvicorn(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, crowd: Crowd) -> None:
+        super().__init__(config)
+        self._crowd = crowd
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % LOOKS_EVERY == 0:
+            self._crowd.look(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals are the application's: it has another server to stop as well."""
@@ -82,11 +63,13 @@ class HttpServer:
         path_prefix: str = "",
         cors_origins: Sequence[str] = (),
         error_page: ErrorPage | None = None,
+        always: Iterable[str] = (),
     ) -> None:
-        starlette = Starlette(routes=routes, exception_handlers=errors.handlers(error_page))
-        # To an address that would be made of whatever Host the caller sent.
-        starlette.router.redirect_slashes = False
-        app: ASGIApp = starlette
+        """`always` are paths that are answered however much there is to do."""
+        starlette = Starlette(exception_handlers=errors.handlers(error_page))
+        starlette.router = ByPath(routes)
+        self._crowd = Crowd()
+        app: ASGIApp = guarded(starlette, self._crowd, always=always)
         if cors_origins:
             app = CORSMiddleware(
                 app,
@@ -108,11 +91,12 @@ class HttpServer:
             # Left to itself uvicorn believes what anybody on this machine says about where a request comes from.
             proxy_headers=False,
             date_header=True,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            limit_concurrency=MOST_CONNECTIONS,
-            h11_max_incomplete_event_size=16 << 10,
+            timeout_keep_alive=int(PATIENCE[Waits.NEXT]),
+            # How many there may be is for `crowd` to say: uvicorn would turn everybody away alike.
+            limit_concurrency=None,
+            h11_max_incomplete_event_size=LARGEST_HEAD,
             ws="none",
-            http=_Patient,
+            http=partial(Connection, crowd=self._crowd),  # type: ignore[arg-type]  # makes what the class would
         )
         self._tls = tls
         self._socket: socket.socket | None = None
@@ -139,7 +123,7 @@ class HttpServer:
         assert self._socket is not None
         self._config.load()
         self._config.ssl = self._tls
-        self._server = _Uvicorn(self._config)
+        self._server = _Uvicorn(self._config, self._crowd)
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         while not self._server.started:
             if self._serving.done():

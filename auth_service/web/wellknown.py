@@ -20,6 +20,9 @@ from auth_service.web.peers import address_of
 
 JWKS_PATH = "/.well-known/jwks.json"
 REVOCATIONS_PATH = "/.well-known/revocations"
+METADATA_PATHS = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
+PATHS = (JWKS_PATH, REVOCATIONS_PATH, *METADATA_PATHS)
+"""All of them answered from memory."""
 MAX_AGE_SECONDS = int(KEY_SET_MAX_AGE.total_seconds())
 CAREFUL_MAX_AGE_SECONDS = 60
 STALE_IF_ERROR_SECONDS = 86_400
@@ -75,8 +78,7 @@ def routes(
     return [
         Route(JWKS_PATH, jwks),
         Route(REVOCATIONS_PATH, revoked),
-        Route("/.well-known/openid-configuration", describe),
-        Route("/.well-known/oauth-authorization-server", describe),
+        *(Route(path, describe) for path in METADATA_PATHS),
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from auth_api.v1 import auth_pb2, keys_pb2
 
-from auth_service.web import server as web_server
+from auth_service.web.connections import PATIENCE, Waits
 from tests.rpc.conftest import Start
 from tests.support.conditions import eventually
 from tests.support.service import ISSUER, PORTAL_API_KEY, Service, admin_token, bearer, refusal
@@ -216,8 +216,8 @@ async def test_what_is_no_http_is_hung_up_on(service: Service, raw: bytes) -> No
 async def test_a_request_that_does_not_come_is_not_waited_for(
     service: Service, begun: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert web_server.HEADER_SECONDS == 10
-    monkeypatch.setattr(web_server, "HEADER_SECONDS", 0.2)
+    assert PATIENCE[Waits.REQUEST] == 10
+    monkeypatch.setitem(PATIENCE, Waits.REQUEST, 0.2)
     reader, writer = await asyncio.open_connection(service.where.http.host, service.where.http.port)
     writer.write(begun)
 
@@ -250,7 +250,7 @@ async def test_a_connection_that_asked_is_kept_for_the_next_request(
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await reader.readuntil(b'"ok"')).startswith(b"HTTP/1.1 200 ")
         # From now on a request that is not complete at once is hung up on; silence between requests is none.
-        monkeypatch.setattr(web_server, "HEADER_SECONDS", 0)
+        monkeypatch.setitem(PATIENCE, Waits.REQUEST, 0)
     writer.close()
     await writer.wait_closed()
 

@@ -1,13 +1,12 @@
 """Names each call: by the caller's `x-request-id` if that is a plain word of at most 36 letters, else anew."""
 
 from collections.abc import Sequence
-from secrets import token_hex
 from urllib.parse import unquote
 
 import structlog
 
 from auth_service.domain.addresses import Network, client_address
-from auth_service.domain.spelling import LONGEST_USER_AGENT, plain_id, printable
+from auth_service.domain.spelling import LONGEST_USER_AGENT, new_id, plain_id, printable
 from auth_service.rpc.call import Call, Context, Handler, Interceptor, current
 
 HEADER = "x-request-id"
@@ -23,7 +22,7 @@ def request_id(trusted: Sequence[Network]) -> Interceptor:
         async def answer(request: object, context: Context) -> object:
             metadata = context.invocation_metadata() or ()
             given = next((value for key, value in metadata if key == HEADER), "")
-            name = (plain_id(given) if isinstance(given, str) else "") or token_hex(8)
+            name = (plain_id(given) if isinstance(given, str) else "") or new_id()
             agent = next((value for key, value in metadata if key == "user-agent"), "")
             address = _peer(context.peer())
             if trusted:
@@ -50,4 +49,4 @@ def _peer(peer: str) -> str:
     scheme, _, rest = peer.partition(":")
     if scheme not in ("ipv4", "ipv6"):
         return ""
-    return unquote(rest).rpartition(":")[0].strip("[]")
+    return (unquote(rest) if "%" in rest else rest).rpartition(":")[0].strip("[]")

@@ -55,22 +55,6 @@ def json_object(data: bytes) -> dict[str, object]:
     return value
 
 
-def _carefully(data: bytes) -> object:
-    try:
-        # Decoding here, not in json.loads, because that would guess UTF-16 and UTF-32.
-        value: object = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_without_duplicates,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-        )
-        # Fails on a lone surrogate anywhere, key or value (UnicodeEncodeError is a ValueError).
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except RecursionError as error:
-        raise ValueError("JSON is nested too deeply") from error
-    return value
-
-
 def _without_duplicates(members: list[tuple[str, object]]) -> dict[str, object]:
     value = dict(members)
     if len(value) != len(members):
@@ -86,4 +70,19 @@ def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise ValueError("number out of range")
+    return value
+
+
+_read = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_no_constant, parse_float=_finite).decode
+
+
+def _carefully(data: bytes) -> object:
+    try:
+        # Decoding here, not in json.loads, because that would guess UTF-16 and UTF-32.
+        value: object = _read(data.decode("utf-8"))
+        if b"\\u" in data:
+            # Fails on a lone surrogate anywhere, key or value (UnicodeEncodeError is a ValueError).
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except RecursionError as error:
+        raise ValueError("JSON is nested too deeply") from error
     return value
