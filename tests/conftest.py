@@ -15,6 +15,7 @@ from auth_service.storage.database import Database
 from auth_service.storage.opening import open_database
 from tests.support.command_line import home, on_both, run  # noqa: F401 -- fixtures
 from tests.support.postgres import Postgres
+from tests.support.valkey import ValkeyServer
 
 BUDGET = timedelta(seconds=5)
 _TEMPLATE = "migrated"
@@ -41,6 +42,13 @@ async def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
     await migrate.upgrade(f"sqlite:///{path}")
     return path
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[ValkeyServer]:
+    """One for the whole run; each test has a prefix of its own there."""
+    with ValkeyServer() as server:
+        yield server
 
 
 @pytest.fixture

@@ -81,7 +81,9 @@ def administration(
         ending=ending,
         password_rules=rules,
         accounts=accounts,
-        standing=Standing(base.database, levels=levels, ending=ending, hashing=hashing, password_rules=rules),
+        standing=Standing(
+            base.database, levels=levels, ending=ending, hashing=hashing, password_rules=rules, tallies=base.limits
+        ),
         roles=Roles(base.database, levels=levels, page_tokens=page_tokens),
         session_lists=SessionLists(base.database, page_tokens=page_tokens),
         staff=StaffList(base.database),

@@ -10,6 +10,10 @@ from importlib import metadata
 from auth_service.domain.consumers import EvidencePolicy
 from auth_service.domain.keys import KeyPolicy
 from auth_service.domain.sealing import KeyEncryptionKeys
+from auth_service.providers.limits_in_database import LimitsInDatabase
+from auth_service.providers.limits_in_valkey import LimitsInValkey
+from auth_service.providers.limits_with_fallback import LimitsWithFallback
+from auth_service.providers.valkey import Valkey, ValkeyAddress
 from auth_service.settings import Settings
 from auth_service.storage import migrate
 from auth_service.storage.database import Database, DatabaseClock
@@ -31,6 +35,7 @@ class Core:
     sealing: KeyEncryptionKeys
     keys: SigningKeys
     consumers: KeyConsumers
+    limits: LimitsInDatabase | LimitsWithFallback
     workers: ThreadPoolExecutor
 
 
@@ -62,11 +67,24 @@ async def core(settings: Settings) -> AsyncIterator[Core]:
         workers=workers,
         consumers=consumers,
     )
+    limits = limits_of(settings, database)
     try:
-        yield Core(database, clock, sealing, keys, consumers, workers)
+        yield Core(database, clock, sealing, keys, consumers, limits, workers)
     finally:
+        await limits.close()
         await database.close()
         workers.shutdown(wait=False)
+
+
+def limits_of(settings: Settings, database: Database) -> LimitsInDatabase | LimitsWithFallback:
+    """Through what replicas share their limits. Nothing is connected yet."""
+    in_database = LimitsInDatabase(database)
+    if settings.limits_url is None:
+        return in_database
+    files = (settings.limits_ca_file, settings.limits_certificate_file, settings.limits_key_file)
+    address = ValkeyAddress(settings.limits_url.get_secret_value(), *(str(each) if each else None for each in files))
+    server = Valkey(address, deadline=settings.limits_timeout)
+    return LimitsWithFallback(LimitsInValkey(server, prefix=settings.prefix_of_limits), in_database)
 
 
 def key_policy(settings: Settings) -> KeyPolicy:

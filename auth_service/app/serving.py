@@ -14,13 +14,23 @@ from datetime import timedelta
 
 import structlog
 
-from auth_service.app.core import core
+from auth_service.app.core import Core, core
 from auth_service.app.doors import grpc_door, http_door
 from auth_service.app.outside import grpc_tls, mail_turns, publishing_of, traces_of
 from auth_service.app.stories import stories
-from auth_service.app.watching import observing, readiness, tell_health, watch, watch_old_tokens, watch_publishing
+from auth_service.app.watching import (
+    observing,
+    readiness,
+    tell_health,
+    watch,
+    watch_limits,
+    watch_old_tokens,
+    watch_publishing,
+)
 from auth_service.background import every, in_background
 from auth_service.domain.errors import AuthError, Unavailable
+from auth_service.providers.limits_with_fallback import LimitsWithFallback
+from auth_service.providers.valkey import ValkeyUnfit
 from auth_service.rpc import server as rpc
 from auth_service.rpc.interceptors.tracing import tracing
 from auth_service.settings import Address, Settings
@@ -34,6 +44,8 @@ log = structlog.get_logger()
 SWEEP_EVERY = timedelta(seconds=60)
 
 COUNTS_SHARED_EVERY = timedelta(milliseconds=200)
+
+LIMITS_WATCHED_EVERY = timedelta(seconds=1)
 
 CONSUMERS_TOLD_EVERY = 20
 """In polls: of those who took the key set."""
@@ -53,7 +65,10 @@ class Running:
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Running]:
-    """The whole service, answering from entry to exit. Raises OSError if an address is taken, UnsafeFile."""
+    """The whole service, answering from entry to exit.
+
+    Raises OSError if an address is taken, UnsafeFile, ValkeyUnfit.
+    """
     async with AsyncExitStack() as stack:
         base = await stack.enter_async_context(core(settings))
         told = await stack.enter_async_context(stories(settings, base))
@@ -64,6 +79,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         watch(metrics, base, told, settings)
         watch_old_tokens(metrics, told.old_tokens)
         watch_publishing(metrics, publishing)
+        watch_limits(metrics, base)
         outermost = (tracing(traces.tracer),) if traces else ()
         grpc_server = grpc_door(
             settings, base, told, observe=observing(metrics, told.sign_in.admission), outermost=outermost
@@ -79,6 +95,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             http_port = http_server.bind(settings.http_address.host, settings.http_address.port)
 
         await asyncio.to_thread(told.policies.load)
+        await _limits_checked(base)
         await _once(base.keys.tick)
         await _once(told.revoked.poll)
         await _once(told.api_keys.poll)
@@ -110,6 +127,11 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 told.trust.tell(),
                 *((publishing.run(),) if publishing else ()),
                 every(COUNTS_SHARED_EVERY, told.rate_limits.share),
+                *(
+                    [every(LIMITS_WATCHED_EVERY, base.limits.watch)]
+                    if isinstance(base.limits, LimitsWithFallback)
+                    else []
+                ),
                 every(CONSUMERS_TOLD_EVERY * settings.poll_every, take_stock),
                 every(SWEEP_EVERY, told.sessions.sweep),
                 every(SWEEP_EVERY, told.attempts.sweep),
@@ -153,6 +175,15 @@ async def _once(step: Callable[[], Awaitable[object]]) -> None:
     except Exception as error:  # noqa: BLE001 -- the next turn meets it again, and then says all there is to say
         # Most likely a database without our tables, which a migration may be making at this moment.
         log.error("start.without", cause=type(error).__name__, hint="has `auth-service migrate` run?")
+
+
+async def _limits_checked(base: Core) -> None:
+    """Raises ValkeyUnfit, which names the setting."""
+    try:
+        if isinstance(base.limits, LimitsWithFallback):
+            await base.limits.check()
+    except ValkeyUnfit as error:
+        raise ValkeyUnfit(f"AUTH_LIMITS_URL: {error}") from error
 
 
 async def _last_words(step: Callable[[], Awaitable[object]]) -> None:

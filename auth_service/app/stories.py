@@ -121,8 +121,8 @@ async def stories(settings: Settings, base: Core) -> AsyncIterator[Stories]:
             clock=base.clock,
             workers=base.workers,
         )
-        rate_limits = RateLimits(base.database, rates=_rates(settings), clock=base.clock)
-        attempts = Attempts(base.database, limits=_attempt_limits(settings), clock=base.clock)
+        rate_limits = RateLimits(base.database, shared=base.limits, rates=_rates(settings), clock=base.clock)
+        attempts = Attempts(base.database, tallies=base.limits, limits=_attempt_limits(settings), clock=base.clock)
         password_change = PasswordChange(hashing=hashing, password_rules=admin.password_rules, ending=admin.ending)
         sender = mail_sender(settings)
         mail_queued = asyncio.Event()

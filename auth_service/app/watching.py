@@ -12,6 +12,7 @@ from auth_client.policy import Verdict
 from auth_service.app.core import Core, key_policy
 from auth_service.app.stories import Stories
 from auth_service.domain.keys import rotation_due_at
+from auth_service.providers.limits_with_fallback import LimitsWithFallback
 from auth_service.rpc import server as rpc
 from auth_service.rpc.interceptors.observation import Observe
 from auth_service.settings import Settings
@@ -132,6 +133,18 @@ def watch_old_tokens(metrics: Metrics, old_tokens: OldTokens | None) -> None:
         "When Verify last took one; 0 if not since the start.",
         lambda: old_tokens.last_seen_at.timestamp() if old_tokens.last_seen_at else 0.0,
     )
+
+
+def watch_limits(metrics: Metrics, base: Core) -> None:
+    limits = base.limits
+    if not isinstance(limits, LimitsWithFallback):
+        return
+    metrics.gauge(
+        "auth_limits_shared",
+        "0 while Valkey is away: failed attempts go to the database, and each replica counts calls by itself.",
+        lambda: float(not limits.is_away),
+    )
+    metrics.counter("auth_limits_absences", "How often Valkey went away.", lambda: limits.absences)
 
 
 def watch_publishing(metrics: Metrics, publishing: Publishing | None) -> None:

@@ -5,8 +5,10 @@ nothing at the turn of a minute, and failures that slipped in side by side are w
 """
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from auth_service.domain.names import name_key
 
@@ -46,6 +48,43 @@ class Limit:
         owed = min(self.pause * 2**doublings, self.longest_pause)
         latest = now + LONGEST_WAIT + (self.at_once - 1) * self.pause
         return Tally(failures, min(tally.paid_off_at + owed, latest))
+
+
+def greater(one: Tally | None, other: Tally | None) -> Tally | None:
+    """Whichever is paid off later."""
+    return max((each for each in (one, other) if each), key=lambda each: each.paid_off_at, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """What an attempt counts for. `account` is whose the counter is; None for an address's."""
+
+    key: bytes
+    limit: Limit
+    account: bytes | None = None
+
+
+Known = Mapping[bytes, Tally]
+"""Tallies by their keys, as far as a replica remembers them. Others may have added to them, or forgiven them."""
+
+
+class Tallies(Protocol):
+    """What is owed, by the counters' keys: what all replicas share. Raises DatabaseUnavailable.
+
+    `known` counts only where nobody else can be asked what there was.
+    """
+
+    async def find(self, counters: Sequence[Counter], *, known: Known, now: datetime) -> Mapping[bytes, Tally | None]:
+        """The tallies of `counters`; None for one that owes nothing."""
+        ...
+
+    async def add_failure(self, counters: Sequence[Counter], *, known: Known, now: datetime) -> Known:
+        """The tallies of `counters`, with one failure more at `now` written down."""
+        ...
+
+    async def forget(self, account: bytes) -> None:
+        """What is kept outside of the database. There it went in the transaction of what brought it about."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """How often a method may be called: so many times in each window of time, from one address or by everybody."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Protocol
 
 ALL_METHODS = "*"
 EVERYBODY = "all:"
@@ -28,6 +29,26 @@ class Rate:
         if self.method == ALL_METHODS:
             return service.startswith("auth_api.") and name not in _NOT_MEANT_BY_ALL
         return self.method in (name, f"{service.rpartition('.')[2]}/{name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The calls of one window on this replica. `key` stands for the rate and whoever is counted."""
+
+    key: bytes
+    window: int
+    ends_at: datetime
+    here: int
+    told: int
+    """Of `here`: the others know of those already."""
+
+
+class CallCounts(Protocol):
+    """What all replicas share. Raises DatabaseUnavailable."""
+
+    async def share(self, counted: Sequence[Counted], *, now: datetime, heard: Callable[[Counted, int], None]) -> None:
+        """Tell the others of each, and call `heard` with what all replicas counted together, as soon as it is told."""
+        ...
 
 
 def rate(what: str, *, calls: int, per: timedelta) -> Rate:

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from auth_service.settings.hs256 import problems_with_hs256, warnings_about_hs256
+from auth_service.settings.limits import problems_with_limits, unsafe_limits
 from auth_service.settings.model import PREFIX, SECRETS, Profile, Settings
 from auth_service.settings.values import duration
 from auth_service.settings.well_known import is_well_known
@@ -35,6 +36,7 @@ _RANGES = {
     "uows_timeout": "50ms to 5m",
     "allocations_timeout": "50ms to 5m",
     "smtp_timeout": "50ms to 5m",
+    "limits_timeout": "20ms to 2s",
     "password_reset_lifetime": "1m to 1d",
     "email_verification_lifetime": "1m to 30d",
     "drain": "0s to 5m",
@@ -79,11 +81,6 @@ def _contradictions(settings: Settings) -> list[str]:
             f"AUTH_SIGNER_LEASE: {settings.signer_lease} is shorter than four times AUTH_POLL_EVERY"
             f" ({settings.poll_every}): a late poll would stop sign-in"
         )
-    if settings.failures_per_account < settings.failures_here + 2:
-        problems.append(
-            f"AUTH_FAILURES_PER_ACCOUNT: {settings.failures_per_account} is less than two more than AUTH_FAILURES_HERE"
-            f" ({settings.failures_here}): one stranger could use up what is left for the account's owner"
-        )
     if settings.providers == ():
         problems.append("AUTH_PROVIDERS: expected uows, local or both")
     if settings.issuer is not None and re.search(r"[?#]", settings.issuer):
@@ -127,6 +124,7 @@ def _contradictions(settings: Settings) -> list[str]:
         *_consumers(settings),
         *_registration(settings),
         *_mail(settings),
+        *problems_with_limits(settings),
         *problems_with_hs256(settings),
     ]
 
@@ -246,7 +244,7 @@ def _unsafe(settings: Settings) -> list[str]:
     broker = settings.broker_url.get_secret_value() if settings.broker_url else "amqps://"
     if broker.startswith("amqp://") and _host_of(broker) not in ("localhost", "127.0.0.1", "::1"):
         problems.append("AUTH_BROKER_URL: expected amqps://, its password and people's ids travel there")
-    return problems
+    return problems + unsafe_limits(settings)
 
 
 def _defects(service: str, secret: str) -> list[str]:

@@ -174,6 +174,18 @@ class Settings(BaseModel):
             " such as Login=600/m,all:*=5000/s, or none"
         ),
     )
+    limits_url: SecretStr | None = Field(
+        None,
+        description="Valkey or Redis where replicas count failed attempts and calls together:"
+        " valkeys://user:…@host:6379/0; the database if not set",
+    )
+    limits_prefix: str | None = Field(
+        None, description="of all keys there; if not set, auth-service:<host and path of AUTH_ISSUER>"
+    )
+    limits_timeout: Duration = Field(timedelta(milliseconds=200), description="deadline of one question there")
+    limits_ca_file: Path | None = Field(None, description="PEM; who may vouch for that server, beside the system's")
+    limits_certificate_file: Path | None = Field(None, description="PEM that we show there, if the server asks for one")
+    limits_key_file: Path | None = Field(None, description="PEM private key, with AUTH_LIMITS_CERTIFICATE_FILE")
     smtp_address: HostPort | None = Field(
         None, description="host:port that takes our mail; if not set, the embedded profile writes it to data_dir/mail"
     )
@@ -252,6 +264,11 @@ class Settings(BaseModel):
         return (self.path_prefix if self.cookie_path is None else self.cookie_path) or "/"
 
     @property
+    def prefix_of_limits(self) -> str:
+        """No two deployments have the same, unless they say they are one."""
+        return self.limits_prefix or f"auth-service:{self.token_issuer.partition('//')[2]}"
+
+    @property
     def sealing_secrets(self) -> list[bytes]:
         assert self.key_encryption_keys is not None
         return [key_encryption_key(item) for item in self.key_encryption_keys.get_secret_value().split(",")]
@@ -272,6 +289,7 @@ SECRETS = frozenset(
         "allocations_api_key",
         "api_keys",
         "smtp_password",
+        "limits_url",
         "broker_url",
         "hs256_secret",
     }

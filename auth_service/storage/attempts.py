@@ -34,15 +34,14 @@ _find = Statement(
 )
 _forget = Statement(sa.delete(failed_attempts).where(failed_attempts.c.account == sa.bindparam("account")))
 _other = person.alias("other")
-_forget_own = Statement(
-    sa.delete(failed_attempts).where(
-        failed_attempts.c.account == sa.bindparam("account"),
-        ~sa.exists().where(
-            _other.c.username_key == sa.bindparam("username_key", type_=sa.Text),
-            _other.c.provider != sa.bindparam("provider", type_=sa.Text),
-            _other.c.deleted_at.is_(None),
-        ),
+_others_of_name = Statement(
+    sa.select(_other.c.id)
+    .where(
+        _other.c.username_key == sa.bindparam("username_key"),
+        _other.c.provider != sa.bindparam("provider"),
+        _other.c.deleted_at.is_(None),
     )
+    .limit(1)
 )
 _sweep = Statement(
     sa.delete(failed_attempts).where(
@@ -102,10 +101,9 @@ async def forget(connection: Connection, username: str) -> int:
     return await connection.run(_forget, account=account_key(username))
 
 
-async def forget_own(connection: Connection, username: str, *, provider: str) -> int:
-    """As `forget`, asked for by a person of this provider: nothing where one of another bears the name as well."""
-    values = {"account": account_key(username), "username_key": name_key(username), "provider": provider}
-    return await connection.run(_forget_own, **values)
+async def is_only_one_of(connection: Connection, username: str, *, provider: str) -> bool:
+    """Whether nobody of another provider bears the name of this provider's person."""
+    return await connection.row(_others_of_name, username_key=name_key(username), provider=provider) is None
 
 
 async def owner_of_address(connection: Connection, address: str) -> str | None:

@@ -8,21 +8,21 @@ import asyncio
 import hmac
 import os
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Generic, TypeVar
 
 import structlog
 
 from auth_service.domain import attempts as rules
 from auth_service.domain.addresses import network_of
-from auth_service.domain.attempts import Limit, Limits, Tally
+from auth_service.domain.attempts import Counter, Known, Limits, Tallies, Tally
 from auth_service.domain.errors import Overloaded, TooManyAttempts, Unauthenticated, Unavailable
+from auth_service.domain.names import folded
 from auth_service.storage import attempts
-from auth_service.storage.database import Connection, Database, DatabaseClock
+from auth_service.storage.database import Database, DatabaseClock
 from auth_service.usecases.sweeping import swept
 
 K = TypeVar("K")
@@ -41,20 +41,12 @@ APART = timedelta(milliseconds=4)
 """How far apart those go on who waited for the same right password: as far as a crowd of sign-ins begins."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
-    """What an attempt counts for. `account` is whose the counter is; None for an address's."""
-
-    key: bytes
-    limit: Limit
-    account: bytes | None = None
-
-
 class Attempts:
     """`async with (await attempts.on_account(name, address=…)).counted(password):` around finding out."""
 
-    def __init__(self, database: Database, *, limits: Limits, clock: DatabaseClock) -> None:
+    def __init__(self, database: Database, *, tallies: Tallies, limits: Limits, clock: DatabaseClock) -> None:
         self._database = database
+        self._shared = tallies
         self._limits = limits
         self._clock = clock
         self._tallies = _Recent[bytes, Tally | None]()
@@ -80,8 +72,12 @@ class Attempts:
         counter = Counter(rules.address_key(network, kind=kind), self._limits.address)
         return await self._allowed(Attempt(self, (counter,), network))
 
+    async def forget(self, username: str) -> None:
+        """What failed on this account and is kept outside of the database, once a step has forgotten what is in it."""
+        await self._shared.forget(rules.account_key(username))
+
     async def sweep(self) -> int:
-        """Delete tallies that are paid off; how many."""
+        """Delete the database's tallies that are paid off; how many."""
         now = self._clock.now()
         return await swept(self._database, lambda connection, most: attempts.sweep(connection, before=now, most=most))
 
@@ -92,7 +88,7 @@ class Attempts:
         if not refusing:
             return
         if stale := [each for each in refusing if not self._tallies.is_fresh(each.key, now)]:
-            await self._database.autocommit(lambda connection: self._read(connection, stale, now))
+            await self._read(stale, now)
             refusing = self._refusing(attempt.counters, now)
         if any(each.key == attempt.account for each in refusing) and await self._is_home(attempt, now):
             # The owner has signed in from here before, and is not kept out by what strangers do elsewhere.
@@ -104,23 +100,13 @@ class Attempts:
 
     async def failed(self, attempt: "Attempt") -> None:
         """Write down that it was wrong. Raises DatabaseUnavailable."""
-        now = self._clock.now()
-
-        async def step(connection: Connection) -> tuple[str, list[tuple[bytes, Tally]]]:
-            name, counters = attempt.name, attempt.counters
-            if attempt.account is not None and (owner := await attempts.owner_of_address(connection, name)) is not None:
-                name, counters = owner, self._counters(rules.account_key(owner), attempt.network)
-            return name, [
-                (each.key, await attempts.add(connection, each.key, account=each.account, now=now, after=after))
-                for each in counters
-                for after in [partial(each.limit.after_failure, now=now)]
-            ]
-
-        name, tallies = await self._database.transaction(step)
-        for key, tally in tallies:
+        now, counters = self._clock.now(), attempt.counters
+        if attempt.account is not None and (owner := await self._owner_of_address(attempt.name)) is not None:
+            self._owners.put(attempt.account, owner)
+            counters = self._counters(rules.account_key(owner), attempt.network)
+        tallies = await self._shared.add_failure(counters, known=self._known(counters), now=now)
+        for key, tally in tallies.items():
             self._tallies.put(key, tally)
-        if attempt.account is not None and name != attempt.name:
-            self._owners.put(attempt.account, name)
 
     async def failed_in_part(self, attempt: "Attempt", secret: str) -> None:
         """As `failed`, where somebody who could not be asked might have said otherwise.
@@ -154,9 +140,18 @@ class Attempts:
                 found[each] = at
         return found
 
-    async def _read(self, connection: Connection, counters: Iterable[Counter], now: datetime) -> None:
-        for each in counters:
-            self._tallies.put(each.key, await attempts.find(connection, each.key, now=now), read_at=now)
+    async def _read(self, counters: Sequence[Counter], now: datetime) -> None:
+        found = await self._shared.find(counters, known=self._known(counters), now=now)
+        for key, tally in found.items():
+            self._tallies.put(key, tally, read_at=now)
+
+    def _known(self, counters: Sequence[Counter]) -> Known:
+        return {each.key: tally for each in counters if (tally := self._tallies.get(each.key)) is not None}
+
+    async def _owner_of_address(self, name: str) -> str | None:
+        if "@" not in folded(name):
+            return None
+        return await self._database.autocommit(lambda connection: attempts.owner_of_address(connection, name))
 
     async def _is_home(self, attempt: "Attempt", now: datetime) -> bool:
         here = attempt.counters[0].key

@@ -122,10 +122,13 @@ class MailedTokens:
         """
         attempt = await self._attempts.from_address(origin.address, kind=MAILED)
         async with attempt.counted():
-            ended = await self._reset(token, new_password, origin)
+            username, ended = await self._reset(token, new_password, origin)
         self._ending.take_effect(ended)
+        if username is not None:
+            await self._attempts.forget(username)
 
-    async def _reset(self, token: str, new_password: str, origin: Origin) -> tuple[Revocation, ...]:
+    async def _reset(self, token: str, new_password: str, origin: Origin) -> tuple[str | None, tuple[Revocation, ...]]:
+        """The user name, if what failed on it is forgotten, and what ended."""
         digest = digest_of(token)
         account = await self._database.autocommit(lambda connection: self._bearer(connection, digest))
         chosen = await self._password_rules.check(new_password, field="new_password", words=account.words)
@@ -133,17 +136,21 @@ class MailedTokens:
 
         now = self._clock.now()
 
-        async def step(connection: Connection) -> tuple[Revocation, ...]:
+        async def step(connection: Connection) -> tuple[str | None, tuple[Revocation, ...]]:
             account = await self._spent(connection, digest, Purpose.PASSWORD_RESET, now=now)
             await local_accounts.set_password(connection, account.id, password_hash, now=now)
-            await attempts.forget_own(connection, account.person.username, provider=account.person.provider)
+            username, provider = account.person.username, account.person.provider
+            is_only_one = await attempts.is_only_one_of(connection, username, provider=provider)
+            if is_only_one:
+                await attempts.forget(connection, username)
             await audit.add(
                 connection,
                 happened(EventType.PASSWORD_RESET, origin=origin, now=now, by=account.id, on=account.id),
             )
             if account.email_verified_at is None:
                 await self._mark_verified(connection, account, origin=origin, now=now)
-            return await self._ending.in_step(connection, account.id, reason="password", origin=origin, now=now)
+            ended = await self._ending.in_step(connection, account.id, reason="password", origin=origin, now=now)
+            return (username if is_only_one else None), ended
 
         return await self._database.transaction(step)
 

@@ -1,7 +1,8 @@
-"""How often methods may be called, from one address and by everybody: counted in memory, summed up in the database.
+"""How often methods may be called, from one address and by everybody: counted in memory, summed up for all replicas.
 
 A call costs a look-up. Several times a second each replica adds what it counted to the sums and reads what the others
-did; a count that is far below its limit it keeps to itself, so that a deployment that nobody floods writes nothing.
+did; a count that is far below its limit it keeps to itself, so that a deployment that nobody floods tells nothing.
+Where the sums cannot be reached, each replica goes on by itself.
 """
 
 import hashlib
@@ -11,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 from auth_service.domain.addresses import network_of
 from auth_service.domain.errors import DatabaseUnavailable, RateLimited
-from auth_service.domain.rates import Rate
+from auth_service.domain.rates import CallCounts, Counted, Rate
 from auth_service.storage import call_counts
-from auth_service.storage.database import Connection, Database, DatabaseClock
+from auth_service.storage.database import Database, DatabaseClock
 from auth_service.usecases.sweeping import swept
 
 SHARED_FROM = 0.05
@@ -25,7 +26,7 @@ MOST_COUNTS = 100_000
 
 @dataclass(slots=True)
 class _Count:
-    """Calls let through in one window: here, of them told to the database, and elsewhere as far as it told."""
+    """Calls let through in one window: here, of them told to the others, and elsewhere as far as they told."""
 
     here: int = 0
     told: int = 0
@@ -39,9 +40,10 @@ _Window = tuple[Rate, int, str]
 class RateLimits:
     """`check` for each call, `share` in the background."""
 
-    def __init__(self, database: Database, *, rates: Sequence[Rate], clock: DatabaseClock) -> None:
+    def __init__(self, database: Database, *, shared: CallCounts, rates: Sequence[Rate], clock: DatabaseClock) -> None:
         self.rates = tuple(rates)
         self._database = database
+        self._shared = shared
         self._clock = clock
         self._counts: dict[_Window, _Count] = {}
 
@@ -66,26 +68,23 @@ class RateLimits:
             count.here += 1
 
     async def share(self) -> None:
-        """Tell the database what was counted here, and learn what was counted elsewhere. Raises DatabaseUnavailable."""
+        """Tell the others what was counted here, and learn what was counted elsewhere. Raises DatabaseUnavailable."""
         now = self._clock.timestamp()
         self._counts = {window: count for window, count in self._counts.items() if window[1] == _number(window[0], now)}
-        news = [
-            (window, count)
+        news = {
+            _counted(window, count): count
             for window, count in self._counts.items()
             if count.here > count.told and count.here >= SHARED_FROM * window[0].calls
-        ]
+        }
 
-        async def step(connection: Connection) -> None:
-            for window, count in news:
-                here = count.here
-                total = await _add(connection, window, here - count.told)
-                count.told, count.elsewhere = here, total - here
+        def heard(each: Counted, total: int) -> None:
+            news[each].told, news[each].elsewhere = each.here, total - each.here
 
         if news:
-            await self._database.autocommit(step)
+            await self._shared.share(tuple(news), now=self._clock.now(), heard=heard)
 
     async def sweep(self) -> int:
-        """Delete sums whose window is over; how many."""
+        """Delete the database's sums whose window is over; how many."""
         now = self._clock.now()
         return await swept(
             self._database, lambda connection, most: call_counts.sweep(connection, before=now, most=most)
@@ -105,8 +104,8 @@ def _number(rate: Rate, now: float) -> int:
     return int(now // rate.per.total_seconds())
 
 
-async def _add(connection: Connection, window: _Window, calls: int) -> int:
+def _counted(window: _Window, count: _Count) -> Counted:
     rate, number, network = window
     ends_at = datetime.fromtimestamp((number + 1) * rate.per.total_seconds(), UTC)
     key = hashlib.sha256(f"{rate}\0{network}".encode()).digest()
-    return await call_counts.add(connection, key, window=number, calls=calls, expires_at=ends_at)
+    return Counted(key, number, ends_at, here=count.here, told=count.told)

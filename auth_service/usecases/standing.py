@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from auth_service.domain.accounts import Account, AccountState, Shown, check_is_local
+from auth_service.domain.attempts import Tallies, account_key
 from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.domain.errors import WrongAccountState
 from auth_service.domain.policy import check_not_self
@@ -29,12 +30,14 @@ class Standing:
         ending: Ending,
         hashing: PasswordHashing,
         password_rules: PasswordRules,
+        tallies: Tallies,
     ) -> None:
         self._database = database
         self._levels = levels
         self._ending = ending
         self._hashing = hashing
         self._password_rules = password_rules
+        self._tallies = tallies
 
     async def set_password(self, person_id: UUID, new_password: str, *, must_change: bool, origin: Origin) -> int:
         """How many sessions ended. Raises InvalidInput, NotFound, PermissionDenied, WrongAccountState, Overloaded."""
@@ -54,6 +57,7 @@ class Standing:
 
         ended = await self._database.transaction(step)
         self._ending.take_effect(ended)
+        await self._tallies.forget(account_key(account.person.username))
         return len(ended)
 
     async def end_sessions(self, person_id: UUID, *, only: UUID | None, origin: Origin) -> int:
@@ -103,7 +107,9 @@ class Standing:
             await audit.add(connection, happened(EventType.PERSON_ENABLED, origin=origin, now=now, on=person_id))
             return await self._levels.shown_of(connection, person_id)
 
-        return await self._database.transaction(step)
+        shown = await self._database.transaction(step)
+        await self._tallies.forget(account_key(shown.account.person.username))
+        return shown
 
     async def delete(self, person_id: UUID, *, origin: Origin) -> Shown:
         """Ends every session.
@@ -127,7 +133,7 @@ class Standing:
     async def purge(self, person_id: UUID, *, origin: Origin) -> None:
         """Erase a deleted account. Raises NotFound, PermissionDenied, WrongAccountState unless it is deleted."""
 
-        async def step(connection: Connection) -> None:
+        async def step(connection: Connection) -> Account:
             now = await self._database.time(connection)
             account = await self._levels.target(connection, origin, person_id)
             if not await accounts.purge(connection, person_id):
@@ -136,8 +142,10 @@ class Standing:
                 await staff.remove_of_nobody(connection, account.person.user_number)
             await attempts.forget(connection, account.person.username)
             await audit.add(connection, happened(EventType.PERSON_PURGED, origin=origin, now=now, on=person_id))
+            return account
 
-        await self._database.transaction(step)
+        purged = await self._database.transaction(step)
+        await self._tallies.forget(account_key(purged.person.username))
 
     async def _present(
         self, connection: Connection, origin: Origin, person_id: UUID, *, could_be_taken: bool = False

@@ -9,11 +9,13 @@ import grpc
 import pytest
 from auth_api.v1 import auth_pb2, users_pb2, users_pb2_grpc
 
+from auth_service import app
 from auth_service.demo import Facility
 from auth_service.domain.accounts import LOCAL
+from auth_service.domain.audit import OPERATOR
 from auth_service.storage import attempts
 from auth_service.storage.opening import open_database
-from tests.rpc.conftest import Start
+from tests.rpc.conftest import Start, through_valkey
 from tests.support.administering import PASSWORD, administrator, new_name
 from tests.support.conditions import eventually
 from tests.support.service import PORTAL_API_KEY, Logs, Refusal, Service, refusal
@@ -23,6 +25,11 @@ PROXY = "127.0.0.1"
 OWNER, RIGHT = "user1001", "user1001-password"
 WRONG, LATER = "BAD_CREDENTIALS", "TOO_MANY_ATTEMPTS"
 AWAY = ("UNAVAILABLE", "PROVIDER_UNAVAILABLE")
+
+
+@pytest.fixture(params=["through the database", "through Valkey"])
+def shared_limits(request: pytest.FixtureRequest) -> dict[str, str]:
+    return through_valkey(request.getfixturevalue("valkey")) if request.param == "through Valkey" else {}
 
 
 async def limited(start: Start, **changes: str) -> Service:
@@ -272,13 +279,13 @@ async def test_a_service_that_retries_an_old_key_locks_nobody_behind_its_address
 @pytest.mark.row("E2")
 async def test_an_administrator_s_word_ends_the_waiting_on_every_replica(start: Start) -> None:
     replicas = [await limited(start) for _ in range(2)]
+    await replicas[0].login(OWNER)
     for replica in replicas:
         await guesses(replica, [OWNER] * 6)
         assert (await refusal(replica.login(OWNER))).reason == LATER
 
-    database = open_database(replicas[0].settings.database, budget=replicas[0].settings.database_timeout)
-    assert await database.transaction(lambda connection: attempts.forget(connection, OWNER)) == 2
-    await database.close()
+    async with app.administering(replicas[0].settings) as use:
+        await use.standing.enable((await use.accounts.addressed(OWNER)).id, origin=OPERATOR)
 
     for replica in replicas:
         await eventually(partial(is_in, replica))
@@ -293,12 +300,14 @@ async def test_whoever_bears_the_same_name_elsewhere_neither_forgives_guesses_no
     told = [await said(service, OWNER, f"wrong {number}", address=f"192.0.2.{number}") for number in range(8)]
 
     database = open_database(service.settings.database, budget=service.settings.database_timeout)
-    forgiven = await database.transaction(lambda connection: attempts.forget_own(connection, OWNER, provider=LOCAL))
+    may_forgive = await database.autocommit(
+        lambda connection: attempts.is_only_one_of(connection, OWNER, provider=LOCAL)
+    )
     homes = await database.autocommit(lambda connection: attempts.addresses_of(connection, OWNER))
     await database.close()
 
     assert Counter(each.reason for each in told if each) == {WRONG: 6, LATER: 2}
-    assert forgiven == 0
+    assert not may_forgive
     assert homes == []
     assert (refused := await said(service, OWNER, "wrong", address="192.0.2.200")) is not None
     assert refused.reason == LATER

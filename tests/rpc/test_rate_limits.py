@@ -11,12 +11,17 @@ from auth_api.v1 import auth_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from auth_service.rpc.interceptors.rate_limit import UnknownMethod
-from tests.rpc.conftest import Start
+from tests.rpc.conftest import Start, through_valkey
 from tests.support.conditions import eventually
 from tests.support.service import Refusal, Service, refusal
 
 OK, LATER = "OK", "RATE_LIMITED"
 WINDOW = 60
+
+
+@pytest.fixture(params=["through the database", "through Valkey"])
+def shared_limits(request: pytest.FixtureRequest) -> dict[str, str]:
+    return through_valkey(request.getfixturevalue("valkey")) if request.param == "through Valkey" else {}
 
 
 async def logged_out(service: Service, times: int, *, address: str = "192.0.2.1") -> Counter[str]:

@@ -22,6 +22,7 @@ from auth_service.domain.policy import RolePolicy
 from auth_service.domain.refresh_tokens import RefreshTokens
 from auth_service.domain.sealing import KeyEncryptionKeys
 from auth_service.domain.sessions import SessionPolicy
+from auth_service.providers.limits_in_database import LimitsInDatabase
 from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.password_strength import PasswordRules
 from auth_service.rpc.call import Call, current
@@ -235,7 +236,9 @@ def replica(
             providers=[facility],
             issuer=issuer,
             session_policy=SESSION_POLICY,
-            attempts=Attempts(database, limits=limits(here=4, account=6, address=30), clock=clock),
+            attempts=Attempts(
+                database, tallies=LimitsInDatabase(database), limits=limits(here=4, account=6, address=30), clock=clock
+            ),
             password_change=PasswordChange(
                 hashing=PasswordHashing(), password_rules=PasswordRules(shortest=15), ending=ending
             ),

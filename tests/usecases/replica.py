@@ -20,6 +20,7 @@ from auth_service.domain.refresh_tokens import RefreshTokens
 from auth_service.domain.sealing import KeyEncryptionKeys
 from auth_service.domain.sessions import SessionPolicy
 from auth_service.domain.tokens import TokenPolicy
+from auth_service.providers.limits_in_database import LimitsInDatabase
 from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.password_strength import PasswordRules
 from auth_service.storage.database import Database, DatabaseClock
@@ -192,7 +193,12 @@ async def replica(
                 providers=[facility],
                 issuer=issuer,
                 session_policy=session_policy,
-                attempts=Attempts(database, limits=limits(here=4, account=6, address=30), clock=clock),
+                attempts=Attempts(
+                    database,
+                    tallies=LimitsInDatabase(database),
+                    limits=limits(here=4, account=6, address=30),
+                    clock=clock,
+                ),
                 password_change=PasswordChange(
                     hashing=PasswordHashing(), password_rules=PasswordRules(shortest=15), ending=ending
                 ),

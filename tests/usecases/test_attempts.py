@@ -4,6 +4,7 @@ import asyncio
 
 from auth_service.domain.attempts import limits
 from auth_service.domain.errors import Overloaded
+from auth_service.providers.limits_in_database import LimitsInDatabase
 from auth_service.usecases.attempts import Attempts
 from tests.support.conditions import eventually
 from tests.usecases.meanwhile import with_ada
@@ -11,7 +12,12 @@ from tests.usecases.meanwhile import with_ada
 
 async def test_what_there_was_no_time_to_judge_is_told_to_all_who_brought_the_same_password(sqlite_url: str) -> None:
     async with with_ada(sqlite_url) as (at, _, _):
-        attempts = Attempts(at.database, limits=limits(here=4, account=6, address=30), clock=at.clock)
+        attempts = Attempts(
+            at.database,
+            tallies=LimitsInDatabase(at.database),
+            limits=limits(here=4, account=6, address=30),
+            clock=at.clock,
+        )
         judged: list[str] = []
         too_much = asyncio.Event()
 

@@ -13,6 +13,7 @@ from auth_service.domain.audit import Origin
 from auth_service.domain.errors import AccessTokenRefused, BadCredentials
 from auth_service.domain.policy import PersonCalling, RolePolicy
 from auth_service.domain.sealing import KeyEncryptionKeys
+from auth_service.providers.limits_in_database import LimitsInDatabase
 from auth_service.providers.password_strength import PasswordRules
 from auth_service.storage import accounts
 from auth_service.usecases.attempts import Attempts
@@ -40,7 +41,9 @@ NEW_PASSWORD = "nine walnuts under a wicker chair"
 def own_account(at: Replica, provider: Meanwhile) -> OwnAccount:
     ending = Ending(at.revoked, longest_token=lambda: timedelta(minutes=12))
     hashing, rules = provider.hashing, PasswordRules(shortest=15)
-    attempts = Attempts(at.database, limits=limits(here=4, account=6, address=30), clock=at.clock)
+    attempts = Attempts(
+        at.database, tallies=LimitsInDatabase(at.database), limits=limits(here=4, account=6, address=30), clock=at.clock
+    )
     return OwnAccount(
         at.database,
         levels=Levels(at.database, policy=RolePolicy(frozenset())),
