@@ -32,7 +32,7 @@ from auth_service.usecases.key_plan import KeyPlans
 from auth_service.usecases.key_revocation import KeyRevocation
 from auth_service.usecases.revocation_list import RevocationList
 from auth_service.web import authz, connect, facility, maintenance, oauth, probes, session, wellknown
-from auth_service.web.api import documents
+from auth_service.web.api import documents, explorer
 from auth_service.web.api.contract import read
 from auth_service.web.api.openapi import document
 from auth_service.web.pages import build as pages
@@ -128,11 +128,13 @@ def http_door(
         *oauth.routes(methods, known_caller=stories.verification.caller),
         *connect.routes(methods),
     ]
+    site = _site(settings, base, stories, methods)
+    written = pages.routes(site)
     if settings.serves_api_pages:
         served += _descriptions(settings, served, cookies=stories.gate.cookies)
-    site = _site(settings, base, stories, methods)
+        written += explorer.routes(site)
     return HttpServer(
-        [*served, *pages.routes(site)],
+        [*served, *written],
         tls=http_tls(settings),
         path_prefix=settings.path_prefix,
         cors_origins=settings.cors_origins,

@@ -94,7 +94,7 @@ async def test_methods_are_told_as_the_contract_has_them(service: Service) -> No
     listed = told["paths"]["/auth_api.v1.AuditService/ListAuditEvents"]["post"]
     login = told["paths"]["/auth_api.v1.AuthService/Login"]["post"]
     assert "/auth_api.v1.TrustService/WatchTrust" not in told["paths"]
-    assert listed["security"] == [{"bearer": []}, {"oauth2": ["audit:read"]}]
+    assert listed["security"] == [{"bearer": []}, {"person": []}, {"service": ["audit:read"]}]
     assert "a person with a role of level 0 or stronger or a service whose key" in listed["description"]
     assert login["security"] == []
     assert "newPassword" in schemas["LoginRequest"]["properties"]
@@ -137,7 +137,9 @@ async def test_behind_a_path_the_document_has_the_path(start: Start) -> None:
 
     assert told["servers"] == [{"url": "/auth"}]
     schemes = told["components"]["securitySchemes"]
-    assert {flow["tokenUrl"] for flow in schemes["oauth2"]["flows"].values()} == {"/auth/oauth/token"}
+    assert {flow["tokenUrl"] for name in ("person", "service") for flow in schemes[name]["flows"].values()} == {
+        "/auth/oauth/token"
+    }
     assert schemes["accessCookie"]["name"] == "mine"
 
 

@@ -10,7 +10,7 @@ from auth_service.domain.api_keys import SCOPES
 from auth_service.domain.cookies import SessionCookies
 from auth_service.domain.policy import Right
 from auth_service.web.api.contract import Contract, Message, Method, Service
-from auth_service.web.api.operations import BEARER, SCHEMAS, Operation, Operations, operations
+from auth_service.web.api.operations import SCHEMAS, Operation, Operations, operations
 from auth_service.web.api.schemas import reference, schemas
 from auth_service.web.connect import JSON, PROTO, STATUS
 from auth_service.web.oauth import TOKEN
@@ -149,7 +149,12 @@ def _who(right: Right) -> str:
 def _security(right: Right) -> list[dict[str, list[str]]]:
     if right.is_public:
         return []
-    return [{"bearer": []}, {"oauth2": [right.scope]}] if right.scope else BEARER
+    is_for_people = right.is_for_signed_in or right.self_field or right.roles or right.level is not None
+    return [
+        {"bearer": []},
+        *([{"person": []}] if is_for_people else []),
+        *([{"service": [right.scope]}] if right.scope else []),
+    ]
 
 
 def _refusal(text: str) -> dict[str, Any]:
@@ -165,13 +170,15 @@ def _security_schemes(token_url: str, cookies: SessionCookies) -> dict[str, Any]
             "bearerFormat": "JWT",
             "description": "An access token of a person or a service, or a service's API key.",
         },
-        "oauth2": {
+        "person": {
             "type": "oauth2",
-            "description": "People by their password, services by their account's name and an API key.",
-            "flows": {
-                "password": {**flow, "refreshUrl": token_url, "scopes": {}},
-                "clientCredentials": {**flow, "scopes": dict.fromkeys(SCOPES, "as the key has it")},
-            },
+            "description": "A person, by user name and password. The client is public: no id and no secret.",
+            "flows": {"password": {**flow, "refreshUrl": token_url, "scopes": {}}},
+        },
+        "service": {
+            "type": "oauth2",
+            "description": "A service: its account's name, and one of its API keys. Without a choice, all its scopes.",
+            "flows": {"clientCredentials": {**flow, "scopes": dict.fromkeys(SCOPES, "if the key has it")}},
         },
         "client": {
             "type": "http",

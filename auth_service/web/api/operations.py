@@ -28,8 +28,8 @@ _SAYS = {
     503: "Something that is needed does not answer. `Retry-After` says when to come again.",
 }
 _KEPT: Any = {"ETag": "For `If-None-Match`.", "Cache_Control": "How long it may be kept."}
-BEARER: list[Security] = [{"bearer": []}, {"oauth2": []}]
-"""A person's access token, by whichever way they got it; or a service's key or token."""
+BEARER: list[Security] = [{"bearer": []}, {"person": []}]
+"""A person's access token, by whichever way they got it."""
 CLIENT: list[Security] = [{"client": []}]
 
 SCHEMAS: Mapping[str, Any] = {
@@ -172,7 +172,7 @@ def _facility() -> Operations:
         },
         description="For services with the scope `experiments:read`, for the person, and for staff.",
         parameters=[_parameter("user_number", "Whose.", type="integer", format="int64", minimum=1)],
-        security=[{"bearer": []}, {"oauth2": ["experiments:read"]}],
+        security=[*BEARER, {"service": ["experiments:read"]}],
     )
     notice = {"200": answer("The notice.", _named("ShownNotice")), **refusals(429, 503)}
     return {
@@ -342,7 +342,7 @@ def _gateways() -> Operations:
                 )
                 for name, what in zip(names, ("method", "target"), strict=True)
             ],
-            security=[{}, *BEARER, {"accessCookie": []}, {"refreshCookie": []}],
+            security=[{}, *BEARER, {"service": []}, {"accessCookie": []}, {"refreshCookie": []}],
         )
         for path, names in SPELT_BY.items()
     }
