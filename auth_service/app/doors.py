@@ -131,7 +131,7 @@ def http_door(
     site = _site(settings, base, stories, methods)
     written = pages.routes(site)
     if settings.serves_api_pages:
-        served += _descriptions(settings, served, cookies=stories.gate.cookies)
+        served = [*served, *_descriptions(settings, served, cookies=stories.gate.cookies)]
         written += explorer.routes(site)
     return HttpServer(
         [*served, *written],
