@@ -17,11 +17,12 @@ from uuid import UUID
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from auth_service.web.methods import Answer
 from auth_service.web.pages.admin.event_words import groups, in_words
 from auth_service.web.pages.admin.sections import Section
 from auth_service.web.pages.admin.wire import timestamp, word
 from auth_service.web.pages.site import SECURITY_HEADERS, Site
-from auth_service.web.pages.visits import Visit, signed_in
+from auth_service.web.pages.visits import Refused, Visit, signed_in
 
 PATH = "/admin/audit"
 LEVEL = 0
@@ -67,44 +68,50 @@ class Event:
 
 async def _log(visit: Visit) -> Response:
     wanted = await _filter(visit)
-    page = None
-    if not wanted.problems:
-        page = await _page(visit, wanted, page_token=visit.query("page"))
+    answer = await _page(visit, wanted, page_token=visit.query("page")) if not wanted.problems else None
+    if answer is not None and answer.code not in ("ok", "invalid_argument"):
+        raise Refused(answer)
+    found = answer.response if answer is not None and answer.code == "ok" else None
     is_first = not visit.query("page")
-    more = {"page": page.next_page_token} if page and page.next_page_token else {}
+    more = urlencode({"page": found.next_page_token}) if found and found.next_page_token else ""
+    problems = {"problems": wanted.problems, "status": 422} if wanted.problems else {}
     return await visit.page(
         "admin/audit.html",
-        status=200 if page else 400,
+        refused=answer if answer is not None and found is None else None,
         typed=wanted.typed,
-        problems=wanted.problems,
         is_filtered=any(wanted.typed.values()),
         groups=groups(),
         outcomes=list(_OUTCOMES.items()),
-        events=await shown(visit, page.events) if page else [],
-        tag=_tag(page.events) if page else "",
+        events=await shown(visit, found.events) if found else None,
+        tag=_tag(found.events) if found else "",
         is_first=is_first,
         newest=f"{PATH}?{wanted.query}",
-        next_page=f"{PATH}?{'&'.join(filter(None, (wanted.query, urlencode(more))))}" if more else "",
+        next_page=f"{PATH}?{'&'.join(filter(None, (wanted.query, more)))}" if more else "",
         # What is over already does not grow.
-        live=f"{PATH}/events?{wanted.query}" if page and is_first and not wanted.typed["until"] else "",
+        live=f"{PATH}/events?{wanted.query}" if found and is_first and not wanted.typed["until"] else "",
+        **problems,
     )
 
 
 async def _events(visit: Visit) -> Response:
     """The first page's events alone, if they are others than those of the `If-None-Match`."""
     wanted = await _filter(visit)
-    if wanted.problems:
+    answer = await _page(visit, wanted) if not wanted.problems else None
+    if answer is None or answer.code == "invalid_argument":
         return Response(status_code=400, headers=SECURITY_HEADERS)
-    page = await _page(visit, wanted)
-    tag = _tag(page.events)
+    if answer.code != "ok":
+        raise Refused(answer)
+    found = answer.response.events
+    tag = _tag(found)
     if visit.request.headers.get("if-none-match", "") == tag:
         return Response(status_code=304, headers=SECURITY_HEADERS | {"ETag": tag})
-    events = await shown(visit, page.events)
-    return await visit.site.page("admin/audit_events.html", headers={"ETag": tag}, events=events)
+    return await visit.site.page("admin/audit_events.html", headers={"ETag": tag}, events=await shown(visit, found))
 
 
-async def _page(visit: Visit, wanted: Filter, *, page_token: str = "") -> Any:
-    return await visit.read("AuditService/ListAuditEvents", page_size=PAGE_SIZE, page_token=page_token, **wanted.fields)
+async def _page(visit: Visit, wanted: Filter, *, page_token: str = "") -> Answer:
+    return await visit.answer(
+        "AuditService/ListAuditEvents", page_size=PAGE_SIZE, page_token=page_token, **wanted.fields
+    )
 
 
 async def _filter(visit: Visit) -> Filter:
