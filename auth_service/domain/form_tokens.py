@@ -55,8 +55,9 @@ def _text(raw: bytes) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    """Empty for what is no base64url."""
+    """Empty for what is no base64url, in its one spelling."""
     try:
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) if len(text) <= _LONGEST else b""
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) if len(text) <= _LONGEST else b""
     except (ValueError, binascii.Error):
         return b""
+    return raw if _text(raw) == text else b""

@@ -33,7 +33,7 @@ def safe_next(asked: str, *, origins: Collection[str], otherwise: str) -> str:
 def _is_one_path(asked: str) -> bool:
     path = re.split("[?#]", asked, maxsplit=1)[0]
     for _ in range(_MOST_DECODED + 1):
-        if re.search(r"//|\\|[\x00-\x20\x7f]", path):
+        if re.search(r"//|\\|[\x00-\x1f\x7f]", path):
             return False
         path = unquote(path)
     return True

@@ -88,14 +88,18 @@ class Browser:
         form = page.form()
         return await self.send(form.action or path, form.fields | dict(typed or {}) | more)
 
-    async def call(self, method: str, path: str, *, headers: Mapping[str, str], data: Any = None) -> Answer:
+    async def call(
+        self, method: str, path: str, *, headers: Mapping[str, str], data: Any = None, params: Any = None
+    ) -> Answer:
         told = dict(headers)
         if self.cookies:
             told["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         if data is not None:
             # Spelt out, so that no fields at all are a form as well.
             told.setdefault("Content-Type", "application/x-www-form-urlencoded")
-        async with self.service.http.request(method, path, headers=told, data=data, allow_redirects=False) as answer:
+        async with self.service.http.request(
+            method, path, headers=told, data=data, params=params, allow_redirects=False
+        ) as answer:
             for each in answer.headers.getall("Set-Cookie", []):
                 for name, morsel in SimpleCookie(each).items():
                     if morsel["max-age"] == "0":
@@ -112,7 +116,7 @@ class Browser:
 
 
 async def administrator(service: Service, name: str = "root@facility.example", *roles: str) -> Browser:
-    """The browser of somebody who may do all there is, or what `roles` may."""
+    """The browser of somebody who may do all there is, or what `roles` may; signed in."""
     await token_of(service, name, PASSWORD, *(roles or ("admin",)))
     browser = Browser(service)
     await browser.sign_in(name, PASSWORD)

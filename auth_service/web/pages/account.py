@@ -48,7 +48,9 @@ async def _password(visit: Visit) -> Response:
         )
         if refused.code == "ok":
             return visit.done(ACCOUNT, "Your password is changed. Your other sessions have ended.")
-    return await visit.page("account_password.html", refused=refused)
+    is_wrong = refused is not None and refused.reason == "BAD_CREDENTIALS"
+    values = {"refusal": "Your present password is wrong."} if is_wrong else {}
+    return await visit.page("account_password.html", refused=refused, **values)
 
 
 async def _end_others(visit: Visit) -> Response:

@@ -64,7 +64,7 @@ async def _reset(guest: Guest) -> Response:
         refused=refused,
         is_done=False,
         token="" if is_unusable else form["token"],
-        **({"refusal": _UNUSABLE, "status": 422} if is_unusable else {}),
+        **({"refusal": _UNUSABLE} if is_unusable else {}),
     )
 
 
@@ -80,5 +80,5 @@ async def _verify(guest: Guest) -> Response:
         refused=refused,
         is_done=False,
         token="" if is_unusable else guest.form["token"],
-        **({"refusal": _UNUSABLE, "status": 422} if is_unusable else {}),
+        **({"refusal": _UNUSABLE} if is_unusable else {}),
     )

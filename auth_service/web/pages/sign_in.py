@@ -81,8 +81,6 @@ async def _page(
         needs_verification=reason == "EMAIL_NOT_VERIFIED",
         is_signed_out=bool(guest.query("signed-out")) and refused is None,
         **values,
-        # A wrong password is a form that was filled in wrongly: nothing that a challenge of HTTP's could mend.
-        **({"status": 422} if reason == "BAD_CREDENTIALS" else {}),
     )
     for cookie in held.set_cookies if held else ():
         response.headers.append("Set-Cookie", cookie)

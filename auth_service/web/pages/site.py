@@ -154,8 +154,10 @@ def problems_of(details: Sequence[Detail]) -> Mapping[str, str]:
 
 def refusal_of(answer: Answer) -> dict[str, Any]:
     """For `Site.page`: a page that shows a form once more, and what a method said to it."""
+    # A wrong password is a form that was filled in wrongly: nothing that a challenge of HTTP's could mend.
+    is_mistyped = answer.reason in ("BAD_CREDENTIALS", "ACTION_TOKEN_INVALID")
     return {
-        "status": status_of_code(answer.code),
+        "status": 422 if is_mistyped else status_of_code(answer.code),
         "headers": retry_after(answer.details),
         "refusal": _refusal(answer),
         "problems": problems_of(answer.details),

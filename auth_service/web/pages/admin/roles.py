@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from auth_service.web.methods import Answer
+from auth_service.web.pages.admin import offers
 from auth_service.web.pages.admin.sections import Section, endpoint, query_of
 from auth_service.web.pages.forms import mistyped
 from auth_service.web.pages.site import Site
@@ -39,17 +40,23 @@ async def _list(visit: Visit) -> Response:
 
 async def _show(visit: Visit) -> Response:
     role = await _role(visit)
-    bearers = await visit.read(
-        "RoleService/ListRoleUsers", name=role.name, page_size=BEARERS_ON_A_PAGE, page_token=visit.query("page")
-    )
+    users, next_token = ((), "") if role.name in offers.FOLLOWING else await _bearers(visit, role)
     return await visit.page(
         "admin/role.html",
         role=role,
         may_change=_may_change(visit, role),
-        bearers=bearers.users,
-        next_page=query_of(page=bearers.next_page_token),
+        bearers=users,
+        next_page=query_of(page=next_token),
         is_first=not visit.query("page"),
     )
+
+
+async def _bearers(visit: Visit, role: Any) -> tuple[Sequence[Any], str]:
+    """A page of them, and the token of the next one."""
+    listed = await visit.read(
+        "RoleService/ListRoleUsers", name=role.name, page_size=BEARERS_ON_A_PAGE, page_token=visit.query("page")
+    )
+    return listed.users, listed.next_page_token
 
 
 async def _new(visit: Visit) -> Response:

@@ -1,0 +1,128 @@
+"""One's own account, and where mailed links lead."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.pages.browser import PASSWORD, Browser
+from tests.rpc.conftest import Start
+from tests.support.administering import administrator, new_name, signed_in
+from tests.support.mail_server import MailServer, running_mail_server
+from tests.support.service import Service, refusal
+
+BETTER = "nine walnuts under a wicker chair"
+
+
+async def somebody(service: Service, **fields: str) -> tuple[Browser, str]:
+    """A person of ours, signed in; and their id."""
+    person = await (await administrator(service)).create(password=PASSWORD, **fields)
+    browser = Browser(service)
+    await browser.sign_in(person.username, PASSWORD)
+    return browser, person.user_id
+
+
+async def test_a_person_changes_their_name(service: Service) -> None:
+    browser, person_id = await somebody(service)
+
+    done = await browser.fill("/account/name", display_name="Ada Ŝ")
+    assert (done.status, done.location) == (303, "/account")
+    assert "Your name is changed." in (await browser.open("/account")).text
+    refused = await browser.fill("/account/name", display_name="x" * 300)
+
+    assert (await (await administrator(service)).get(person_id)).display_name == "Ada Ŝ"
+    assert (refused.status, 'id="display_name-problem"' in refused.text) == (422, True)
+
+
+async def test_a_person_changes_their_password_and_other_sessions_end(service: Service) -> None:
+    browser, person_id = await somebody(service)
+    name = (await (await administrator(service)).get(person_id)).username
+    elsewhere = await signed_in(service, name, PASSWORD)
+
+    wrong = await browser.fill("/account/password", current_password="not it", new_password=BETTER)
+    weak = await browser.fill("/account/password", current_password=PASSWORD, new_password="short")
+    done = await browser.fill("/account/password", current_password=PASSWORD, new_password=BETTER)
+
+    assert (wrong.status, weak.status, done.status) == (422, 422, 303)
+    assert "Your present password is wrong." in wrong.text
+    assert 'id="new_password-problem"' in weak.text
+    assert not any(secret in page.text for page in (wrong, weak) for secret in (PASSWORD, BETTER))
+    assert (await refusal(service.verify(elsewhere.token))).reason == "TOKEN_REVOKED"
+    assert (await browser.open("/account")).status == 200
+
+
+async def test_a_person_sees_and_ends_their_sessions(service: Service) -> None:
+    browser, person_id = await somebody(service)
+    name = (await (await administrator(service)).get(person_id)).username
+    one, two = [await signed_in(service, name, PASSWORD) for _ in range(2)]
+    session_id = (await service.verify(one.token)).session_id
+
+    page = await browser.open("/account")
+    assert page.text.count("this one") == 1
+    assert (await browser.fill(f"/account/sessions/{session_id}/end")).location == "/account"
+    assert (await refusal(service.verify(one.token))).reason == "TOKEN_REVOKED"
+    assert (await browser.fill("/account/sessions/end")).location == "/account"
+    assert (await refusal(service.verify(two.token))).reason == "TOKEN_REVOKED"
+    assert (await browser.open("/account")).status == 200
+
+
+@pytest.fixture
+async def post() -> AsyncIterator[MailServer]:
+    async with running_mail_server() as post:
+        yield post
+
+
+async def test_a_forgotten_password_is_replaced_by_mail(start: Start, post: MailServer) -> None:
+    service = await start(
+        smtp_address=f"127.0.0.1:{post.port}",
+        smtp_tls="none",
+        mail_from="auth@facility.example",
+        mail_link_base="https://auth.facility.example",
+    )
+    address = f"{new_name()}@example.org"
+    person = await (await administrator(service)).create(password=PASSWORD, email=address)
+    browser = Browser(service)
+
+    asked = await browser.fill("/forgotten-password", email=address)
+    unknown = await browser.fill("/forgotten-password", email="nobody@example.org")
+    mail = await post.mail_to(address)
+    service.secrets.add(mail.token)
+    assert (asked.status, asked.text.replace(address, "")) == (200, unknown.text.replace("nobody@example.org", ""))
+    assert "https://auth.facility.example/reset-password#token=" in mail.text
+
+    assert (await browser.open("/reset-password")).status == 200
+    typed = {"token": mail.token, "new_password": BETTER, "password_again": BETTER}
+    unlike = await browser.fill("/reset-password", typed | {"password_again": "x"})
+    weak = await browser.fill("/reset-password", typed | {"new_password": "a" * 20, "password_again": "a" * 20})
+    done = await browser.fill("/reset-password", typed)
+    again = await browser.fill("/reset-password", typed)
+
+    assert (unlike.status, weak.status, done.status, again.status) == (422, 422, 200, 422)
+    # The token is good still, and so it is kept for the next try.
+    assert mail.token in weak.text
+    assert "This link is of no use any more" in again.text
+    await signed_in(service, person.username, BETTER)
+
+
+async def test_an_address_is_verified_by_a_click_and_not_by_looking(start: Start, post: MailServer) -> None:
+    service = await start(
+        smtp_address=f"127.0.0.1:{post.port}",
+        smtp_tls="none",
+        mail_from="auth@facility.example",
+        mail_link_base="https://auth.facility.example",
+    )
+    address = f"{new_name()}@example.org"
+    admin = await administrator(service)
+    person = await admin.create(password=PASSWORD, email=address)
+    browser = Browser(service)
+
+    assert "a mail is on its way" in (await browser.fill("/verify-email/again", email=address)).text
+    mail = await post.mail_to(address)
+    service.secrets.add(mail.token)
+    await browser.open("/verify-email")
+    assert not (await admin.get(person.user_id)).email_verified
+    done = await browser.fill("/verify-email", token=mail.token)
+
+    assert "The address is yours." in done.text
+    assert (await admin.get(person.user_id)).email_verified
+    assert (await browser.fill("/verify-email", token=mail.token)).status == 422
+    assert (await browser.send("/verify-email", {"token": mail.token})).status == 403
