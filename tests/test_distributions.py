@@ -50,7 +50,7 @@ def test_the_service_brings_its_migrations(tmp_path: Path) -> None:
         assert not [name for name in names if not name.startswith(("auth_service/", "auth_service-"))]
 
 
-@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt"])
+@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt", "gateways.txt"])
 def test_locks_carry_hashes_and_no_addresses(lock: str) -> None:
     text = (ROOT / "requirements" / lock).read_text(encoding="utf-8")
 

@@ -58,16 +58,19 @@ def _emulator(root: Path) -> Path | None:
 
 
 class RabbitMqServer:
-    """A broker of its own, with its queues kept over restarts. User and password are both `guest`."""
+    """A broker of its own, with its queues kept over restarts. User and password are both `guest`.
 
-    def __init__(self) -> None:
+    Where there is a `conf`, it says who else may connect and where, and nothing listens but what it says.
+    """
+
+    def __init__(self, *, conf: str = "", port: int | None = None) -> None:
         root = available().root
         server, emulator = (_server(root), _emulator(root)) if root else (None, None)
         if root is None or server is None or emulator is None:
             raise RabbitMqUnavailable(available().reason)
         self._server, self._emulator = server, emulator
         self.home = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
-        self.port, distribution, mapper = free_port(), free_port(), free_port()
+        self.port, distribution, mapper = port or free_port(), free_port(), free_port()
         self._write_erl(root / "usr/lib/erlang")
         self._environment = {
             "PATH": f"{self.home}:{os.environ['PATH']}",
@@ -78,18 +81,22 @@ class RabbitMqServer:
             "ERL_EPMD_PORT": str(mapper),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODENAME": f"auth{self.port}@localhost",
-            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(distribution),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
             "RABBITMQ_MNESIA_BASE": str(self.home / "data"),
             "RABBITMQ_LOG_BASE": str(self.home),
             "RABBITMQ_LOGS": "-",
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.home / "no-plugins"),
-            "RABBITMQ_CONFIG_FILE": str(self.home / "no-config"),
             "RABBITMQ_CONF_ENV_FILE": str(self.home / "no-environment"),
             "RABBITMQ_PID_FILE": str(self.home / "pid"),
         }
+        if conf:
+            (self.home / "rabbitmq.conf").write_text(conf)
+            self._environment["RABBITMQ_CONFIG_FILE"] = str(self.home / "rabbitmq.conf")
+        else:
+            listening = {"NODE_IP_ADDRESS": "127.0.0.1", "NODE_PORT": str(self.port)}
+            listening["CONFIG_FILE"] = str(self.home / "no-config")
+            self._environment |= {f"RABBITMQ_{name}": value for name, value in listening.items()}
         # The node would start one that outlives it.
         self._mapper = self._spawn(emulator / "epmd", "-port", str(mapper), "-address", "127.0.0.1")
         self._process: subprocess.Popen[bytes] | None = None
