@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench import (
+    gateways,
     http_routes,
     limits,
     list_users,
@@ -39,6 +40,7 @@ MEASUREMENTS: dict[str, Measure] = {
     "trust_stream": trust_stream.measure,
     "many_revocations": many_revocations.measure,
     "unknown_kids": unknown_kids.measure,
+    "gateways": gateways.measure,
     "start": start.measure,
 }
 

@@ -139,15 +139,20 @@ def exchanged(text: str, exchanges: Mapping[str, Sequence[str]]) -> str:
 
 
 @asynccontextmanager
-async def gateway(recipe: Recipe, *, upstreams: Mapping[str, Sequence[str]]) -> AsyncIterator[Gateway]:
-    """Running, with the replicas of each of AUTH_HTTP, AUTH_GRPC and APP where `upstreams` says. Raises NoGateway."""
+async def gateway(
+    recipe: Recipe, *, upstreams: Mapping[str, Sequence[str]], changes: Mapping[str, Sequence[str]] | None = None
+) -> AsyncIterator[Gateway]:
+    """Running, with the replicas of each of AUTH_HTTP, AUTH_GRPC and APP where `upstreams` says. Raises NoGateway.
+
+    `changes` are for measurements of what the file does: they alter it.
+    """
     binary = program(recipe.program)
     if binary is None:
         raise NoGateway(why_not(recipe))
     home = _home(recipe)
     with reserve_port() as held, reserve_port() as held_for_grpc:
         port, grpc_port = port_of(held), port_of(held_for_grpc)
-    _write(recipe, home, upstreams, port=port, grpc_port=grpc_port)
+    _write(recipe, home, upstreams, port=port, grpc_port=grpc_port, changes=changes or {})
     arguments = [each.format(home=home, file=home / Path(recipe.file).name) for each in recipe.arguments]
     environment = {"HOME": str(home), "PATH": os.environ["PATH"]}
     process = await asyncio.to_thread(spawn, [binary, *arguments], log=home / "log", cwd=home, environment=environment)
@@ -183,7 +188,15 @@ async def _answers(running: Gateway, process: subprocess.Popen[bytes]) -> None:
     raise NoGateway(f"{running.recipe.name} did not start:\n{running.log[-3000:]}")
 
 
-def _write(recipe: Recipe, home: Path, upstreams: Mapping[str, Sequence[str]], *, port: int, grpc_port: int) -> None:
+def _write(
+    recipe: Recipe,
+    home: Path,
+    upstreams: Mapping[str, Sequence[str]],
+    *,
+    port: int,
+    grpc_port: int,
+    changes: Mapping[str, Sequence[str]],
+) -> None:
     """The recipe's files into `home`. Raises LookupError where they have no such address: they would use another."""
     addresses = {_spelt(recipe, name): [_spelt(recipe, each) for each in found] for name, found in upstreams.items()}
     listening = {
@@ -192,11 +205,11 @@ def _write(recipe: Recipe, home: Path, upstreams: Mapping[str, Sequence[str]], *
     paths = {"/tmp/nginx": [str(home)], "/etc/traefik": [str(home)]}
     file = DEPLOY / recipe.file
     texts = {each.name: each.read_text() for each in (file.parent.iterdir() if recipe.is_a_folder else [file])}
-    for old in (*addresses, *listening):
+    for old in (*addresses, *listening, *changes):
         if not any(old in text for text in texts.values()):
             raise LookupError(f"deploy/{recipe.file} does not have {old}")
     for name, text in texts.items():
-        (home / name).write_text(exchanged(text, {**addresses, **listening, **paths}))
+        (home / name).write_text(exchanged(text, {**addresses, **listening, **paths, **changes}))
 
 
 def _home(recipe: Recipe) -> Path:
