@@ -8,6 +8,7 @@ NEEDED = {
     "grpcurl": "the README's console session",
     "npm": "the TypeScript client, which `make other-languages` tests",
     "go": "the Go client, which `make other-languages` tests",
+    "chromium": "pages in a real browser, and axe's judgement of them",
     "cc": "the drill with wrong clocks, which builds a library to preload",
 }
 

@@ -40,6 +40,10 @@ class Watched:
     async def open(self, path: str) -> None:
         await self.page.goto(self.origin + path)
 
+    async def came_to(self, path: str) -> None:
+        # Not by a pattern: that of the page which was left may fit as well, by its query.
+        await self.page.wait_for_url(lambda url: urlsplit(url).path == path)
+
     @property
     def path(self) -> str:
         return urlsplit(self.page.url).path
@@ -83,7 +87,7 @@ async def sign_in(tab: Watched, username: str, password: str, *, to: str = "/acc
     await tab.open(f"/sign-in?next={to}")
     await fill(tab.page, {"User name": username, "Password": password})
     await tab.page.get_by_role("button", name="Sign in").click()
-    await tab.page.wait_for_url(f"**{to}")
+    await tab.came_to(to)
 
 
 async def fill(page: Page, typed: Mapping[str, str]) -> None:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from playwright.async_api import Page
 
-from tests.pages.browser import PASSWORD, Browser
-from tests.pages.browser import administrator as browser_of
+from tests.pages.browser import PASSWORD, Browser, administrator
 from tests.pages.chromium import Watched, fill
 from tests.support.service import Service
 
@@ -27,7 +26,7 @@ class Stop:
 
 async def furnished(service: Service) -> Mapping[str, str]:
     """People and roles to look at; what their ids are, by words that `Stop.path` may use."""
-    root = await browser_of(service)
+    root = await administrator(service)
     for name, level, description in (
         ("beamline", "400", "May change what a beamline measures."),
         ("helpdesk", "90", "Looks after people: resets passwords, ends sessions."),
