@@ -18,6 +18,7 @@ from auth_api.v1 import (
     audit_pb2_grpc,
     auth_pb2,
     keys_pb2_grpc,
+    maintenance_pb2_grpc,
     roles_pb2_grpc,
     service_accounts_pb2_grpc,
     trust_pb2_grpc,
@@ -101,6 +102,7 @@ async def _serve(port: str, dsn: str, facility: str) -> None:
             "keys": keys_pb2_grpc.KeyServiceServicer,
             "audit": audit_pb2_grpc.AuditServiceServicer,
             "trust": trust_pb2_grpc.TrustServiceServicer,
+            "maintenance": maintenance_pb2_grpc.MaintenanceServiceServicer,
         }
         server = rpc.build(
             auth=Floors(connections, http, facility, session),
