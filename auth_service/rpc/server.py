@@ -57,6 +57,8 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.absolute_max_metadata_size", 16 << 10),
     # 100, as often advised, refuses honest calls on a busy channel. The work is bounded inside, not the streams.
     ("grpc.max_concurrent_streams", 1000),
+    # For a connection to say that it speaks HTTP/2. Left to itself gRPC gives two minutes.
+    ("grpc.server_handshake_timeout_ms", 20_000),
     # Left to itself gRPC cancels what waits here to be looked at, past the first thousand; we say when to come again.
     ("grpc.server.max_pending_requests", 20_000),
     ("grpc.server.max_pending_requests_hard_limit", 30_000),
