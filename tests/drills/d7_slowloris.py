@@ -1,7 +1,7 @@
 """D7: connections that say nothing and connections that drip, at both doors, more than the HTTP door lets in at a time.
 
 Full form: 1,000 silent and 200 dripping ones for gRPC, 120 for HTTP, which drip a request, drip a body or leave answers
-unread, and 1,200 silent ones for HTTP besides. Somebody else, who verifies and takes the key set, 20 times a second each,
+unread, and 1,200 silent ones for HTTP besides. Somebody else, who verifies and takes the key set 40 times a second,
 does not notice; whoever says nothing is hung up on; in the end hardly more files are open than before.
 """
 
