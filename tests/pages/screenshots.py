@@ -11,7 +11,7 @@ from pathlib import Path
 from auth_service.storage import migrate
 from tests.pages.browser import PASSWORD
 from tests.pages.chromium import SIZES, THEMES, chromium, sign_in, watched
-from tests.pages.tour import PUBLIC, SIGNED_IN, arrive, furnished
+from tests.pages.tour import OPERATING, PUBLIC, SIGNED_IN, arrive, furnished, operated
 from tests.support.service import ADMIN, running_service, running_stand_in
 
 
@@ -24,7 +24,7 @@ async def main(folder: Path, word: str) -> None:
             running_service(url, facility=facility, data_dir=Path(home), log_level="error") as service,
             chromium() as browser,
         ):
-            ids = await furnished(service)
+            ids = {**await furnished(service), **await operated(service)}
             for size in SIZES:
                 for theme in THEMES:
                     async with watched(browser, f"http://{service.where.http}", size=size, theme=theme) as tab:
@@ -35,7 +35,7 @@ async def main(folder: Path, word: str) -> None:
                                     path=folder / f"{stop.name}-{size}-{theme}.png", full_page=True
                                 )
                         await sign_in(tab, ADMIN, PASSWORD)
-                        for stop in SIGNED_IN:
+                        for stop in (*SIGNED_IN, *OPERATING):
                             if word in stop.name:
                                 await arrive(tab, stop, ids)
                                 await tab.page.screenshot(

@@ -1,12 +1,15 @@
 """Every page there is, with something on it: for whoever looks at them, and for the accessibility check."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from playwright.async_api import Page
 
 from tests.pages.browser import PASSWORD, Browser, administrator
 from tests.pages.chromium import Watched, fill
+from tests.rpc.test_key_consumers import of_a_while
 from tests.support.service import Service
 
 Then = Callable[[Page], Awaitable[None]]
@@ -118,6 +121,72 @@ SIGNED_IN = (
     Stop("role-edit", "/admin/roles/beamline/edit"),
     Stop("role-delete", "/admin/roles/beamline/delete"),
 )
+
+
+async def operated(service: Service) -> Mapping[str, str]:
+    """Service accounts, keys, consumers, events and notices to look at; as `furnished`."""
+    root = await administrator(service)
+    ids = {}
+    for key, name in (("runner", "simulation-runner"), ("bare", "a-service-that-has-no-key-yet")):
+        made = await root.fill("/admin/service-accounts/new", name=name, description="Nightly runs. Ask Ada Lovelace.")
+        ids[key] = made.location.rpartition("/")[2]
+    runner = f"/admin/service-accounts/{ids['runner']}"
+    for lifetime in ("30", ""):
+        await root.fill(f"{runner}/keys/new", scopes="experiments:read", lifetime=lifetime)
+    ids["key"] = re.findall(r"/keys/([0-9a-f-]{36})/revoke", (await root.open(runner)).text)[0]
+    for name in ("envoy-of-the-beamlines", "gateway-3"):
+        async with service.http.get("/.well-known/jwks.json", headers={"x-consumer-name": name}) as answer:
+            await answer.read()
+    await root.open("/admin/signing-keys")
+    await service.sql(of_a_while(timedelta(minutes=3)))
+    await root.fill("/admin/signing-keys/rotate", anyway="yes")
+    kids = re.findall(r"/admin/signing-keys/([\w-]{43})/revoke", (await root.open("/admin/signing-keys")).text)
+    ids |= dict(zip(("standby", "active", "retiring"), kids, strict=False))
+    notice = (await root.open("/admin/maintenance")).form("/admin/maintenance/maintenance")
+    said = {"maintenance_message": "The beam is off until Monday.", "show": "yes"}
+    await root.send(notice.action, notice.fields | said)
+    return ids
+
+
+async def _opened(page: Page) -> None:
+    await page.locator(".events summary").first.click()
+
+
+def _pressed(button: str) -> Then:
+    async def then(page: Page) -> None:
+        await page.get_by_role("button", name=button, exact=True).click()
+        await page.locator("[role=status], [role=alert]").first.wait_for()
+
+    return then
+
+
+OPERATING = (
+    Stop("overview", "/admin"),
+    Stop("services", "/admin/service-accounts"),
+    Stop("service-new", "/admin/service-accounts/new"),
+    Stop("service-new-refused", "/admin/service-accounts/new", _typed({"Name": "Not A Name"}, "Make it")),
+    Stop("service", "/admin/service-accounts/{runner}"),
+    Stop("service-bare", "/admin/service-accounts/{bare}"),
+    Stop("service-delete", "/admin/service-accounts/{runner}/delete"),
+    Stop("api-key-new", "/admin/service-accounts/{bare}/keys/new"),
+    Stop("api-key-refused", "/admin/service-accounts/{bare}/keys/new", _pressed("Make the key")),
+    Stop("api-key-revoke", "/admin/service-accounts/{runner}/keys/{key}/revoke"),
+    Stop("signing-keys", "/admin/signing-keys"),
+    Stop("signing-keys-consumers", "/admin/signing-keys/consumers"),
+    Stop("signing-key-rotate", "/admin/signing-keys/rotate"),
+    Stop("signing-key-rotate-refused", "/admin/signing-keys/rotate", _pressed("Rotate now")),
+    Stop("signing-key-roll-back", "/admin/signing-keys/roll-back"),
+    Stop("signing-key-canary", "/admin/signing-keys/canary", _pressed("Make a canary")),
+    Stop("signing-key-revoke-active", "/admin/signing-keys/{active}/revoke"),
+    Stop("signing-key-revoke-standby", "/admin/signing-keys/{standby}/revoke"),
+    Stop("signing-key-revoke-retiring", "/admin/signing-keys/{retiring}/revoke"),
+    Stop("audit", "/admin/audit", _opened),
+    Stop("audit-filtered", "/admin/audit?type=session.&actor=root@facility.example"),
+    Stop("audit-wrong-filter", "/admin/audit?subject=nobody-is-called-so"),
+    Stop("audit-none", "/admin/audit?until=2020-01-01T00:00"),
+    Stop("maintenance", "/admin/maintenance"),
+)
+"""Services, keys, the log and notices; `operated` has what is on them."""
 
 
 async def arrive(tab: Watched, stop: Stop, ids: Mapping[str, str]) -> None:
