@@ -1,11 +1,10 @@
-"""Every command in the README works, and prints what the README says it prints.
+"""Every command in the README and the walk-through of docs/http.md works, and prints what they say it prints.
 
-The console session is typed, line by line, into one shell beside a service that `auth-service serve` started; the
-Python example is run as it stands. `…` in the README stands for what differs each time.
+The console sessions are typed, line by line, into one shell beside a service that `auth-service serve` started; the
+Python example is run as it stands. `…` stands for what differs each time.
 """
 
 import asyncio
-import os
 import re
 import shutil
 import subprocess
@@ -17,26 +16,13 @@ from pathlib import Path
 import pytest
 
 from auth_service.cli.commands import cli
+from tests.support.console import blocks, session, typed
 from tests.support.ports import free_port
 from tests.support.processes import ServiceProcess
 
 README = Path(__file__).parent.parent / "README.md"
+HTTP_PAGE = README.parent / "docs/http.md"
 GRPC, HTTP = "127.0.0.1:50051", "127.0.0.1:8080"
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-
-
-def session() -> list[tuple[str, str]]:
-    """Each command of the console blocks, and what it prints."""
-    steps = re.split(r"^\$ ", "\n".join(blocks("console")), flags=re.MULTILINE)[1:]
-    return [(command, printed.strip()) for command, _, printed in (step.partition("\n") for step in steps)]
-
-
-def matches(printed: str, expected: str) -> bool:
-    pattern = re.escape(expected).replace("…", "[^\n]+")
-    return re.fullmatch(pattern, printed.strip()) is not None
 
 
 @pytest.fixture(name="service")
@@ -57,25 +43,36 @@ def here(text: str, service: ServiceProcess) -> str:
 @pytest.mark.row("C8")
 @pytest.mark.skipif(shutil.which("grpcurl") is None, reason="left out: there is no grpcurl on this machine")
 def test_the_console_session_prints_what_the_readme_says(service: ServiceProcess, tmp_path: Path) -> None:
-    steps = [(here(command, service), here(printed, service)) for command, printed in session()]
-    script = "\n".join(f"{command}\necho '--- end'" for command, _ in steps)
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    typed(session(README), where=lambda text: here(text, service), folder=tmp_path, at_least=8)
+
+
+@pytest.mark.row("C8/REST")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="left out: there is no curl on this machine")
+def test_the_walk_through_by_curl_prints_what_the_page_says(service: ServiceProcess, tmp_path: Path) -> None:
+    typed(session(HTTP_PAGE), where=lambda text: here(text, service), folder=tmp_path, at_least=12)
+
+
+@pytest.mark.row("A17/REST")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="left out: there is no curl on this machine")
+def test_what_the_service_says_to_type_next_works_as_it_stands(service: ServiceProcess, tmp_path: Path) -> None:
+    told = subprocess.run(
+        ["curl", "-s", f"http://{service.http_address}/"], capture_output=True, text=True, timeout=20, check=True
+    ).stdout
+    by_http = told.partition("3. ")[0]
+    script = "\n".join(line.strip() for line in by_http.splitlines() if line.startswith("    "))
 
     ran = subprocess.run(
-        ["bash"], input=script, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+        ["bash", "-e"], input=script, cwd=tmp_path, capture_output=True, text=True, timeout=20, check=True
     )
 
-    assert len(steps) >= 8
-    *outputs, after_the_last = ran.stdout.split("--- end\n")
-    assert after_the_last == ""
-    for (command, expected), printed in zip(steps, outputs, strict=True):
-        assert matches(printed, expected), f"{command}\nprinted\n{printed}\n{ran.stderr}\nnot\n{expected}"
+    assert service.grpc_address in told
+    assert '"username": "user1001"' in ran.stdout
 
 
 async def test_the_python_example_greets_the_person(service: ServiceProcess) -> None:
     from auth_client.aio import AuthClient
 
-    (example,) = blocks("python")
+    (example,) = blocks(README, "python")
     async with AuthClient(service.grpc_address, plaintext=True) as client:
         pair = await client.login("user1001", "user1001-password")
     script = here(example, service) + textwrap.dedent("""
@@ -103,7 +100,7 @@ def test_every_command_of_the_table_exists(capsys: pytest.CaptureFixture[str]) -
 def test_every_make_target_exists() -> None:
     makefile = (README.parent / "Makefile").read_text(encoding="utf-8")
 
-    targets = re.findall(r"^make ([a-z-]+)", "\n".join(blocks("sh")), re.MULTILINE)
+    targets = re.findall(r"^make ([a-z-]+)", "\n".join(blocks(README, "sh")), re.MULTILINE)
 
     assert {"run", "test", "check"} <= set(targets)
     for target in targets:

@@ -32,8 +32,8 @@ from auth_service.usecases.key_plan import KeyPlans
 from auth_service.usecases.key_revocation import KeyRevocation
 from auth_service.usecases.revocation_list import RevocationList
 from auth_service.web import authz, connect, facility, maintenance, oauth, probes, session, wellknown
-from auth_service.web.api import documents, explorer
-from auth_service.web.api.contract import read
+from auth_service.web.api import documents, explorer, reference, start
+from auth_service.web.api.contract import Contract, read
 from auth_service.web.api.openapi import document
 from auth_service.web.pages import build as pages
 from auth_service.web.pages.admin import SECTIONS
@@ -101,11 +101,12 @@ def http_door(
     base: Core,
     stories: Stories,
     *,
-    methods: LocalCalls,
+    grpc_server: GrpcServer,
     is_ready: Callable[[], Awaitable[str]],
     exposition: Callable[[], tuple[bytes, str]],
 ) -> HttpServer:
     """The key set, metadata and probes; every method that answers once, in JSON; REST, OAuth, sessions, gateways."""
+    methods = grpc_server.local
     served = [
         *wellknown.routes(
             keys=base.keys,
@@ -132,7 +133,9 @@ def http_door(
     written = pages.routes(site)
     if settings.serves_api_pages:
         served = [*served, *_descriptions(settings, served, cookies=stories.gate.cookies)]
-        written += explorer.routes(site)
+        written += _api_pages(settings, site, grpc_port=lambda: grpc_server.port)
+    else:
+        written += start.closed(site)
     return HttpServer(
         [*served, *written],
         tls=http_tls(settings),
@@ -161,10 +164,32 @@ def _descriptions(settings: Settings, served: Sequence[Route], *, cookies: Sessi
     """Routes that tell of those in `served`, and of themselves."""
 
     def openapi() -> object:
-        contract = read(descriptors(), rights=PERMISSIONS)
         return document(
-            contract, [*served, *added], version=version(), path_prefix=settings.path_prefix, cookies=cookies
+            _contract(), [*served, *added], version=version(), path_prefix=settings.path_prefix, cookies=cookies
         )
 
     added = documents.routes(openapi=openapi, descriptors=descriptors)
     return added
+
+
+def _api_pages(settings: Settings, site: Site, *, grpc_port: Callable[[], int]) -> list[Route]:
+    deployment = start.Deployment(
+        issuer=settings.token_issuer,
+        audience=settings.token_audience or "",
+        version=version(),
+        build=settings.build,
+        grpc_port=grpc_port,
+        grpc_has_tls=settings.tls_certificate_file is not None,
+        has_reflection=settings.serves_reflection,
+        # One of the stand-in facility's, whom its welcome names as well.
+        person="user1001" if settings.runs_demo_facility else "",
+    )
+    return [
+        *start.routes(site, deployment),
+        *explorer.routes(site),
+        *reference.routes(site, contract=_contract),
+    ]
+
+
+def _contract() -> Contract:
+    return read(descriptors(), rights=PERMISSIONS)

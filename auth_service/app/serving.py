@@ -85,7 +85,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             settings, base, told, observe=observing(metrics, told.sign_in.admission), outermost=outermost
         )
         http_server = http_door(
-            settings, base, told, methods=grpc_server.local, is_ready=is_ready, exposition=metrics.exposition
+            settings, base, told, grpc_server=grpc_server, is_ready=is_ready, exposition=metrics.exposition
         )
 
         stack.callback(http_server.release)

@@ -84,12 +84,16 @@ class GrpcServer:
         self._streams = streams
         self.local = local
         """The same methods for the other doors of this process."""
+        self.port = 0
+        """0 until it is bound."""
 
     def bind(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
         """The port that it listens on. Raises RuntimeError if the address is taken."""
         if credentials is None:
-            return self._server.add_insecure_port(address)
-        return self._server.add_secure_port(address, credentials)
+            self.port = self._server.add_insecure_port(address)
+        else:
+            self.port = self._server.add_secure_port(address, credentials)
+        return self.port
 
     async def start(self) -> None:
         """Take calls. Health is NOT_SERVING until `say`; left alone it would be SERVING from the first moment."""

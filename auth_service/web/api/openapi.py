@@ -149,12 +149,12 @@ def _who(right: Right) -> str:
 def _security(right: Right) -> list[dict[str, list[str]]]:
     if right.is_public:
         return []
-    is_for_people = right.is_for_signed_in or right.self_field or right.roles or right.level is not None
-    return [
-        {"bearer": []},
-        *([{"person": []}] if is_for_people else []),
-        *([{"service": [right.scope]}] if right.scope else []),
-    ]
+    security: list[dict[str, list[str]]] = [{"bearer": []}]
+    if right.is_for_signed_in or right.self_field or right.roles or right.level is not None:
+        security.append({"person": []})
+    if right.scope:
+        security.append({"service": [right.scope]})
+    return security
 
 
 def _refusal(text: str) -> dict[str, Any]:

@@ -101,10 +101,12 @@ class Site:
         status: int = 200,
         headers: Mapping[str, str] | None = None,
         leads_to: str = "",
+        is_long: bool = False,
         **values: Any,
     ) -> Response:
         """`values` are for the template, beside those of its layout; a form on it may lead to the origin `leads_to`."""
-        body = await self.templates.render(template, **{**_LAYOUT, **values})
+        render = self.templates.render_long if is_long else self.templates.render
+        body = await render(template, **{**_LAYOUT, **values})
         response = Response(body, status, media_type="text/html", headers={**(headers or {}), **SECURITY_HEADERS})
         if leads_to:
             policy = SECURITY_HEADERS["Content-Security-Policy"]

@@ -15,11 +15,19 @@ class Templates:
 
     async def render(self, name: str, **values: object) -> str:
         """The page that the template `name` makes of `values`."""
+        text: str = (await self._template(name)).render(values)
+        return text
+
+    async def render_long(self, name: str, **values: object) -> str:
+        """As `render`, beside the loop: for a page that takes a while to write."""
+        template = await self._template(name)
+        return str(await asyncio.to_thread(template.render, values))
+
+    async def _template(self, name: str) -> Any:
         if self._compiling is None:
             # Beside the loop, which has others to serve meanwhile.
             self._compiling = asyncio.ensure_future(asyncio.to_thread(self._compiled))
-        text: str = (await asyncio.shield(self._compiling))[name].render(values)
-        return text
+        return (await asyncio.shield(self._compiling))[name]
 
     def _compiled(self) -> Mapping[str, Any]:
         # Not at the top: most who start the service never ask for a page.
