@@ -16,7 +16,7 @@ HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 async def text(service: Service, path: str, **headers: str) -> tuple[Any, str]:
     async with service.http.get(path, headers=headers, allow_redirects=False) as answer:
-        return answer, await answer.text()
+        return answer, (await answer.read()).decode(errors="replace")
 
 
 @pytest.mark.row("A17/REST")
