@@ -1,5 +1,5 @@
 """The fixtures of the gRPC door: it is one service."""
 
-from tests.rpc.conftest import databases, facility, logs, service, start
+from tests.rpc.conftest import databases, facility, logs, service, shared_limits, start
 
-__all__ = ["databases", "facility", "logs", "service", "start"]
+__all__ = ["databases", "facility", "logs", "service", "shared_limits", "start"]
