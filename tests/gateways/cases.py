@@ -7,12 +7,16 @@ from typing import Any
 
 import aiohttp
 import grpc
+import sqlalchemy as sa
 from auth_api.v1 import auth_pb2, auth_pb2_grpc, keys_pb2
 
+from auth_service.storage import schema
+from tests.drills.stage import session_of
 from tests.gateways.stage import PERSON, STAFF, Stage, cookie
 from tests.support.conditions import eventually
 from tests.support.raw_http import Reply, exchange
 from tests.support.service import PORTAL_API_KEY, admin_token, bearer
+from tests.support.sql import executed
 
 SPOOFED = [
     *((name, "root") for name in ("X-Auth-Subject", "x-auth-roles", "X-AUTH-USERNAME", "X-Auth-User-Number")),
@@ -175,6 +179,27 @@ async def retold(stage: Stage) -> str:
         refused = await stage.ask("/staff/x", (name, "GET"), method="DELETE", token=await stage.token(STAFF))
         odd += [(name, refused.status, 0)] if refused.status != 403 else []
     return str(odd or "no difference")
+
+
+@case("where the client says that it comes from", "S50", "S67", expected="not believed")
+async def elsewhere_from(stage: Stage) -> str:
+    addresses = []
+    for claims in (
+        (),
+        (("X-Forwarded-For", "203.0.113.9"),),
+        (("Forwarded", "for=203.0.113.9"),),
+        (("X-Forwarded-For", "203.0.113.9"), ("Forwarded", "for=203.0.113.9")),
+        (
+            ("X-Forwarded-For", "203.0.113.9"),
+            ("X-Forwarded-For", "203.0.113.9, 127.0.0.1"),
+            ("X-Real-IP", "203.0.113.9"),
+        ),
+    ):
+        held = await stage.browser(*claims)
+        session = sa.select(schema.session.c.address).where(schema.session.c.id == session_of(held["refresh_token"]))
+        ((address,),) = await executed(stage.service.settings.database, session)
+        addresses.append(address)
+    return "not believed" if len(set(addresses)) == 1 else str(addresses)
 
 
 @case("what the policy does not let them do", "D2", "D3", expected="403")

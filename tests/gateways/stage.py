@@ -63,10 +63,11 @@ class Stage:
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         return tokens.mint(claims_of(await self.token()), kid=kid, private_key=key)
 
-    async def browser(self) -> dict[str, str]:
+    async def browser(self, *headers: tuple[str, str]) -> dict[str, str]:
         """Cookies, of somebody who signed in through the gateway."""
         credentials = json.dumps({"username": PERSON, "password": f"{PERSON}-password"}).encode()
-        reply = await self.ask("/auth/session", ("Content-Type", "application/json"), method="POST", body=credentials)
+        content = ("Content-Type", "application/json")
+        reply = await self.ask("/auth/session", content, *headers, method="POST", body=credentials)
         assert reply.status == 200, reply
         return reply.cookies
 
