@@ -15,6 +15,7 @@ from auth_service import app
 from auth_service import settings as settings_module
 from tests.support.command_line import KEYS, PASSWORD, Command, Said, Terminal, rows
 from tests.support.conditions import eventually
+from tests.support.ports import free_port
 from tests.support.service import Refusal
 
 
@@ -300,3 +301,24 @@ def test_a_running_service_refuses_at_once_what_was_ended_here(run: Command, hom
     assert before[0]["address"].startswith("127.0.0.1")
     assert said.out == "sessions ended: 1\n"
     assert (after, reason) == ([], "TOKEN_REVOKED")
+
+
+def test_no_option_says_no_twice(run: Command) -> None:
+    said = run("users", "create", "--help").out
+
+    assert "--no-password" in said
+    assert not re.findall(r"--no-no-\S*|--no-email\S*|--empty\S*", said)
+
+
+@pytest.mark.row("E2")
+def test_where_the_server_of_limits_is_away_a_person_is_let_in_again_and_the_operator_told(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created(run)
+    monkeypatch.setenv("AUTH_LIMITS_URL", f"valkey://:a-password@127.0.0.1:{free_port()}")
+
+    said = run("users", "unlock", "ada")
+
+    assert (said.code, said.out) == (0, "ada may sign in\n")
+    assert "do it again when the server is back" in said.err
+    assert "a-password" not in said.err

@@ -734,3 +734,20 @@ def test_limits_are_shared_by_tls_or_on_this_machine_and_the_password_is_masked(
     assert settings.limits_url.get_secret_value() == url
     assert settings.prefix_of_limits == "auth-service:auth.facility.example"
     assert "limits-password" not in str(described(settings)) + str(said)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AUTH_TRUSTED_PROXIES", "10.0.0.0/8, ::1/128"),
+        ("AUTH_RATE_LIMITS", "Login=600/m, all:*=5000/s"),
+        ("AUTH_RATE_LIMITS", "none"),
+        ("AUTH_ROLE_MAP", "Their Role=ours, Another=auditor"),
+        ("AUTH_STAFF_ROLES", "ISIS Instrument Scientist, Another"),
+        ("AUTH_CORS_ORIGINS", "https://a.example, https://b.example"),
+    ],
+)
+def test_what_has_several_parts_is_shown_as_it_is_set(tmp_path: Path, variable: str, value: str) -> None:
+    shown = {name: said for name, said, _ in described(embedded(tmp_path, **{variable: value}))}
+
+    assert shown[variable] == value

@@ -4,13 +4,18 @@ import json
 import ssl
 import urllib.request
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from auth_service import settings as settings_module
 from auth_service.cli.options import Json
 from auth_service.cli.terminal import fail, settings_in_force
 
-cli = App(name="auth-service", help="The identity service that other services trust without asking it.")
+cli = App(
+    name="auth-service",
+    help="The identity service that other services trust without asking it.",
+    # What is not asked for is off: no `--no-no-password`.
+    default_parameter=Parameter(negative=""),
+)
 cli.command("auth_service.cli.serving:serve", name="serve", help="Serve until SIGTERM or SIGINT.")
 cli.command("auth_service.cli.migrating:migrate", name="migrate", help="Bring the database to this release's tables.")
 cli.command("auth_service.cli.keys:keys", name="keys", help="The ring of signing keys.")

@@ -3,9 +3,8 @@
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from auth_service.app import Administration
 from auth_service.cli.administering import administer, rows_of
@@ -74,7 +73,7 @@ def delete_account(name: str, *, yes: Yes = False) -> None:
 def create_key(
     service_account: str,
     *,
-    scope: Annotated[Sequence[str], Parameter(negative="")],
+    scope: Sequence[str],
     days: int | None = None,
     as_json: Json = False,
 ) -> None:

@@ -83,7 +83,7 @@ class LimitsWithFallback:
             return True
 
         if not await self._unless_away(forgotten):
-            log.warning("limits.forgotten_later", until="the server is back, if this process is still there then")
+            log.warning("limits.forgotten_later", hint="from the command line: do it again when the server is back")
             if len(self._to_forget) < MOST_TO_FORGET:
                 self._to_forget.add(account)
 

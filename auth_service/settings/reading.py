@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from auth_service.settings.checks import problems_of, warnings_about
 from auth_service.settings.model import PREFIX, SECRETS, Profile, Settings
+from auth_service.settings.values import UNIT_OF
 
 
 class SettingsRefused(Exception):
@@ -208,10 +209,12 @@ def _shown(name: str, value: Any) -> str:
         return ", ".join(f"{service}=********" for service in value) if isinstance(value, dict) else "********"
     if isinstance(value, timedelta):
         return str(value)
-    if name == "key_consumers":
-        return ", ".join(f"{consumer}={refresh}" for consumer, refresh in value.items()) or "-"
+    if name == "rate_limits":
+        return ", ".join(f"{what}={calls}/{UNIT_OF[per]}" for what, (calls, per) in value.items()) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{each}={what}" for each, what in value.items()) or "-"
     if isinstance(value, tuple):
-        return ", ".join(value)
+        return ", ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

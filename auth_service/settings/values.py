@@ -79,6 +79,9 @@ def _networks(value: Any) -> Any:
         raise ValueError("expected addresses or networks, such as 10.0.0.0/8 or ::1, commas between several") from None
 
 
+UNIT_OF = {timedelta(seconds=1): "s", timedelta(minutes=1): "m"}
+"""Of rates, by their windows."""
+
 _RATE = re.compile(r"((?:all:)?(?:\*|[A-Za-z]+(?:/[A-Za-z]+)?))=(\d{1,9})/(s|m)")
 
 
