@@ -81,6 +81,9 @@ $(TOOLS)/gateways/.installed: requirements/gateways.txt | $(VENV)/bin/python
 drills: $(VENV)/.dev ## Break a running service on purpose; prints a figure for each drill
 	@$(BIN)/python -m tests.drills --retry
 
+fuzz: $(VENV)/.dev ## Let schemathesis look for answers of the HTTP door that are defects or undocumented; SECONDS=60 SEED=7
+	@$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
 simulate: $(VENV)/.dev ## Look for broken promises in simulated worlds; SEED=7 STEPS=90 repeats one
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(FIRST),--first $(FIRST) --storms $(STORMS)) $(if $(STEPS),--steps $(STEPS)) $(if $(PLANT),--plant $(PLANT))
 
