@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Error, Page, expect
+from playwright.async_api import Browser, Error, expect
 
 from auth_service.demo import Facility
 from tests.pages.browser import PASSWORD
-from tests.pages.chromium import SIZES, THEMES, Watched, chromium, executable, sign_in, watched
-from tests.pages.tour import OPERATING, Stop, arrive, operated
+from tests.pages.chromium import SIZES, THEMES, chromium, executable, sign_in, watched
+from tests.pages.test_in_chromium import defects, step_to
+from tests.pages.tour import OPERATING, arrive, operated
 from tests.support.service import ADMIN, Databases, Logs, Service, admin_token, running_service
 
 pytestmark = pytest.mark.skipif(not executable(), reason="left out: there is no Chromium on this machine")
@@ -38,23 +38,6 @@ async def ids(service: Service) -> Mapping[str, str]:
     return await operated(service)
 
 
-NAME = "document.activeElement.innerText || document.activeElement.labels?.[0]?.innerText"
-"""What the thing in focus is called."""
-
-
-async def tab_to(page: Page, name: str) -> None:
-    """By the keyboard, to the thing that is called so."""
-    told = ""
-    for _ in range(60):
-        await page.keyboard.press("Tab")
-        told = str(
-            await page.evaluate("document.activeElement.innerText || document.activeElement.labels?.[0]?.innerText")
-        )
-        if told.strip() == name:
-            return
-    raise AssertionError(f"no way to {name} by Tab; the last was {told}")
-
-
 def origin(service: Service) -> str:
     return f"http://{service.where.http}"
 
@@ -69,13 +52,13 @@ async def test_by_keyboard_alone_the_key_is_rotated_and_the_picture_changes(serv
         assert await picture.locator("text.kid").count() == 3
         before = await picture.inner_html()
 
-        await tab_to(page, "Rotate now")
+        await step_to(page, "Rotate now")
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/rotate")
         await expect(page.get_by_text("Nobody has to sign in again.")).to_be_visible()
-        await tab_to(page, "Rotate although verifiers may refuse new tokens until they fetch the key set again")
+        await step_to(page, "Rotate although verifiers may refuse new tokens until they fetch the key set again")
         await page.keyboard.press("Space")
-        await tab_to(page, "Rotate now")
+        await step_to(page, "Rotate now")
         await page.keyboard.press("Enter")
 
         await expect(page.get_by_role("status").first).to_contain_text(f"{standby} signs now.")
@@ -173,20 +156,10 @@ async def test_nothing_stands_in_the_way_of_anybody(
     """Nothing that axe finds is serious, no page is wider than its window, and no other host is asked."""
     async with watched(browser, origin(service), size=size, theme=theme) as tab:
         await sign_in(tab, ADMIN, PASSWORD)
-        found = [problem for stop in OPERATING for problem in await problems(tab, stop, ids)]
+        found: list[str] = []
+        for stop in OPERATING:
+            await arrive(tab, stop, ids)
+            found += await defects(tab, stop.name)
 
         assert found == []
-        assert tab.complaints == []
         assert tab.hosts == {str(service.where.http)}
-
-
-async def problems(tab: Watched, stop: Stop, ids: Mapping[str, str]) -> list[str]:
-    await arrive(tab, stop, ids)
-    results = await Axe().run(tab.page)
-    found = [
-        f"{stop.name}: {each['id']} {[node['html'][:200] for node in each['nodes']]}"
-        for each in results.response["violations"]
-        if each["impact"] in ("serious", "critical")
-    ]
-    wider = await tab.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    return found if wider <= 0 else [*found, f"{stop.name}: {wider} pixels wider than the window"]

@@ -39,6 +39,8 @@ _LAYOUT: Mapping[str, Any] = {
     "refusal": "",
     "problems": defaultdict(str),
 }
+MARKED = "Please look at what is marked below."
+"""Above a form that shows beside its fields what is wrong."""
 _SAYS = {
     401: ("Please sign in", "This page is for people who are signed in."),
     403: ("This is not for you", "You are signed in, and you may not do this."),
@@ -170,7 +172,7 @@ def _refusal(answer: Answer) -> str:
     if answer.code == "internal":
         return _SAYS[500][1]
     if problems_of(answer.details):
-        return "Please look at what is marked below."
+        return MARKED
     wait = retry_after(answer.details).get("Retry-After")
     return sentence(answer.message) + (f" Come again in {span(int(wait))}." if wait else "")
 

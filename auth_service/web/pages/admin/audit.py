@@ -21,7 +21,7 @@ from auth_service.web.methods import Answer
 from auth_service.web.pages.admin.event_words import groups, in_words
 from auth_service.web.pages.admin.sections import Section
 from auth_service.web.pages.admin.wire import timestamp, word
-from auth_service.web.pages.site import SECURITY_HEADERS, Site
+from auth_service.web.pages.site import MARKED, SECURITY_HEADERS, Site
 from auth_service.web.pages.visits import Refused, Visit, signed_in
 
 PATH = "/admin/audit"
@@ -55,7 +55,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event as it is shown: names where they are known, ids where not."""
+    """An event as it is shown: names where they are known, the beginning of ids where not."""
 
     told: Any
     what: str
@@ -74,7 +74,7 @@ async def _log(visit: Visit) -> Response:
     found = answer.response if answer is not None and answer.code == "ok" else None
     is_first = not visit.query("page")
     more = urlencode({"page": found.next_page_token}) if found and found.next_page_token else ""
-    problems = {"problems": wanted.problems, "status": 422} if wanted.problems else {}
+    problems = {"problems": wanted.problems, "status": 422, "refusal": MARKED} if wanted.problems else {}
     return await visit.page(
         "admin/audit.html",
         refused=answer if answer is not None and found is None else None,
@@ -168,12 +168,17 @@ async def shown(visit: Visit, events: Sequence[Any]) -> Sequence[Event]:
             in_words(each.type),
             word(each, "outcome") == "refused",
             word(each, "actor_kind"),
-            names.get(each.actor_id, each.actor_id),
-            names.get(each.subject_id, each.subject_id),
+            names.get(each.actor_id, _in_short(each.actor_id)),
+            names.get(each.subject_id, _in_short(each.subject_id)),
             dict(sorted(each.details.items())),
         )
         for each in events
     ]
+
+
+def _in_short(id_: str) -> str:
+    """Of somebody whose name is not known, as of a person who was deleted."""
+    return f"{id_[:8]}…" if id_ else ""
 
 
 async def _names(visit: Visit, events: Sequence[Any]) -> Mapping[str, str]:
