@@ -13,8 +13,8 @@ from auth_service.domain.timeline import KeyLife, Phase, Span, Timeline, short
 
 _TITLE, _TOP, _BAR, _LINE = 32, 44, 18, 22
 _NARROWEST = 3.0
-_NOW, _ROTATION = 40, 104
-"""How wide the labels on top are, with room around them."""
+_NOW, _DAY, _ROTATION = 40, 48, 104
+"""How wide the labels are, with room around them."""
 _STEPS = [timedelta(minutes=1) * minutes for minutes in (1, 5, 15, 60, 360, 1440)] + [
     timedelta(days=days) for days in (2, 7, 14, 28, 91, 182, 364, 1820)
 ]
@@ -142,7 +142,7 @@ class _Drawing:
     def _tick(self, moment: datetime) -> str:
         line = _line(self._x(moment), self.top - 4, self.bottom, "grid")
         told = short(moment, self.timeline)
-        return line + _text(self._centre(moment, _NOW), self.bottom + 18, told, "soft", anchor="middle")
+        return line + _text(self._centre(moment, _DAY), self.bottom + 18, told, "soft", anchor="middle")
 
     def _ticks(self) -> list[datetime]:
         """A few round moments."""

@@ -1,6 +1,6 @@
 """The audit log: filtered, page by page, and as it grows.
 
-A small script asks for the first page again and puts what is new on top (docs/admin.md says why it asks, rather than
+A small script asks for the first page again and puts what is new on top (docs/pages.md says why it asks, rather than
 holds a stream open). Without scripts, a reload does the same.
 """
 
