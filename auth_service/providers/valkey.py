@@ -18,6 +18,7 @@ import structlog
 
 if TYPE_CHECKING:
     from redis.asyncio import BlockingConnectionPool, Redis
+    from redis.asyncio.connection import AbstractConnection
 
 log = structlog.get_logger()
 
@@ -55,21 +56,23 @@ class ValkeyAddress:
     def has_tls(self) -> bool:
         return urlsplit(self.url).scheme in ("valkeys", "rediss")
 
+    def context(self) -> ssl.SSLContext:
+        """The files as they are now. Takes a while: for a thread. Raises OSError."""
+        # Of the system's authorities only if none is given.
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if self.certificate_file:
+            context.load_cert_chain(self.certificate_file, self.key_file)
+        return context
+
     def options(self) -> dict[str, Any]:
         """As the client wants them."""
         parts = urlsplit(self.url)
-        tls = {
-            "ssl_ca_certs": self.ca_file,
-            "ssl_certfile": self.certificate_file,
-            "ssl_keyfile": self.key_file,
-        }
         return {
             "host": parts.hostname,
             "port": parts.port or PORT,
             "db": int(parts.path.strip("/") or 0),
             "username": unquote(parts.username) if parts.username else None,
             "password": unquote(parts.password) if parts.password else None,
-            **(tls if self.has_tls else {}),
         }
 
 
@@ -84,7 +87,7 @@ class Valkey:
 
     async def run(self, *scripts: "Call") -> list[Any]:
         """What each of `scripts` returned, in one round trip. Raises ValkeyAway, ValkeyUnfit."""
-        client = self._connected()
+        client = await self._connected()
         async with _answered(self._deadline):
             pipeline = client.pipeline(transaction=False)
             for each in scripts:
@@ -93,16 +96,18 @@ class Valkey:
 
     async def ping(self) -> None:
         """Raises ValkeyAway, ValkeyUnfit."""
-        client = self._connected()
+        client = await self._connected()
         async with _answered(self._deadline):
             await client.ping()
 
     async def check(self, key: str) -> str:
         """What the server is, such as `Valkey 9.1.2`. Raises ValkeyAway, ValkeyUnfit.
 
-        `key` is one that nothing else uses: whether we may do what we have to shows best by doing it.
+        `key` is one that nothing else uses: whether we may do what we have to shows best by doing it. Connections are
+        new ones, with the certificates that are there now.
         """
-        client = self._connected()
+        await self.close()
+        client = await self._connected()
         async with _answered(self._deadline):
             told = await client.info("server")
             memory = await client.info("memory")
@@ -122,17 +127,21 @@ class Valkey:
         if client is not None and self._pool is not None:
             await self._pool.disconnect(inuse_connections=True)
 
-    def _connected(self) -> "Redis":
+    async def _connected(self) -> "Redis":
+        """Raises ValkeyUnfit where the certificates cannot be read."""
         # Imported here: it is for those who have such a server.
-        from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
+        from redis.asyncio import BlockingConnectionPool, Redis
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
 
+        if self._client is not None:
+            return self._client
+        connection_class = await _connection_class(self._address)
         if self._client is None:
             self._pool = BlockingConnectionPool(
                 max_connections=CONNECTIONS,
                 timeout=self._deadline,
-                connection_class=SSLConnection if self._address.has_tls else Connection,
+                connection_class=connection_class,
                 socket_timeout=self._deadline,
                 socket_connect_timeout=self._deadline,
                 retry=Retry(NoBackoff(), 0),
@@ -142,6 +151,26 @@ class Valkey:
             )
             self._client = Redis(connection_pool=self._pool)
         return self._client
+
+
+async def _connection_class(address: ValkeyAddress) -> "type[AbstractConnection]":
+    from redis.asyncio import Connection, SSLConnection
+
+    if not address.has_tls:
+        return Connection
+    try:
+        context = await asyncio.to_thread(address.context)
+    except OSError as error:
+        raise ValkeyUnfit(f"the certificates for it cannot be used: {error}") from error
+
+    class Secured(SSLConnection):
+        """With a context that is there: its own would be made on the event loop, for each connection anew."""
+
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.ssl_context.context = context
+
+    return Secured
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +190,7 @@ async def _answered(within: float) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(within):
             yield
-    except TimeoutError as error:
+    except (TimeoutError, exceptions.TimeoutError) as error:
         raise ValkeyAway("it did not answer in time") from error
     except exceptions.AuthenticationError as error:
         raise ValkeyUnfit("the server refuses the user name or the password, or asks for one") from error

@@ -183,7 +183,7 @@ class Settings(BaseModel):
         None, description="of all keys there; if not set, auth-service:<host and path of AUTH_ISSUER>"
     )
     limits_timeout: Duration = Field(timedelta(milliseconds=200), description="deadline of one question there")
-    limits_ca_file: Path | None = Field(None, description="PEM; who may vouch for that server, beside the system's")
+    limits_ca_file: Path | None = Field(None, description="PEM; the certificate of that server must be of it")
     limits_certificate_file: Path | None = Field(None, description="PEM that we show there, if the server asks for one")
     limits_key_file: Path | None = Field(None, description="PEM private key, with AUTH_LIMITS_CERTIFICATE_FILE")
     smtp_address: HostPort | None = Field(

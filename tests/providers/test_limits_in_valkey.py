@@ -29,9 +29,9 @@ LONG, SHORT = timedelta(seconds=10), timedelta(milliseconds=50)
 
 @asynccontextmanager
 async def limits_at(
-    url: str, *, prefix: str = "", deadline: timedelta = LONG, ca_file: Path | None = None
+    url: str, *, prefix: str = "", deadline: timedelta = LONG, **files: Path | None
 ) -> AsyncIterator[LimitsInValkey]:
-    address = ValkeyAddress(url, ca_file=str(ca_file) if ca_file else None)
+    address = ValkeyAddress(url, **{name: str(path) if path else None for name, path in files.items()})
     found = LimitsInValkey(Valkey(address, deadline=deadline), prefix=prefix or f"test:{uuid4()}")
     yield found
     await found.close()
@@ -285,6 +285,24 @@ async def test_tls_shows_who_the_server_is_or_gets_no_password(valkey: ValkeySer
                     await shared.check()
 
 
+async def test_a_server_that_asks_for_our_certificate_gets_it(valkey: ValkeyServer, tmp_path: Path) -> None:
+    authority = Authority("valkey")
+    (tmp_path / "ca.pem").write_bytes(authority.pem)
+    certificate, key = tmp_path / "ours.pem", tmp_path / "ours-key.pem"
+    authority.issue("auth").write(certificate, key)
+    async with behind_tls(valkey, authority, tmp_path, asks=True) as port:
+        url = f"valkeys://:{PASSWORD}@localhost:{port}"
+        async with limits_at(url, ca_file=tmp_path / "ca.pem", certificate_file=certificate, key_file=key) as shared:
+            await shared.check()
+        async with limits_at(url, ca_file=tmp_path / "ca.pem") as shared:
+            with pytest.raises(ValkeyAway):
+                await shared.check()
+        key.unlink()
+        async with limits_at(url, ca_file=tmp_path / "ca.pem", certificate_file=certificate, key_file=key) as shared:
+            with pytest.raises(ValkeyUnfit, match="certificates for it cannot be used"):
+                await shared.check()
+
+
 @asynccontextmanager
 async def claims(told: str) -> AsyncIterator[int]:
     """A server that says this of itself, and takes everything else for done."""
@@ -302,12 +320,17 @@ async def claims(told: str) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def behind_tls(server: ValkeyServer, authority: Authority, folder: Path) -> AsyncIterator[int]:
+async def behind_tls(
+    server: ValkeyServer, authority: Authority, folder: Path, *, asks: bool = False
+) -> AsyncIterator[int]:
     """The server's own TLS is not in the wheel."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     authority.issue("valkey.example").write(certificate, key)
     context.load_cert_chain(certificate, key)
+    if asks:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(folder / "ca.pem")
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         their_reader, their_writer = await asyncio.open_connection("127.0.0.1", server.port)

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import bcrypt
-import grpc
 import pytest
 import sqlalchemy as sa
 from auth_api.v1 import users_pb2
@@ -18,7 +17,6 @@ from auth_service.storage.opening import open_database
 from auth_service.storage.people import grant
 from tests.rpc.conftest import Start
 from tests.support.administering import PASSWORD, Acting, administrator, found, new_name, signed_in
-from tests.support.conditions import eventually
 from tests.support.service import PORTAL_API_KEY, Service, bearer, refusal
 
 INVALID = ("INVALID_ARGUMENT", "INVALID_FIELD")
@@ -299,26 +297,6 @@ async def test_a_disabled_persons_token_is_refused_at_once_until_somebody_enable
     assert enabled == await admin.enable(user.user_id)
     assert enabled.state == users_pb2.USER_STATE_ACTIVE
     assert (await admin.service.login(user.username, PASSWORD)).session_id
-
-
-async def test_whoever_was_locked_out_by_failures_is_let_in_again(start: Start) -> None:
-    service = await start(failures_here="2", failures_per_account="4")
-    admin = await administrator(service)
-    user = await admin.create()
-
-    for _ in range(3):
-        await refusal(service.login(user.username, ANOTHER_PASSWORD))
-    locked_out = await refusal(service.login(user.username, PASSWORD))
-    await admin.enable(user.user_id)
-
-    async def is_let_in() -> bool:
-        try:
-            return bool((await service.login(user.username, PASSWORD)).session_id)
-        except grpc.aio.AioRpcError:
-            return False
-
-    assert locked_out.reason == "TOO_MANY_ATTEMPTS"
-    await eventually(is_let_in)
 
 
 @pytest.mark.row("B9", "E7", "E21")

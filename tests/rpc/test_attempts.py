@@ -16,8 +16,10 @@ from auth_service.domain.audit import OPERATOR
 from auth_service.storage import attempts
 from auth_service.storage.opening import open_database
 from tests.rpc.conftest import Start, through_valkey
+from tests.rpc.test_mail import NEW_PASSWORD, smtp_settings, somebody
 from tests.support.administering import PASSWORD, administrator, new_name
 from tests.support.conditions import eventually
+from tests.support.mail_server import running_mail_server
 from tests.support.service import PORTAL_API_KEY, Logs, Refusal, Service, refusal
 
 DEFAULTS = {"failures_here": "4", "failures_per_account": "6", "failures_per_address": "30"}
@@ -289,6 +291,30 @@ async def test_an_administrator_s_word_ends_the_waiting_on_every_replica(start: 
 
     for replica in replicas:
         await eventually(partial(is_in, replica))
+
+
+@pytest.mark.row("E2")
+@pytest.mark.parametrize("how", ["is enabled", "is given a password", "resets it by mail"])
+async def test_whoever_is_let_in_again_waits_no_longer(start: Start, how: str) -> None:
+    async with running_mail_server() as post:
+        service = await limited(start, **smtp_settings(post))
+        ada = await somebody(service, post, email=f"{new_name()}@example.org")
+        root = await administrator(service)
+        assert await guesses(service, [ada.user.username] * 6) == {WRONG: 4, LATER: 2}
+
+        if how == "is enabled":
+            await root.enable(ada.user.user_id)
+        elif how == "is given a password":
+            await root.set_password(ada.user.user_id, NEW_PASSWORD)
+        else:
+            await ada.reset((await ada.forget()).token)
+
+        password = PASSWORD if how == "is enabled" else NEW_PASSWORD
+
+        async def is_in_again() -> bool:
+            return await said(service, ada.user.username, password) is None
+
+        await eventually(is_in_again)
 
 
 async def test_whoever_bears_the_same_name_elsewhere_neither_forgives_guesses_nor_is_at_home(start: Start) -> None:
