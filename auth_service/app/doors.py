@@ -35,6 +35,7 @@ from auth_service.web import authz, connect, facility, maintenance, oauth, probe
 from auth_service.web.api import documents, explorer, reference, start
 from auth_service.web.api.contract import Contract, read
 from auth_service.web.api.openapi import document
+from auth_service.web.limits import limited
 from auth_service.web.pages import build as pages
 from auth_service.web.pages.admin import SECTIONS
 from auth_service.web.pages.site import Site
@@ -136,13 +137,14 @@ def http_door(
         written += _api_pages(settings, site, grpc_port=lambda: grpc_server.port)
     else:
         written += start.closed(site)
+    always = (*wellknown.PATHS, *probes.PATHS)
     return HttpServer(
-        [*served, *written],
+        limited([*served, *written], stories.rate_limits, always=always, trusted_proxies=settings.trusted_proxies),
         tls=http_tls(settings),
         path_prefix=settings.path_prefix,
         cors_origins=settings.cors_origins,
         error_page=site.error,
-        always=(*wellknown.PATHS, *probes.PATHS),
+        always=always,
     )
 
 

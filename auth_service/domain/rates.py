@@ -1,4 +1,4 @@
-"""How often a method may be called: so many times in each window of time, from one address or by everybody."""
+"""How often a method may be called, or a route asked: in each window of time, from one address or by everybody."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -23,8 +23,15 @@ class Rate:
     def __str__(self) -> str:
         return f"{'' if self.by_address else EVERYBODY}{self.method}={self.calls}/{self.per}"
 
+    @property
+    def is_of_route(self) -> bool:
+        """Not of a method: its name is the path of a route such as `/authz`."""
+        return self.method.startswith("/")
+
     def covers(self, method: str) -> bool:
-        """`method` is a full name such as `/auth_api.v1.AuthService/Login`."""
+        """`method` is a full name such as `/auth_api.v1.AuthService/Login`, or a route's path."""
+        if self.is_of_route:
+            return self.method == method
         service, _, name = method.strip("/").rpartition("/")
         if self.method == ALL_METHODS:
             return service.startswith("auth_api.") and name not in _NOT_MEANT_BY_ALL

@@ -170,8 +170,8 @@ class Settings(BaseModel):
             ),
         },
         description=(
-            "calls of a method, or * of all but Verify, GetJwks and GetServerInfo, from one address; all: of everybody;"
-            " such as Login=600/m,all:*=5000/s, or none"
+            "calls of a method, of a path such as /authz, or * of all methods but Verify, GetJwks and GetServerInfo,"
+            " from one address; all: of everybody; such as Login=600/m,all:*=5000/s, or none"
         ),
     )
     limits_url: SecretStr | None = Field(

@@ -82,7 +82,7 @@ def _networks(value: Any) -> Any:
 UNIT_OF = {timedelta(seconds=1): "s", timedelta(minutes=1): "m"}
 """Of rates, by their windows."""
 
-_RATE = re.compile(r"((?:all:)?(?:\*|[A-Za-z]+(?:/[A-Za-z]+)?))=(\d{1,9})/(s|m)")
+_RATE = re.compile(r"((?:all:)?(?:\*|[A-Za-z]+(?:/[A-Za-z]+)?|/[a-z0-9._/{}-]*))=(\d{1,9})/(s|m)")
 
 
 def _rates(value: Any) -> Any:
@@ -93,7 +93,7 @@ def _rates(value: Any) -> Any:
     matches = [_RATE.fullmatch(item) for item in items]
     rates = {match[1]: (int(match[2]), timedelta(seconds=_UNITS[match[3]])) for match in matches if match}
     if len(rates) < len(items) or any(calls == 0 for calls, _ in rates.values()):
-        raise ValueError("expected none, or such as Login=600/m,all:Login=200/s,*=2000/s, each name once")
+        raise ValueError("expected none, or such as Login=600/m,all:/authz=200/s,*=2000/s, each name once")
     return rates
 
 

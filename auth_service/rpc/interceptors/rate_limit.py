@@ -11,7 +11,7 @@ class UnknownMethod(RuntimeError):
 
 def rate_limit(limits: RateLimits, served: tuple[str, ...]) -> Interceptor:
     """Raises UnknownMethod unless each limit is for something of `served`."""
-    if unknown := of_nothing(limits.rates, served):
+    if unknown := of_nothing((each for each in limits.rates if not each.is_of_route), served):
         raise UnknownMethod(f"AUTH_RATE_LIMITS: there is no method {', '.join(unknown)}")
 
     def limited(method: str, handler: Handler) -> Handler:
