@@ -1,4 +1,4 @@
-"""Refuses a caller, or everybody, who asks a route too often. Methods have limits of their own, however they are asked."""
+"""Refuses a caller, or everybody, who asks a route too often. Methods have limits already, however they are asked."""
 
 from collections.abc import Sequence
 from typing import Any
