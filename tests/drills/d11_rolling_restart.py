@@ -2,7 +2,7 @@
 
 Nobody who calls with our client notices; of those who try once and never again, one in a thousand at most. Nor does who
 comes through Envoy to an application. The same client that spreads its calls by itself, without Envoy, notices nothing
-either.
+either. In the full form the same behind a real nginx.
 """
 
 import asyncio
@@ -17,13 +17,12 @@ from auth_client.aio import AuthClient
 
 from tests.drills.report import Findings, alone, milliseconds
 from tests.drills.stage import Caller, replicas, running_postgres
-from tests.support.gateways import APP, AUTH_GRPC, AUTH_HTTP, DEPLOY, RECIPES, Gateway, gateway, why_not
+from tests.support.gateways import APP, AUTH_GRPC, AUTH_HTTP, DEPLOY, RECIPES, Gateway, Recipe, gateway, why_not
 from tests.support.load import OK, Samples, by_exception, steady
 from tests.support.processes import ServiceProcess
 from tests.support.raw_http import running_application
 
 REPLICAS = 3
-ENVOY = RECIPES["Envoy, ext_authz"]
 SCALED = {"policy_file": str(DEPLOY / "policy.json"), "path_prefix": "/auth", "cookie_path": "/", "drain": "3s"}
 """As deploy/envoy/ext_authz.yaml asks for."""
 READY_FOR = 1.5
@@ -39,10 +38,15 @@ class _Refused(Exception):
 
 async def drill(*, full: bool) -> list[Findings]:
     rounds, rate = (10, 500) if full else (1, 120)
-    findings = Findings(f"D11 {REPLICAS} replicas restarted in turns", f"{rate}/s, {rounds} rounds")
-    if reason := why_not(ENVOY):
+    gateways = ("Envoy, ext_authz", "nginx") if full else ("Envoy, ext_authz",)
+    return [await _behind(RECIPES[name], rounds=rounds, rate=rate) for name in gateways]
+
+
+async def _behind(recipe: Recipe, *, rounds: int, rate: float) -> Findings:
+    findings = Findings(f"D11 replicas restarted in turns, {recipe.program}", f"{rate:.0f}/s, {rounds} x {REPLICAS}")
+    if reason := why_not(recipe):
         findings.note(f"left out: {reason}")
-        return [findings]
+        return findings
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         postgres = await enter(running_postgres())
@@ -53,33 +57,33 @@ async def drill(*, full: bool) -> list[Findings]:
             AUTH_GRPC: [each.grpc_address for each in services],
             APP: [application.address],
         }
-        envoy = await enter(gateway(ENVOY, upstreams=addresses))
+        running = await enter(gateway(recipe, upstreams=addresses))
         async with Caller(services[0]) as caller:
             pairs = await caller.logins(40)
-        await _conduct(findings, stack, services, envoy, pairs, rounds=rounds, rate=rate)
-    return [findings]
+        await _conduct(findings, stack, services, running, pairs, rounds=rounds, rate=rate)
+    return findings
 
 
 async def _conduct(
     findings: Findings,
     stack: AsyncExitStack,
     services: list[ServiceProcess],
-    envoy: Gateway,
+    running: Gateway,
     pairs: list[auth_pb2.LoginResponse],
     *,
     rounds: int,
     rate: float,
 ) -> None:
     callers = {
-        "our client": await _client(stack, envoy.address, pairs, options=()),
+        "our client": await _client(stack, running.grpc_address, pairs, options=()),
         "our client, round robin": await _client(
             stack,
             "ipv4:" + ",".join(each.grpc_address for each in services),
             pairs,
             options=(("grpc.lb_policy_name", "round_robin"),),
         ),
-        "calls that are never repeated": await _raw(stack, envoy.address, pairs[0].access_token),
-        "requests to an application": await _browser(stack, envoy.address, pairs[0].access_token),
+        "calls that are never repeated": await _raw(stack, running.grpc_address, pairs[0].access_token),
+        "requests to an application": await _browser(stack, running.address, pairs[0].access_token),
     }
     stop = asyncio.Event()
     loads = {
