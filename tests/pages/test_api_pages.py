@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.pages.chromium import Watched, chromium, executable, watched
+from tests.pages.chromium import SIZES, THEMES, Watched, chromium, executable, watched
 from tests.rpc.conftest import Start
 from tests.support.service import PORTAL_API_KEY, Service
 
@@ -33,7 +34,7 @@ async def operation(page: Page, tag: str, path: str) -> Locator:
     """Opened, to be tried out."""
     await page.locator(f'.opblock-tag[data-tag="{tag}"]').click()
     found = page.locator(".opblock").filter(has=page.locator(f'[data-path="{path}"]'))
-    await found.locator(".opblock-summary").click()
+    await found.locator(".opblock-summary-control").first.click()
     await found.get_by_role("button", name="Execute").wait_for()
     return found
 
@@ -80,6 +81,22 @@ async def test_a_service_signs_in_by_client_credentials(service: Service, browse
 
         assert "2200081" in await executed(found, status="200")
         nobody_else_was_asked(tab)
+
+
+@pytest.mark.row("A17/REST")
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", SIZES)
+async def test_nothing_that_axe_finds_is_serious(service: Service, browser: Browser, size: str, theme: str) -> None:
+    async with watched(browser, f"http://{service.where.http}", size=size, theme=theme) as tab:
+        await tab.open("/docs")
+        await executed(await operation(tab.page, "UserService", "/auth_api.v1.UserService/GetMe"), status="401")
+        await operation(tab.page, "OAuth 2.0", "/oauth/token")
+        nobody_else_was_asked(tab)
+
+        results = (await Axe().run(tab.page)).response
+        serious = [each for each in results["violations"] if each["impact"] in ("serious", "critical")]
+        assert [(each["id"], each["nodes"][0]["html"]) for each in serious] == []
+        assert await tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 @pytest.mark.row("A17/REST")

@@ -84,6 +84,9 @@ PUBLIC = (
     Stop("verify-email", "/verify-email"),
     Stop("verify-email-again", "/verify-email/again"),
     Stop("no-such-page", "/no-such-page"),
+    Stop("start", "/"),
+    Stop("reference", "/reference"),
+    Stop("reference-method", "/reference#AuthService.Login"),
 )
 SIGNED_IN = (
     Stop("account", "/account"),

@@ -164,12 +164,6 @@ def _refusal(text: str) -> dict[str, Any]:
 def _security_schemes(token_url: str, cookies: SessionCookies) -> dict[str, Any]:
     flow = {"tokenUrl": token_url}
     return {
-        "bearer": {
-            "type": "http",
-            "scheme": "bearer",
-            "bearerFormat": "JWT",
-            "description": "An access token of a person or a service, or a service's API key.",
-        },
         "person": {
             "type": "oauth2",
             "description": "A person, by user name and password. The client is public: no id and no secret.",
@@ -179,6 +173,12 @@ def _security_schemes(token_url: str, cookies: SessionCookies) -> dict[str, Any]
             "type": "oauth2",
             "description": "A service: its account's name, and one of its API keys. Without a choice, all its scopes.",
             "flows": {"clientCredentials": {**flow, "scopes": dict.fromkeys(SCOPES, "if the key has it")}},
+        },
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "An access token of a person or a service, or a service's API key.",
         },
         "client": {
             "type": "http",
