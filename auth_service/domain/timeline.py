@@ -69,6 +69,12 @@ class Timeline:
         lives = tuple(life for life in self.lives if life.leaves_at is None or life.leaves_at >= moment)
         return replace(self, lives=lives)
 
+    def at_most(self, most: int) -> "Timeline":
+        """With the last `most` lives, and whatever signs, signs next or is still to be made, however old that is."""
+        over = [life for life in self.lives if life.state not in (State.ACTIVE, State.STANDBY, None)]
+        left_out = over[: max(len(self.lives) - most, 0)]
+        return replace(self, lives=tuple(life for life in self.lives if life not in left_out))
+
     @property
     def begins_at(self) -> datetime:
         return min(life.published_at for life in self.lives)

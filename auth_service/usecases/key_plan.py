@@ -1,6 +1,6 @@
 """What the ring will do next, for operators: the timeline, and until when which change is good for what."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from auth_service.domain.keys import KeyPolicy, rollback_until
@@ -36,7 +36,7 @@ class KeyPlans:
         ring, now = self._keys.ring, self._clock.now()
         recent = lately(ring, timeline(ring, now=now, policy=self._policy), policy=self._policy)
         return KeyPlan(
-            replace(recent, lives=recent.lives[-MOST_LIVES:]),
+            recent.at_most(MOST_LIVES),
             ring.version,
             standby_known_at=ring.standby.published_at + self._policy.publish_ahead,
             rollback_until=rollback_until(ring, now=now, policy=self._policy),

@@ -86,3 +86,20 @@ def test_keys_that_left_long_ago_can_be_left_out() -> None:
 
     assert [life.state for life in lately.lives] == [State.RETIRING, State.ACTIVE, State.STANDBY, None]
     assert len(plan.lives) == 6
+
+
+def test_a_shortened_timeline_keeps_what_signs_and_signs_next_however_old_they_are() -> None:
+    ring = first_ring()
+    for hour in range(20):
+        # A standby that leaked is replaced, again and again, and the key that signs grows old.
+        moment = NOON + timedelta(hours=hour)
+        ring = keys.without(ring, ring.standby.kid, fresh=standby(now=moment), now=moment)
+    plan = timeline(ring, now=LATER, policy=POLICY)
+    assert len(plan.lives) == 23
+
+    short = plan.at_most(5)
+
+    assert short.lives[0].kid == ring.active.kid
+    assert [life.state for life in short.lives][-2:] == [State.STANDBY, None]
+    assert len(short.lives) == 5
+    assert plan.at_most(100) == plan

@@ -40,6 +40,7 @@ async def test_events_are_found_by_type_outcome_person_and_call(service: Service
     assert events(by_id)
     assert not events(await browser.open(f"{PATH}?until=2020-01-01T00:00"))
     assert events(await browser.open(f"{PATH}?since=2020-01-01T00:00"))
+    assert events(await browser.open(f"{PATH}?since=0001-01-01&until=9999-12-31T23:59"))
     assert "Nothing like that happened." in (await browser.open(f"{PATH}?until=2020-01-01T00:00")).text
 
 
@@ -85,6 +86,7 @@ async def test_what_is_new_is_told_and_what_is_not_costs_an_empty_answer(service
         "since=yesterday",
         "until=0000-00-00",
         "since=99999-01-01T00:00",
+        "since=0001-01-01T00:00%2B14:00",
         "actor=nobody-is-called-so",
         "subject=%3Cscript%3E",
         "page=forged",

@@ -138,10 +138,11 @@ async def _filter(visit: Visit) -> Filter:
 
 
 def _moment(typed: str) -> datetime | None:
-    """Of a day and a time of day in UTC, as a form sends them."""
+    """Of a day and a time of day, as a form sends them: in UTC, unless they say otherwise. None for anything else."""
     try:
-        return datetime.fromisoformat(typed).replace(tzinfo=UTC)
-    except ValueError:
+        told = datetime.fromisoformat(typed)
+        return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
 
 

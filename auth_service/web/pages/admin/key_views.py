@@ -1,7 +1,7 @@
 """What the pages about signing keys show: the timeline as a picture and in words, and who holds which key set."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -100,7 +100,7 @@ class Keys:
     @property
     def pictures(self) -> Sequence[str]:
         """A wide and a narrow one, as SVG: a style sheet decides which is seen."""
-        drawn = _drawn(self.timeline)
+        drawn = self.timeline.at_most(MOST_DRAWN)
         layouts = (key_picture.WIDE, key_picture.NARROW)
         return [key_picture.picture(drawn, title=TITLE, layout=layout) for layout in layouts]
 
@@ -157,10 +157,3 @@ def _life(told: Any) -> KeyLife:
         moment(told, "signs_until"),
         moment(told, "leaves_at"),
     )
-
-
-def _drawn(line: Timeline) -> Timeline:
-    """The last of those that are over, and all that are in use or planned."""
-    over = [each for each in line.lives if each.state in (State.RETIRED, State.REVOKED, State.RETIRING)]
-    left_out = over[: max(len(line.lives) - MOST_DRAWN, 0)]
-    return replace(line, lives=tuple(each for each in line.lives if each not in left_out))
