@@ -50,6 +50,14 @@ def test_the_service_brings_its_migrations(tmp_path: Path) -> None:
         assert not [name for name in names if not name.startswith(("auth_service/", "auth_service-"))]
 
 
+def test_the_service_brings_its_pages(tmp_path: Path) -> None:
+    pages = ROOT / "auth_service/web/pages"
+    written = [*(pages / "templates").rglob("*.html"), *(pages / "static").iterdir()]
+    with wheel(".", tmp_path) as built:
+        assert {str(path.relative_to(ROOT)) for path in written} <= set(built.namelist())
+    assert len(written) > 20
+
+
 @pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt", "gateways.txt"])
 def test_locks_carry_hashes_and_no_addresses(lock: str) -> None:
     text = (ROOT / "requirements" / lock).read_text(encoding="utf-8")

@@ -33,6 +33,21 @@ async def test_a_person_changes_their_name(service: Service) -> None:
     assert (refused.status, 'id="display_name-problem"' in refused.text) == (422, True)
 
 
+async def test_a_person_changes_their_address_with_their_password(service: Service) -> None:
+    browser, person_id = await somebody(service)
+    address = f"{new_name()}@example.org"
+
+    wrong = await browser.fill("/account/email", email=address, current_password="not it")
+    spoilt = await browser.fill("/account/email", email="no address", current_password=PASSWORD)
+    done = await browser.fill("/account/email", email=address, current_password=PASSWORD)
+
+    assert (wrong.status, spoilt.status, done.status) == (422, 422, 303)
+    assert f'value="{address}"' in wrong.text
+    assert 'id="email-problem"' in spoilt.text
+    user = await (await administrator(service)).get(person_id)
+    assert (user.email, user.email_verified) == (address, False)
+
+
 async def test_a_person_changes_their_password_and_other_sessions_end(service: Service) -> None:
     browser, person_id = await somebody(service)
     name = (await (await administrator(service)).get(person_id)).username

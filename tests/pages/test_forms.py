@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from auth_service.demo import Facility
 from tests.pages.browser import PASSWORD, Answer, Browser
 from tests.pages.browser import administrator as browser_of
+from tests.rpc.conftest import Start
 from tests.support.administering import Acting, administrator
 from tests.support.service import Databases, Service, running_service
 from tests.support.tcp_proxy import Proxy
@@ -194,6 +195,33 @@ async def test_what_is_done_on_a_page_is_in_the_audit_log_as_by_rpc(service: Ser
     page = await root.open(f"/admin/people/{person.user_id}")
     assert re.search(r"person\.disabled.*?Typed with care", page.text, re.DOTALL)
     assert "127.0.0.1" in page.text
+
+
+@pytest.mark.row("S69")
+async def test_a_form_of_one_replica_is_taken_by_another(start: Start) -> None:
+    first, second = await start(), await start()
+    root, admin = await browser_of(first), await administrator(first)
+    person = await admin.create()
+    path = f"/admin/people/{person.user_id}/disable"
+    form = (await root.open(path)).form()
+    root.service = second
+
+    assert (await root.send(path, form.fields)).status == 303
+    assert f"{person.username} is disabled." in (await root.open(f"/admin/people/{person.user_id}")).text
+
+
+async def test_a_session_that_was_over_when_a_form_was_sent_says_that_nothing_was_done(service: Service) -> None:
+    root, admin = await browser_of(service), await administrator(service)
+    person = await admin.create()
+    path = f"/admin/people/{person.user_id}/disable"
+    form = (await root.open(path)).form()
+    await service.logout(root.cookies["refresh_token"])
+
+    answer = await root.send(path, form.fields)
+
+    assert (answer.status, answer.location.startswith("/sign-in?next=%2Fadmin%2F")) == (303, True)
+    assert "what you sent was not done" in (await root.open(answer.location)).text
+    assert await is_active(admin, person.user_id)
 
 
 async def test_pages_say_when_the_database_is_away(databases: Databases, facility: Facility, tmp_path: Path) -> None:

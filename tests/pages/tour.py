@@ -91,6 +91,7 @@ PUBLIC = (
 SIGNED_IN = (
     Stop("account", "/account"),
     Stop("account-name", "/account/name"),
+    Stop("account-email", "/account/email"),
     Stop("account-password", "/account/password"),
     Stop("account-end-others", "/account/sessions/end"),
     Stop("sign-in-again", "/sign-in"),

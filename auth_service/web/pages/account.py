@@ -1,8 +1,9 @@
-"""A person's own account: who they are here, where they are signed in, and their password."""
+"""A person's own account: who they are here, where they are signed in, their address and their password."""
 
 from starlette.responses import Response
 from starlette.routing import Route
 
+from auth_service.web.methods import Answer
 from auth_service.web.pages.site import Site
 from auth_service.web.pages.visits import Visit, signed_in
 
@@ -14,6 +15,7 @@ def routes(site: Site) -> list[Route]:
     return [
         Route(ACCOUNT, signed_in(site, _account)),
         Route(f"{ACCOUNT}/name", signed_in(site, _name), methods=["GET", "POST"]),
+        Route(f"{ACCOUNT}/email", signed_in(site, _email), methods=["GET", "POST"]),
         Route(f"{ACCOUNT}/password", signed_in(site, _password), methods=["GET", "POST"]),
         Route(f"{ACCOUNT}/sessions/end", signed_in(site, _end_others), methods=["GET", "POST"]),
         Route(f"{ACCOUNT}/sessions/{{session_id}}/end", signed_in(site, _end), methods=["GET", "POST"]),
@@ -38,8 +40,23 @@ async def _name(visit: Visit) -> Response:
     return await visit.page("account_name.html", refused=refused, display_name=typed)
 
 
+async def _email(visit: Visit) -> Response:
+    refused: Answer | None = None
+    if visit.is_post:
+        refused = await visit.change(
+            "UserService/UpdateMe",
+            user={"email": visit.form["email"].strip()},
+            update_mask={"paths": ["email"]},
+            current_password=visit.form["current_password"],
+        )
+        if refused.code == "ok":
+            return visit.done(ACCOUNT, "Your address is changed. A mail asks you to show that it is yours.")
+    typed = visit.form["email"] if visit.is_post else visit.me.email
+    return await visit.page("account_email.html", refused=refused, email=typed, **_of_wrong_password(refused))
+
+
 async def _password(visit: Visit) -> Response:
-    refused = None
+    refused: Answer | None = None
     if visit.is_post:
         refused = await visit.change(
             "UserService/ChangePassword",
@@ -48,9 +65,7 @@ async def _password(visit: Visit) -> Response:
         )
         if refused.code == "ok":
             return visit.done(ACCOUNT, "Your password is changed. Your other sessions have ended.")
-    is_wrong = refused is not None and refused.reason == "BAD_CREDENTIALS"
-    values = {"refusal": "Your present password is wrong."} if is_wrong else {}
-    return await visit.page("account_password.html", refused=refused, **values)
+    return await visit.page("account_password.html", refused=refused, **_of_wrong_password(refused))
 
 
 async def _end_others(visit: Visit) -> Response:
@@ -70,3 +85,8 @@ async def _end(visit: Visit) -> Response:
         if refused.code in ("ok", "not_found"):
             return visit.done(ACCOUNT, "The session has ended.")
     return await visit.page("account_end.html", refused=refused, session_id=session_id)
+
+
+def _of_wrong_password(refused: Answer | None) -> dict[str, str]:
+    is_wrong = refused is not None and refused.reason == "BAD_CREDENTIALS"
+    return {"refusal": "Your present password is wrong."} if is_wrong else {}

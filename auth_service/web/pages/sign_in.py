@@ -79,6 +79,7 @@ async def _page(
         username=guest.form["username"],
         chooses_password=reason == "PASSWORD_CHANGE_REQUIRED" or bool(guest.form["new_password"]),
         needs_verification=reason == "EMAIL_NOT_VERIFIED",
+        is_over=bool(guest.query("over")) and refused is None,
         is_signed_out=bool(guest.query("signed-out")) and refused is None,
         **values,
     )

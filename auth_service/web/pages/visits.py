@@ -170,7 +170,10 @@ async def _answered(site: Site, request: Request, held: Held, handler: Handler, 
 def _sent_to_sign_in(site: Site, request: Request) -> Response:
     path = request.url.path
     target = site.url(path) + (f"?{request.url.query}" if request.url.query else "")
-    response = site.redirect("/sign-in" if path == "/sign-out" else f"/sign-in?next={quote(target, safe='')}")
+    where = f"/sign-in?next={quote(target, safe='')}"
+    if request.method == "POST":
+        where += "&over=1"
+    response = site.redirect("/sign-in" if path == "/sign-out" else where)
     if request.headers.get("cookie"):
         for cookie in site.browsers.cookies.taken_away:
             response.headers.append("Set-Cookie", cookie)

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from auth_service.web.methods import Answer
-from auth_service.web.pages.admin import deeds, offers
+from auth_service.web.pages.admin import audit, deeds, offers
 from auth_service.web.pages.admin.sections import Section, endpoint, query_of
 from auth_service.web.pages.forms import mistyped
 from auth_service.web.pages.site import Site
@@ -77,7 +77,7 @@ async def _show(visit: Visit) -> Response:
         to_grant=[each for each in grantable if each.name not in person.roles],
         sessions=sessions.sessions,
         has_more_sessions=bool(sessions.next_page_token),
-        events=events.response.events if events.code == "ok" else None,
+        events=await audit.shown(visit, events.response.events) if events.code == "ok" else None,
     )
 
 
