@@ -4,19 +4,22 @@ from collections import Counter
 from functools import partial
 
 import pytest
+import sqlalchemy as sa
 
 from auth_service.providers.valkey import ValkeyUnfit
+from auth_service.storage import schema
 from tests.rpc.conftest import Start, through_valkey
 from tests.rpc.test_attempts import DEFAULTS, LATER, OWNER, RIGHT, WRONG, guesses, said
 from tests.rpc.test_rate_limits import OK, logged_out
 from tests.support.administering import PASSWORD as RIGHT_PASSWORD
-from tests.support.administering import administrator
+from tests.support.administering import administrator, found
 from tests.support.conditions import eventually
 from tests.support.ports import free_port
-from tests.support.service import Logs, Service
+from tests.support.service import Databases, Logs, Service
 from tests.support.tcp_proxy import Proxy
 from tests.support.valkey import PASSWORD, ValkeyServer
 
+LATER_CALLS = "RATE_LIMITED"
 STRANGER, AT_HOME = "192.0.2.66", "198.51.100.7"
 
 
@@ -34,6 +37,28 @@ async def limited(start: Start, server: ValkeyServer, **changes: str) -> Service
 async def is_shared(service: Service) -> bool:
     async with service.http.get("/metrics") as response:
         return "auth_limits_shared 1.0" in await response.text()
+
+
+@pytest.mark.row("E2", "E14")
+async def test_two_services_that_share_nothing_else_count_together_there(
+    start: Start, server: ValkeyServer, databases: Databases
+) -> None:
+    settings = through_valkey(server) | {"rate_limits": "Logout=10/m", "limits_timeout": "2s"}
+    one = await limited(start, server, **settings)
+    other = await limited(start, server, **settings, database_url=await databases.make("sqlite"))
+
+    assert await guesses(one, [OWNER] * 4, address=STRANGER) == {WRONG: 4}
+    # It hears of the others' when one of its own fails.
+    assert await guesses(other, [OWNER] * 4, address=STRANGER) == {WRONG: 1, LATER: 3}
+    assert await logged_out(one, 10) == {OK: 10}
+
+    async def is_told() -> bool:
+        return (await logged_out(other, 1))[LATER_CALLS] == 1
+
+    await eventually(is_told)
+    for service in (one, other):
+        assert await found(service, sa.select(schema.failed_attempts)) == []
+        assert await found(service, sa.select(schema.call_count)) == []
 
 
 @pytest.mark.row("E2", "S47", "S51")
@@ -139,6 +164,3 @@ async def test_it_does_not_start_with_a_valkey_that_refuses_it(start: Start, ser
 async def test_no_password_of_it_was_ever_logged(logs: Logs) -> None:
     assert logs.named("limits.away")
     assert PASSWORD not in logs.text
-
-
-LATER_CALLS = "RATE_LIMITED"
