@@ -106,7 +106,7 @@ async def test_metadata_say_only_what_is_true(service: Service, path: str) -> No
     assert all(value.startswith(f"{ISSUER}/oauth/") for name, value in told.items() if name.endswith("_endpoint"))
 
 
-@pytest.mark.row("A16")
+@pytest.mark.row("A16", "A16/REST")
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/ready"])
 async def test_a_plain_probe_is_answered_and_not_kept(service: Service, path: str) -> None:
     status, headers, body = await get(service, path)
@@ -164,7 +164,7 @@ async def test_metrics_count_calls_and_their_fine_reasons_and_nothing_unbounded(
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/.well-known/", "/.well-known/jwks.json/", "/../etc/passwd", "/%2e%2e/etc/passwd", "/docs/x"]
+    "path", ["/nothing", "/.well-known/", "/.well-known/jwks.json/", "/../etc/passwd", "/%2e%2e/etc/passwd", "/docs/x"]
 )
 async def test_what_is_not_there_is_404_and_says_no_more(service: Service, path: str) -> None:
     status, headers, body = await get(service, path)

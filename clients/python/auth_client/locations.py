@@ -64,9 +64,11 @@ def _decoded(segment: str) -> str:
     except UnicodeDecodeError:
         # Overlong forms of / and . are no UTF-8 either.
         raise Ambiguous("expected UTF-8 behind %") from None
-    if _DIVIDERS.search(decoded) or _ESCAPE.search(decoded) or any(map(_is_control, decoded)):
+    # Some programs fold what looks alike before they look for slashes and dots: a wide solidus, a leader of two dots.
+    folded = unicodedata.normalize("NFKC", decoded)
+    if _DIVIDERS.search(folded) or _ESCAPE.search(folded) or any(map(_is_control, decoded)):
         raise Ambiguous("expected no / \\ ; ? # control character or further escape behind %")
-    return decoded
+    return folded if folded in (".", "..") else decoded
 
 
 def _part(segment: str, *, is_last: bool) -> str | None:
