@@ -30,7 +30,7 @@ def bootstrap(*, username: str = "admin", as_json: Json = False) -> None:
         print(
             f"{username} may administer from now on ({shown.account.id})\n\n"
             f"  one-time password  {password}\n\n"
-            "It has to be changed at the first sign-in: Login with `new_password` as well."
+            "It has to be changed at the first sign-in: in a browser at /admin, or by Login with `new_password`."
         )
 
     administer(step)

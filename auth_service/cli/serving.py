@@ -99,7 +99,8 @@ async def _greet(settings: Settings, where: app.Running) -> None:
   auth-service, embedded profile: SQLite and generated secrets in {settings.data_dir}/ (keep it, and keep it private)
 
   gRPC      {grpc}
-  HTTP      http://{http}/.well-known/jwks.json"""
+  HTTP      http://{http}/.well-known/jwks.json
+  pages     http://{http}{settings.path_prefix}/, and /admin for whoever looks after people and keys"""
         + (f"\n  facility  http://{settings.facility_address} (a stand-in)" if settings.runs_demo_facility else "")
         + f"""
 

@@ -27,6 +27,7 @@ _LINKS = (
     (REVOCATIONS_PATH, "Ended sessions", "whose tokens are refused before they expire"),
     ("/readyz", "Health", "whether this replica can answer"),
     ("/account", "Sign-in", "the page for people, and their own account"),
+    ("/admin", "Administration", "people, services, keys and the log, for whoever looks after them"),
 )
 _KEPT = {"Cache-Control": "no-store", "Vary": "Accept", "X-Content-Type-Options": "nosniff"}
 
