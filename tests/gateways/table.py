@@ -14,9 +14,9 @@ page is up to date. The client's side is HTTP/1.1, written by hand where a corre
 """
 EPILOGUE = """
 - `jwt_authn` looks at the token alone. It cannot know that a session has ended, so the token passes until it expires
-  (ten minutes, `AUTH_ACCESS_TOKEN_LIFETIME`), nor give a browser its next token. It looks neither at cookies nor at
-  `typ`. For all that, and so that one policy holds everywhere, take `ext_authz`. What `jwt_authn` has for it: it goes
-  on while the service is away.
+  (ten minutes, `AUTH_ACCESS_TOKEN_LIFETIME`); that a key was revoked it learns when it fetches the key set, within five
+  minutes. It gives no browser its next token, and looks neither at cookies nor at `typ`. For all that, and so that one
+  policy holds everywhere, take `ext_authz`. What `jwt_authn` has for it: it goes on while the service is away.
 - Where a gateway cannot ask, nobody passes. With which of 500, 502 and 503 is the gateway's own habit.
 - Caddy asks with all headers that the client sent, of which the service reads 16 KiB. The others send what it looks at.
 - nginx refuses a request with two `Authorization` headers by itself.
