@@ -1,7 +1,7 @@
 """Limits in Valkey; while it is away failed attempts go to the database, and each replica counts calls by itself.
 
 The first call that gets no answer says that it is away: from then on nobody waits for it, until `watch`, in the
-background, gets an answer. What was owed before is not forgiven by going or coming: see docs/decisions/0024.
+background, gets an answer. What was owed before is not forgiven by going or coming: see docs/decisions/0028.
 """
 
 import asyncio
