@@ -1,7 +1,8 @@
 """What is tried at each gateway, and what has to come of it."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -447,14 +448,35 @@ async def over_grpc(stage: Stage) -> str:
 )
 async def away(stage: Stage) -> str:
     token = await stage.token()
-    for network in stage.networks:
-        await network.refuse()
-    replies = [await stage.ask("/me/x", token=token), await stage.ask("/assets/x"), await stage.ask("/me/x")]
-    for network in stage.networks:
-        await network.pass_through()
+    async with _cut_off(stage):
+        replies = [await stage.ask("/me/x", token=token), await stage.ask("/assets/x"), await stage.ask("/me/x")]
+    return ", ".join(str(reply.status) for reply in replies)
+
+
+@case("the service is away: its key set", "S18", expected="is away too", but={"nginx": "200, as it was"})
+async def key_set_away(stage: Stage) -> str:
+    before = await stage.ask("/auth/.well-known/jwks.json")
+    assert before.status == 200
+    async with _cut_off(stage):
+        reply = await stage.ask("/auth/.well-known/jwks.json")
+    if reply.status >= 500:
+        return "is away too"
+    return f"{reply.status}, as it was" if reply.body == before.body else str(reply.status)
+
+
+@asynccontextmanager
+async def _cut_off(stage: Stage) -> AsyncIterator[None]:
+    """The service cannot be reached; afterwards it can, and the gateway has noticed."""
+    token = await stage.token()
 
     async def is_back() -> bool:
         return passed(await stage.ask("/me/x", token=token))
 
-    await eventually(is_back)
-    return ", ".join(str(reply.status) for reply in replies)
+    try:
+        for network in stage.networks:
+            await network.refuse()
+        yield
+    finally:
+        for network in stage.networks:
+            await network.pass_through()
+        await eventually(is_back)
