@@ -146,7 +146,8 @@ async def operated(service: Service) -> Mapping[str, str]:
     await root.fill("/admin/signing-keys/rotate", anyway="yes")
     kids = re.findall(r"/admin/signing-keys/([\w-]{43})/revoke", (await root.open("/admin/signing-keys")).text)
     ids |= dict(zip(("standby", "active", "retiring"), kids, strict=False))
-    notice = (await root.open("/admin/maintenance")).form("/admin/maintenance/maintenance")
+    forms = (await root.open("/admin/maintenance")).forms
+    notice = next(each for each in forms if each.action.endswith("/admin/maintenance/maintenance"))
     said = {"maintenance_message": "The beam is off until Monday.", "show": "yes"}
     await root.send(notice.action, notice.fields | said)
     return ids
