@@ -66,7 +66,7 @@ async def test_reflection_answers_list_and_describe_under_both_its_names(service
     assert set(SERVICES) < found.keys()
     assert "grpc.health.v1.Health" in found
     assert len(found["auth_api.v1.AuthService"]) == 8
-    assert len(found["auth_api.v1.KeyService"]) == 6
+    assert len(found["auth_api.v1.KeyService"]) == 7
 
 
 @pytest.mark.row("S71")
