@@ -24,8 +24,8 @@ protocol's rules, beside routes that OAuth tools, browsers, gateways and older c
 - Names are lowerCamelCase; those of the protos are read, too. 64-bit integers are strings, and read as numbers as well.
   Fields at their default are left out of responses.
 - `Authorization: Bearer` takes a person's access token, or a service's API key or access token.
-- Paths that take `GET` take `HEAD`. Before any route is asked, what no honest client sends is refused with 400, 414, 431 or
-  505, and requests beyond what can be done at once with 503.
+- Paths that take `GET` take `HEAD`. Before any route is asked, what no honest client sends is refused with 400, 414,
+  431 or 505, and requests beyond what can be done at once with 503.
 """
 _TAGS = {
     "Facility": "What consumers of the facility's first service call, unchanged.",
