@@ -107,7 +107,12 @@ def handlers(error_page: ErrorPage | None) -> Mapping[Any, Handler]:
 
         return answered
 
-    return {domain.AuthError: told(answer), HTTPException: told(answer_http), ClientDisconnect: answer_nobody}
+    return {
+        domain.AuthError: told(answer),
+        HTTPException: told(answer_http),
+        Exception: told(answer_defect),
+        ClientDisconnect: answer_nobody,
+    }
 
 
 async def answer_http(_request: Request, error: Exception) -> Response:
@@ -116,6 +121,12 @@ async def answer_http(_request: Request, error: Exception) -> Response:
     return JSONResponse(
         {"message": error.detail}, error.status_code, headers={**(error.headers or {}), "Cache-Control": "no-store"}
     )
+
+
+async def answer_defect(_request: Request, _error: Exception) -> Response:
+    """What nobody planned for: the log is told, the caller is not."""
+    body = {"reason": domain.AuthError.reason, "message": "something went wrong on our side"}
+    return JSONResponse(body, HTTPStatus.INTERNAL_SERVER_ERROR, headers={"Cache-Control": "no-store"})
 
 
 async def answer_nobody(_request: Request, _error: Exception) -> Response:

@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
+import structlog
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from auth_service.domain.errors import Overloaded
 from auth_service.web.connections import Crowd
+
+log = structlog.get_logger()
 
 LARGEST_HEAD = 16 << 10
 """Bytes of a request's first line and headers together."""
@@ -25,7 +28,11 @@ def guarded(app: ASGIApp, crowd: Crowd, *, always: Iterable[str]) -> ASGIApp:
         refusal = _refusal_of(scope)
         if refusal is None and crowd.is_busy and scope["path"] not in whatever_happens:
             refusal = _too_busy()
-        await (refusal or app)(scope, receive, send)
+        try:
+            await (refusal or app)(scope, receive, send)
+        except Exception:
+            # The caller has its answer. The route tells where it was; a path of its own could hold a mailed token.
+            log.exception("http.defect", method=scope["method"], route=getattr(scope.get("route"), "path", ""))
 
     return answer
 

@@ -10,12 +10,12 @@ from functools import partial
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from auth_service.web import errors
 from auth_service.web.connections import PATIENCE, Connection, Crowd, Waits
+from auth_service.web.cors import for_pages_of
 from auth_service.web.errors import ErrorPage
 from auth_service.web.guard import LARGEST_HEAD, guarded
 from auth_service.web.paths import ByPath
@@ -71,15 +71,7 @@ class HttpServer:
         self._crowd = Crowd()
         app: ASGIApp = guarded(starlette, self._crowd, always=always)
         if cors_origins:
-            app = CORSMiddleware(
-                app,
-                allow_origins=cors_origins,
-                allow_methods=["GET", "POST", "DELETE"],
-                allow_headers=["Authorization", "Content-Type", "Connect-Protocol-Version", "Connect-Timeout-Ms"],
-                # The refresh cookie travels with a page's requests.
-                allow_credentials=True,
-                max_age=600,
-            )
+            app = for_pages_of(cors_origins, app)
         if path_prefix:
             app = _without(path_prefix, app)
         self._config = uvicorn.Config(

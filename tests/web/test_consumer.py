@@ -113,7 +113,7 @@ async def test_a_front_end_that_refreshes_on_403_goes_on_in_all_its_tabs(plain: 
 async def test_a_front_end_whose_session_is_over_has_to_sign_in_again(plain: Service) -> None:
     front_end = FrontEnd(f"http://{plain.where.http}")
     await asyncio.to_thread(front_end.sign_in, "user1001", "user1001-password")
-    await plain.logout(front_end.browser.cookies["refresh_token"])
+    await plain.logout(str(front_end.browser.cookies["refresh_token"]))
 
     assert await asyncio.to_thread(front_end.show_a_page) == 403
 

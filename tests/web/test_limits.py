@@ -1,6 +1,7 @@
 """How often the HTTP door may be asked: 429 with Retry-After, for methods in each of their spellings and for routes."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ async def asked(
     """How many answers had which status; those with 429 say when to come again."""
     statuses: Counter[int] = Counter()
     for _ in range(times):
-        given = {"json": body} if body else {}
+        given: dict[str, Any] = {"json": body} if body else {}
         async with service.http.request(method, path, headers={"X-Forwarded-For": address}, **given) as answer:
             statuses[answer.status] += 1
             if answer.status == 429:
