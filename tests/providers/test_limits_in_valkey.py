@@ -18,6 +18,8 @@ from auth_service.domain.rates import Counted
 from auth_service.providers.limits_in_valkey import LimitsInValkey
 from auth_service.providers.valkey import Valkey, ValkeyAddress, ValkeyAway, ValkeyUnfit
 from tests.support.certificates import Authority
+from tests.support.ports import free_port
+from tests.support.service import captured_logs
 from tests.support.tcp_proxy import Proxy
 from tests.support.valkey import PASSWORD, ValkeyServer
 
@@ -43,10 +45,14 @@ async def shared(valkey: ValkeyServer) -> AsyncIterator[LimitsInValkey]:
         yield found
 
 
+def client_of(server: ValkeyServer) -> Redis:
+    """What an operator would look with."""
+    return Redis(host="127.0.0.1", port=server.port, password=PASSWORD, protocol=2)
+
+
 @pytest.fixture
 async def client(valkey: ValkeyServer) -> AsyncIterator[Redis]:
-    """What an operator would look with."""
-    async with Redis(host="127.0.0.1", port=valkey.port, password=PASSWORD, protocol=2) as client:
+    async with client_of(valkey) as client:
         yield client
 
 
@@ -244,6 +250,32 @@ async def test_a_user_with_the_rights_that_the_docs_list_is_enough_and_one_with_
     async with limits_at(f"valkey://less:secret-of-less@127.0.0.1:{valkey.port}") as shared:
         with pytest.raises(ValkeyUnfit, match="lets this user do too little"):
             await shared.check()
+
+
+async def test_a_server_that_takes_no_writes_is_away_until_it_does() -> None:
+    with ValkeyServer() as server:
+        async with limits_at(server.url) as shared, client_of(server) as client:
+            await client.slaveof("127.0.0.1", free_port())
+            for asked in (shared.check(), told(shared, counted(1))):
+                with pytest.raises(ValkeyAway, match="ReadOnlyError"):
+                    await asked
+
+            await client.slaveof()
+
+            assert await told(shared, counted(1)) == [1]
+
+
+async def test_a_server_that_may_forget_what_is_owed_is_told_of() -> None:
+    with (
+        ValkeyServer(maxmemory="100mb", maxmemory_policy="allkeys-lru") as forgetful,
+        ValkeyServer(maxmemory="100mb") as good,
+        captured_logs() as logs,
+    ):
+        for server in (forgetful, good):
+            async with limits_at(server.url) as shared:
+                await shared.check()
+
+    assert [line["maxmemory_policy"] for line in logs.named("limits.may_be_forgotten")] == ["allkeys-lru"]
 
 
 async def test_a_cluster_is_refused() -> None:
