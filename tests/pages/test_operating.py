@@ -127,7 +127,7 @@ async def test_without_scripts_everything_works_and_a_reload_shows_what_is_new(
         await expect(page.get_by_label("What happened")).to_have_value("session.started")
 
 
-async def test_a_secret_is_gone_when_somebody_goes_back(service: Service, browser: Browser) -> None:
+async def test_a_secret_is_copied_and_gone_when_somebody_goes_back(service: Service, browser: Browser) -> None:
     async with watched(browser, origin(service)) as tab:
         page = tab.page
         await sign_in(tab, ADMIN, PASSWORD, to="/admin/service-accounts")
@@ -140,6 +140,10 @@ async def test_a_secret_is_gone_when_somebody_goes_back(service: Service, browse
         secret = await page.get_by_label("API key").input_value()
         assert secret.startswith("ak_")
         service.secrets.add(secret)
+        await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await page.get_by_role("button", name="Copy").click()
+        await expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        assert await page.evaluate("navigator.clipboard.readText()") == secret
 
         await page.get_by_role("link", name="I have it").click()
         await expect(page.get_by_role("heading", name="robot")).to_be_visible()
