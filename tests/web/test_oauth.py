@@ -203,6 +203,45 @@ async def test_metadata_name_the_endpoints_that_answer(service: Service) -> None
                 assert answer.status in (400, 401)
 
 
+@pytest.mark.row("S28")
+async def test_every_grant_and_every_way_of_authentication_that_metadata_name_is_taken(service: Service) -> None:
+    async with service.http.get("/.well-known/oauth-authorization-server") as answer:
+        told = await answer.json()
+    first = await grant(service)
+    ways: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+        "none": ({}, {}),
+        "client_secret_basic": ({}, {"Authorization": basic("portal", PORTAL_API_KEY)}),
+        "client_secret_post": ({"client_id": "portal", "client_secret": PORTAL_API_KEY}, {}),
+    }
+    grants: dict[str, dict[str, str]] = {
+        "password": PASSWORD,
+        "refresh_token": {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]},
+        "client_credentials": {"grant_type": "client_credentials"},
+    }
+
+    for way in told["token_endpoint_auth_methods_supported"]:
+        form, headers = ways[way]
+        for name in told["grant_types_supported"]:
+            status, _, _ = await post(service, "/oauth/token", {**grants[name], **form}, **headers)
+            # Nobody in particular has no scopes, and no credentials to show.
+            assert status == (401 if (way, name) == ("none", "client_credentials") else 200), (way, name)
+    for endpoint in ("introspection", "revocation"):
+        for way in told[f"{endpoint}_endpoint_auth_methods_supported"]:
+            form, headers = ways[way]
+            path = told[f"{endpoint}_endpoint"].removeprefix(ISSUER)
+            status, _, _ = await post(service, path, {"token": first["access_token"], **form}, **headers)
+            assert status == 200, (endpoint, way)
+
+
+@pytest.mark.parametrize(
+    "advertised", ["authorization_endpoint", "registration_endpoint", "device_authorization_endpoint"]
+)
+async def test_what_there_is_not_is_not_named(service: Service, advertised: str) -> None:
+    for document in ("openid-configuration", "oauth-authorization-server"):
+        async with service.http.get(f"/.well-known/{document}") as answer:
+            assert f"{what}_endpoint" not in await answer.json()
+
+
 @pytest.mark.row("B3")
 async def test_authlibs_client_signs_in_refreshes_introspects_and_revokes(service: Service) -> None:
     base = f"http://{service.where.http}"
@@ -237,8 +276,13 @@ async def test_oauthlibs_client_signs_in_and_refreshes(service: Service, monkeyp
             token = client.fetch_token(
                 f"{base}/oauth/token", username="user1001", password="user1001-password", include_client_id=True
             )
-            client.refresh_token(f"{base}/oauth/token", refresh_token=token["refresh_token"])
+            token = client.refresh_token(f"{base}/oauth/token", refresh_token=token["refresh_token"])
             told: dict[str, str] = client.get(f"{base}/oauth/userinfo").json()
+            url, headers, body = client._client.prepare_token_revocation_request(
+                f"{base}/oauth/revoke", token["access_token"], token_type_hint="access_token"
+            )
+            assert client.post(url, headers=headers, data=body).status_code == 200
+            assert client.get(f"{base}/oauth/userinfo").status_code == 401
             return told["preferred_username"]
 
     def portal() -> list[str]:
