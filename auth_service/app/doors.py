@@ -158,6 +158,7 @@ def _site(settings: Settings, base: Core, stories: Stories, methods: LocalCalls)
         path_prefix=settings.path_prefix,
         trusted_proxies=settings.trusted_proxies,
         next_origins=settings.next_origins,
+        lets_people_register=settings.lets_people_register,
         nav=SECTIONS,
     )
 

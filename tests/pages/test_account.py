@@ -141,3 +141,59 @@ async def test_an_address_is_verified_by_a_click_and_not_by_looking(start: Start
     assert (await admin.get(person.user_id)).email_verified
     assert (await browser.fill("/verify-email", token=mail.token)).status == 422
     assert (await browser.send("/verify-email", {"token": mail.token})).status == 403
+
+
+async def test_people_make_accounts_where_they_may(start: Start) -> None:
+    service = await start(registration="true")
+    browser, name = Browser(service), new_name()
+    typed = {"username": name, "email": f"{name}@example.org", "password": PASSWORD, "password_again": PASSWORD}
+
+    assert 'href="/register"' in (await browser.open("/sign-in")).text
+    unlike = await browser.fill("/register", typed | {"password_again": "x"})
+    weak = await browser.fill("/register", typed | {"password": "a" * 20, "password_again": "a" * 20})
+    made = await browser.fill("/register", typed)
+    taken = await browser.fill("/register", typed)
+
+    assert (unlike.status, weak.status, made.status, taken.status) == (422, 422, 200, 409)
+    assert f"You sign in as <strong>{name}</strong>." in made.text
+    assert f'value="{name}"' in weak.text
+    assert not any(PASSWORD in page.text for page in (unlike, weak, made, taken))
+    await browser.sign_in(name, PASSWORD)
+
+
+async def test_where_people_may_not_make_accounts_nothing_offers_it(start: Start) -> None:
+    service = await start(registration="false")
+    browser = Browser(service)
+
+    assert "/register" not in (await browser.open("/sign-in")).text
+    assert (await browser.open("/register")).status == 404
+    assert (await browser.send("/register", {"username": new_name()})).status == 404
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "program"),
+    [
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 "
+            "Safari/537.36 Edg/130.0.0.0",
+            "Edge on Windows",
+        ),
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0", "Firefox on Linux"),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+            "Version/18.0 Mobile/15E148 Safari/604.1",
+            "Safari on iPhone",
+        ),
+        ("Mozilla/5.0 (something new)", "Mozilla/5.0 (something new)"),
+        ("simulation-runner/3", "simulation-runner/3"),
+    ],
+)
+async def test_programs_are_called_as_people_call_them(service: Service, user_agent: str, program: str) -> None:
+    person = await (await administrator(service)).create(password=PASSWORD)
+    browser = Browser(service)
+    form = (await browser.open("/sign-in")).form()
+    signing_in = form.fields | {"username": person.username, "password": PASSWORD}
+
+    assert (await browser.send(form.action, signing_in, **{"User-Agent": user_agent})).status == 303
+
+    assert f">{program}<" in (await browser.open("/account")).text

@@ -73,6 +73,7 @@ PUBLIC = (
         _typed({"User name": "new.person", "Password": PASSWORD}, "Sign in"),
     ),
     Stop("signed-out", "/sign-in?signed-out=1"),
+    Stop("register", "/register"),
     Stop("forgotten-password", "/forgotten-password"),
     Stop("forgotten-password-sent", "/forgotten-password", _typed({"E-mail address": "a@b.example"}, "Send the mail")),
     Stop("reset-password", "/reset-password#token=abc"),

@@ -2,7 +2,7 @@
 
 from starlette.routing import BaseRoute
 
-from auth_service.web.pages import account, admin, assets, mailed, sign_in
+from auth_service.web.pages import account, admin, assets, mailed, register, sign_in
 from auth_service.web.pages.site import Site
 
 
@@ -12,6 +12,7 @@ def routes(site: Site) -> list[BaseRoute]:
         *assets.routes(site.assets),
         *sign_in.routes(site),
         *mailed.routes(site),
+        *register.routes(site),
         *account.routes(site),
         *admin.routes(site),
     ]

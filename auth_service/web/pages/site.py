@@ -71,6 +71,7 @@ class Site:
     path_prefix: str = ""
     trusted_proxies: Sequence[Network] = ()
     next_origins: Collection[str] = ()
+    lets_people_register: bool = False
     nav: Sequence[Any] = ()
 
     @cached_property
@@ -85,6 +86,7 @@ class Site:
             host=urlsplit(self.issuer).hostname or "",
             version=self.version,
             nav=self.nav,
+            lets_people_register=self.lets_people_register,
         )
 
     @property

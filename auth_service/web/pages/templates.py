@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from auth_service.web.pages.programs import called
+
 
 class Templates:
     """`given` is what every template may use."""
@@ -42,6 +44,7 @@ class Templates:
             auto_reload=False,
         )
         environment.filters |= {"moment": _moment, "second": _second, "machine": _machine, "span": span}
+        environment.filters["program"] = called
         environment.globals |= self._given
         return {name: environment.get_template(name) for name in environment.list_templates()}
 
