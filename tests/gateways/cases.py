@@ -1,10 +1,12 @@
 """What is tried at each gateway, and what has to come of it."""
 
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 import aiohttp
 import grpc
@@ -253,6 +255,23 @@ async def sent_to_sign_in(stage: Stage) -> str:
         return str(reply.status)
     here = f"http://{stage.gateway.address}" if stage.gateway.recipe.name == "Traefik" else ""
     assert reply.header("location") == f"{here}/auth/sign-in?next=/me/x%3Fa%3D1%26b%3D2", reply.headers
+    for lie in (
+        ("X-Forwarded-Host", "evil.example"),
+        ("X-Forwarded-Proto", "gopher"),
+        ("Forwarded", "host=evil.example"),
+    ):
+        lied_to = await stage.ask("/me/x?a=1&b=2", ("Accept", "text/html"), lie, ("X-Sign-In", "https://evil.example"))
+        assert (lied_to.status, lied_to.header("location")) == (303, reply.header("location")), lie
+    for target in (
+        "//evil.example/x",
+        "/%2fevil.example",
+        "/\\evil.example",
+        "/%0d%0aLocation:%20https://evil.example",
+    ):
+        odd = await stage.ask(target, ("Accept", "text/html"))
+        page, _, leads_to = odd.header("location").removeprefix(here).partition("?next=")
+        is_here = re.fullmatch(r"/([^/\\\s].*)?", unquote(leads_to)) and page == "/auth/sign-in"
+        assert is_here or odd.status in (400, 404), (target, odd.headers)
     return "303 to sign in, and back"
 
 
@@ -383,6 +402,30 @@ async def many_headers(stage: Stage) -> str:
     ]
     said = [each.status for each in replies]
     return "no difference" if said == [200, 401, 403] else str(said[0] if len(set(said)) == 1 else said)
+
+
+@case("an upgrade to anything but a WebSocket: a tunnel past the gateway", "S67", expected="never reaches it")
+async def tunnelled(stage: Stage) -> str:
+    found = []
+    for upgrades in (
+        ["h2c"],
+        ["H2C"],
+        ["h2c, websocket"],
+        ["websocket, h2c"],
+        ["websocket", "h2c"],
+        ["h2c", "websocket"],
+        ["x"],
+    ):
+        for connection in ("Upgrade, HTTP2-Settings", "keep-alive, upgrade"):
+            upgrade = [("Upgrade", each) for each in upgrades]
+            headers = (*upgrade, ("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA"))
+            head = ["GET /assets/x HTTP/1.1", f"Host: {stage.gateway.address}", f"Connection: {connection}"]
+            head += [f"{name}: {value}" for name, value in headers]
+            reply = await exchange(stage.gateway.address, "\r\n".join([*head, "", ""]).encode())
+            asked_for = {value for name, value in reply.reached.get("headers", []) if name == "upgrade"}
+            found += [(upgrades, asked_for)] if asked_for else []
+            found += [(upgrades, reply.status)] if reply.status == 101 else []
+    return str(found or "never reaches it")
 
 
 @case("a request within a request", "S67", expected="never reaches /admin")
