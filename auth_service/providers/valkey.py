@@ -8,7 +8,7 @@ import asyncio
 import re
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -123,9 +123,11 @@ class Valkey:
         return f"{name} {_dotted(version)}"
 
     async def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None and self._pool is not None:
-            await self._pool.disconnect(inuse_connections=True)
+        pool, self._pool, self._client = self._pool, None, None
+        if pool is not None:
+            # A server that is silent says no goodbye, which TLS waits for; the connections are given up all the same.
+            with suppress(Exception):
+                await pool.disconnect(inuse_connections=True)
 
     async def _connected(self) -> "Redis":
         """Raises ValkeyUnfit where the certificates cannot be read."""

@@ -335,6 +335,22 @@ async def test_a_server_that_asks_for_our_certificate_gets_it(valkey: ValkeyServ
                 await shared.check()
 
 
+async def test_a_server_that_is_silent_behind_tls_holds_nobody_up(valkey: ValkeyServer, tmp_path: Path) -> None:
+    authority = Authority("valkey")
+    (tmp_path / "ca.pem").write_bytes(authority.pem)
+    async with behind_tls(valkey, authority, tmp_path) as port, Proxy("127.0.0.1", port) as proxy:
+        url = f"valkeys://:{PASSWORD}@localhost:{proxy.port}"
+        async with limits_at(url, ca_file=tmp_path / "ca.pem", deadline=timedelta(seconds=1)) as shared:
+            await shared.check()
+            await proxy.blackhole()
+            # It hangs up before it asks anew.
+            with pytest.raises(ValkeyAway):
+                await shared.check()
+            await proxy.pass_through()
+            await shared.check()
+            await proxy.blackhole()
+
+
 @asynccontextmanager
 async def claims(told: str) -> AsyncIterator[int]:
     """A server that says this of itself, and takes everything else for done."""
