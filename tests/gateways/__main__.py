@@ -6,7 +6,8 @@ import tempfile
 from pathlib import Path
 
 from auth_service.storage import migrate
-from tests.gateways.cases import CASES, Case
+from tests.gateways.case import Case
+from tests.gateways.cases import CASES
 from tests.gateways.stage import Stage, stage
 from tests.gateways.table import expected, page_of
 from tests.support.gateways import RECIPES, why_not
