@@ -50,8 +50,10 @@ generated: protos ## Check that the generated code is that of the protos
 
 protos: $(VENV)/.dev ## Generate code from the protos
 	@$(BIN)/python -m grpc_tools.protoc -I protos --python_out=protos --mypy_out=quiet:protos --grpc_python_out=protos \
-	  --mypy_grpc_out=quiet:protos --grpclib_python_out=protos \
-	  --include_source_info --include_imports --descriptor_set_out=protos/auth_api/descriptors.binpb $(PROTOS)
+	  --mypy_grpc_out=quiet:protos --grpclib_python_out=protos $(PROTOS)
+	@$(BIN)/python -m grpc_tools.protoc -I protos -I "$$($(BIN)/python -c 'import google.rpc as r; print(r.__path__[0] + "/../..")')" \
+	  --include_source_info --include_imports --descriptor_set_out=protos/auth_api/descriptors.binpb \
+	  $(PROTOS) google/rpc/error_details.proto
 	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --mypy_out=quiet:. $(OTHERS)
 
 rows: $(VENV)/.dev ## Print each promise with the tests that prove it

@@ -99,6 +99,17 @@ RECIPES = {
     )
 }
 
+TRANSCODING = Recipe(
+    "Envoy, transcoding",
+    "envoy",
+    "envoy/transcoding.yaml",
+    _ENVOY,
+    upstream="address: {host}, port_value: {port}",
+    listens=_ENVOY_LISTENS,
+    is_a_folder=False,
+)
+"""Guards nothing, so it is not among the others: it turns JSON into gRPC."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gateway:

@@ -162,6 +162,8 @@ async def test_the_descriptors_need_nothing_beside_them(service: Service) -> Non
     pool: Any = DescriptorPool()
     for file in files:
         pool.Add(file)
+    # What refusals carry, which no message of ours names.
+    assert pool.FindMessageTypeByName("google.rpc.ErrorInfo").full_name == "google.rpc.ErrorInfo"
     method = pool.FindServiceByName("auth_api.v1.AuthService").methods_by_name["Login"]
     assert method.input_type.full_name == "auth_api.v1.LoginRequest"
     assert any(
