@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -29,6 +29,7 @@ from auth_service.usecases.published_keys import PublishedKeys, VerifyingKeys
 
 log = structlog.get_logger()
 
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 LATER, AT_ONCE = 10, 0
 """The niceness of the thread that makes a key. A key that leaked is not waited for."""
 
@@ -68,6 +69,7 @@ class SigningKeys:
         self._published: PublishedKeys | None = None
         self._signer: Signer | None = None
         self._lease_ends = 0.0
+        self._read_at = _EVER
         self._changing = asyncio.Lock()
         self._heard: Callable[[], None] | None = None
         self.verifying = VerifyingKeys()
@@ -76,6 +78,11 @@ class SigningKeys:
     def ring(self) -> KeyRing:
         """Every key, as last read."""
         return self._ring
+
+    @property
+    def read_at(self) -> datetime:
+        """As of when the ring is so."""
+        return self._read_at
 
     @property
     def has_lease(self) -> bool:
@@ -229,6 +236,7 @@ class SigningKeys:
         moment, ring = await self._database.autocommit(step)
         self._clock.told(moment, asked_at=asked_at)
         await self._take(ring)
+        self._read_at = self._clock.now() - timedelta(seconds=self._monotonic() - asked_at)
         leases = [key.covers_lease for key in ring.keys if key.state is rules.State.ACTIVE]
         self._lease_ends = asked_at + min([self._policy.signer_lease, *leases]).total_seconds()
 

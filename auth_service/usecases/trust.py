@@ -54,7 +54,8 @@ class Kind(Enum):
 class Told:
     """One message; the same object for every stream that it goes to, so that a door encodes it once.
 
-    `now` less `age` is when the database was last read. `revoked` are sessions by the moment until which they matter.
+    `now` less `age` is when keys and revocations had both been read. `revoked` are sessions by the moment until which
+    they matter.
     """
 
     kind: Kind
@@ -327,7 +328,8 @@ class Trust:
         is_last: bool = True,
     ) -> Told:
         now = self._clock.now()
-        age = max(timedelta(0), now - self._revoked.read_at)
+        # What is told is as old as its older half: one of the two may have gone unread for long.
+        age = max(timedelta(0), now - min(self._revoked.read_at, self._keys.read_at))
         return Told(kind, cursor, now, age, keys=keys, revoked=revoked or {}, is_last=is_last)
 
     def _cursor(self, *, etag: str | None = None, until: datetime | None = None) -> str:

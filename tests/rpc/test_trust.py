@@ -375,15 +375,18 @@ async def test_heartbeats_tell_that_nothing_changed_and_move_the_cursor(start: S
     stream.cancel()
 
 
-async def test_while_the_database_is_away_heartbeats_say_how_old_everything_is(start: Start) -> None:
+@pytest.mark.parametrize("table", ["revocation", "key_ring"])
+async def test_heartbeats_say_how_old_everything_is_also_if_only_half_of_it_cannot_be_read(
+    start: Start, table: str
+) -> None:
     service = await start(trust_heartbeat="100ms")
     stream = watch(service)
     await snapshot(stream)
 
-    await service.sql(sa.text("ALTER TABLE revocation RENAME TO revocation_gone"))
+    await service.sql(sa.text(f"ALTER TABLE {table} RENAME TO {table}_gone"))
     while (beat := await until(stream, "heartbeat")).age.ToTimedelta() < timedelta(seconds=0.5):
         pass
-    await service.sql(sa.text("ALTER TABLE revocation_gone RENAME TO revocation"))
+    await service.sql(sa.text(f"ALTER TABLE {table}_gone RENAME TO {table}"))
     while (await until(stream, "heartbeat")).age.ToTimedelta() > timedelta(seconds=0.3):
         pass
 
