@@ -540,15 +540,6 @@ def test_declared_consumers_are_shown_with_how_often_they_fetch(tmp_path: Path) 
     assert not load({"AUTH_DATA_DIR": str(tmp_path), "AUTH_KEY_CONSUMERS": "envoy", "AUTH_KEY_PUBLISH_AHEAD": "21m"})[1]
 
 
-def test_polls_that_are_rarer_than_honest_retries_are_worth_a_warning(tmp_path: Path) -> None:
-    rare = {"AUTH_DATA_DIR": str(tmp_path), "AUTH_POLL_EVERY": "6s"}
-
-    (said,) = load(rare)[1]
-
-    assert said.startswith("AUTH_REFRESH_REPLAY_WINDOW is 0:00:10, shorter than twice AUTH_POLL_EVERY (0:00:06)")
-    assert not load({**rare, "AUTH_REFRESH_REPLAY_WINDOW": "0s"})[1]
-
-
 def test_a_window_that_is_shorter_than_publishing_ahead_is_worth_a_warning(tmp_path: Path) -> None:
     short = {"AUTH_DATA_DIR": str(tmp_path), "AUTH_KEY_CONSUMER_WINDOW": "12h"}
 

@@ -102,6 +102,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         await _once(told.admin.notices.poll)
 
         stack.push_async_callback(_last_words, base.consumers.share)
+        stack.push_async_callback(_last_words, told.attendance.leave)
 
         # Until the last call is answered this replica goes on learning which keys and sessions are good.
         async def take_stock() -> None:
@@ -133,7 +134,13 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                     else []
                 ),
                 every(CONSUMERS_TOLD_EVERY * settings.poll_every, take_stock),
+                *(
+                    [every(told.attendance.policy.told_every, told.attendance.tell)]
+                    if settings.refresh_replay_window
+                    else []
+                ),
                 every(SWEEP_EVERY, told.sessions.sweep),
+                every(SWEEP_EVERY, told.attendance.sweep),
                 every(SWEEP_EVERY, told.attempts.sweep),
                 every(SWEEP_EVERY, told.mailed_tokens.sweep),
                 every(SWEEP_EVERY, told.rate_limits.sweep),

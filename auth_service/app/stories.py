@@ -18,6 +18,7 @@ from auth_service.domain.attempts import Limits, limits
 from auth_service.domain.cookies import SessionCookies, TokenCookie
 from auth_service.domain.mail import Sender
 from auth_service.domain.pages import PageTokens
+from auth_service.domain.presence import PresencePolicy
 from auth_service.domain.rates import Rate, rate
 from auth_service.domain.refresh_tokens import RefreshTokens
 from auth_service.domain.sessions import SessionPolicy
@@ -33,6 +34,7 @@ from auth_service.usecases.old_tokens import OldTokens
 from auth_service.usecases.own_account import OwnAccount
 from auth_service.usecases.password_again import PasswordAgain
 from auth_service.usecases.password_change import PasswordChange
+from auth_service.usecases.presence import Attendance
 from auth_service.usecases.rate_limits import RateLimits
 from auth_service.usecases.registration import Registration
 from auth_service.usecases.revoked import RevokedSessions
@@ -65,6 +67,7 @@ class Stories:
     sign_in: SignIn
     service_sign_in: ServiceSignIn
     sessions: Sessions
+    attendance: Attendance
     experiments: ListExperiments
     trust: Trust
     policies: PolicyFile
@@ -175,6 +178,7 @@ async def stories(settings: Settings, base: Core) -> AsyncIterator[Stories]:
             clock=base.clock,
             requires_verified_email=settings.require_verified_email,
         )
+        attendance = Attendance(base.database, policy=PresencePolicy(settings.refresh_replay_window), clock=base.clock)
         sessions = Sessions(
             base.database,
             refresh_tokens=refresh_tokens,
@@ -182,6 +186,7 @@ async def stories(settings: Settings, base: Core) -> AsyncIterator[Stories]:
             ending=admin.ending,
             providers=providers,
             policy=session_policy,
+            attendance=attendance,
             recheck_after=settings.provider_recheck_after,
             clock=base.clock,
         )
@@ -220,6 +225,7 @@ async def stories(settings: Settings, base: Core) -> AsyncIterator[Stories]:
             sign_in=sign_in,
             service_sign_in=ServiceSignIn(known_keys, issuer=issuer),
             sessions=sessions,
+            attendance=attendance,
             experiments=ListExperiments(experiments, page_tokens=page_tokens),
             trust=trust,
             policies=policies,

@@ -27,7 +27,7 @@ class Session:
     """A sign-in of one person with one client. `rotated_at` is the last use: sign-in or refresh.
 
     `expires_at` is when the session ends if nobody uses it, never past `absolute_expires_at`. `address` and
-    `user_agent` tell the person which of their sessions it is.
+    `user_agent` tell the person which of their sessions it is. `rotated_by` is the replica of the last refresh.
     """
 
     id: UUID
@@ -40,6 +40,7 @@ class Session:
     ended_at: datetime | None = None
     address: str = ""
     user_agent: str = ""
+    rotated_by: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -291,11 +291,6 @@ def warnings_about(settings: Settings, given: Mapping[str, str]) -> list[str]:
             f" ({settings.key_publish_ahead}): whoever was seen within it has fetched since the next key was published,"
             " and nobody who fell silent before is waited for"
         )
-    if timedelta(0) < settings.refresh_replay_window < 2 * settings.poll_every:
-        warnings.append(
-            f"AUTH_REFRESH_REPLAY_WINDOW is {settings.refresh_replay_window}, shorter than twice AUTH_POLL_EVERY"
-            f" ({settings.poll_every}): a replica may not know that the database was away, and a retry looks like theft"
-        )
     if not settings.key_consumers and settings.key_publish_ahead < timedelta(minutes=25):
         warnings.append(
             f"AUTH_KEY_PUBLISH_AHEAD is {settings.key_publish_ahead}: verifiers that refetch the key set every 20"

@@ -4,6 +4,7 @@ A sign-in is the most there is to write, and each round trip costs as much as wh
 where the database chains writes; elsewhere it is three, of one transaction.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -43,7 +44,7 @@ async def arrived(
     return person
 
 
-def _made_of(table: sa.Table, prefix: str, given: dict[str, sa.ColumnElement[Any]], *, but: set[str]) -> sa.CTE:
+def _made_of(table: sa.Table, prefix: str, given: dict[str, sa.ColumnElement[Any]], *, but: Collection[str]) -> sa.CTE:
     """An INSERT with the `given` columns, and all others but some as bind parameters; of no row where nobody came."""
     values = {
         column.name: given.get(column.name, sa.bindparam(prefix + column.name, type_=column.type))
@@ -57,7 +58,7 @@ _person = people.REMEMBER.executable.cte("arrived")
 _id = _person.c.person_id
 _chain = Statement(
     sa.select(_person).add_cte(
-        _made_of(session, _SESSION, {"person_id": _id}, but={"ended_at", "end_reason"}),
+        _made_of(session, _SESSION, {"person_id": _id}, but=sessions.SET_LATER),
         _made_of(
             audit_event,
             _EVENT,

@@ -162,10 +162,18 @@ class Database:
 
     def absence_within(self, past: timedelta) -> timedelta:
         """For how much of the `past` until now the database gave no answer here."""
+        return sum((begun - ended for begun, ended in self.absences_within(past)), timedelta(0))
+
+    def absences_within(self, past: timedelta) -> Sequence[tuple[timedelta, timedelta]]:
+        """How long ago each began and ended, oldest first; none of longer ago than `past`."""
         now = asyncio.get_running_loop().time()
         since = now - past.total_seconds()
         absences = [*self._absences, *([(self._away_from, now)] if self._away_from is not None else [])]
-        return timedelta(seconds=sum(max(0.0, until - max(since, begun)) for begun, until in absences))
+        return [
+            (timedelta(seconds=now - max(since, begun)), timedelta(seconds=now - until))
+            for begun, until in absences
+            if until > since
+        ]
 
     async def close(self) -> None:
         """Let the steps under way end, then close. Later steps get DatabaseUnavailable."""

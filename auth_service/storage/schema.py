@@ -137,6 +137,16 @@ session = sa.Table(
     sa.Column("end_reason", sa.Text),
     sa.Column("address", sa.Text),
     sa.Column("user_agent", sa.Text),
+    # The replica that spent the generation before this one; NULL after a sign-in.
+    sa.Column("rotated_by", sa.Uuid),
+)
+
+presence = sa.Table(
+    "presence",
+    metadata,
+    sa.Column("replica", sa.Uuid, primary_key=True),
+    sa.Column("begun_at", Moment, primary_key=True),
+    sa.Column("lasts_until", Moment, nullable=False, index=True),
 )
 
 revocation = sa.Table(

@@ -12,13 +12,12 @@ from auth_service.storage import people
 from auth_service.storage.database import Connection, Row, Statement
 from auth_service.storage.schema import Moment, person, session
 
+SET_LATER = frozenset({"ended_at", "end_reason", "rotated_by"})
+"""Columns that a session has no values for when it begins."""
+
 _add = Statement(
     sa.insert(session).values(
-        {
-            column.name: sa.bindparam(column.name)
-            for column in session.c
-            if column.name not in ("ended_at", "end_reason")
-        }
+        {column.name: sa.bindparam(column.name) for column in session.c if column.name not in SET_LATER}
     )
 )
 _find = Statement(
@@ -32,6 +31,7 @@ _find = Statement(
         session.c.ended_at,
         session.c.address,
         session.c.user_agent,
+        session.c.rotated_by,
         *people.COLUMNS,
     )
     .join_from(session, person)
@@ -48,6 +48,7 @@ _rotate = Statement(
         generation=sa.bindparam("next"),
         rotated_at=sa.bindparam("rotated"),
         expires_at=sa.bindparam("expires"),
+        rotated_by=sa.bindparam("by"),
     )
 )
 _end = Statement(
@@ -125,8 +126,11 @@ async def live(
     return tuple(_session_of(row) for row in rows)
 
 
-async def rotate(connection: Connection, successor: Session) -> bool:
-    """Whether this call spent the generation before `successor`'s. One statement, so of several exactly one did."""
+async def rotate(connection: Connection, successor: Session, *, by: UUID) -> bool:
+    """Whether this call, of the replica `by`, spent the generation before `successor`'s.
+
+    One statement, so of several exactly one did.
+    """
     changed = await connection.run(
         _rotate,
         session_id=successor.id,
@@ -134,6 +138,7 @@ async def rotate(connection: Connection, successor: Session) -> bool:
         next=successor.generation,
         rotated=successor.rotated_at,
         expires=successor.expires_at,
+        by=by,
     )
     return changed == 1
 
@@ -175,4 +180,5 @@ def _session_of(row: Row) -> Session:
         ended_at=row["ended_at"],
         address=row["address"] or "",
         user_agent=row["user_agent"] or "",
+        rotated_by=row["rotated_by"],
     )

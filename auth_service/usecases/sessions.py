@@ -1,9 +1,9 @@
 """A session goes on, or ends."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -20,12 +20,14 @@ from auth_service.domain.errors import (
     RefreshTokenRevoked,
 )
 from auth_service.domain.people import IdentityProvider, Person
+from auth_service.domain.presence import Absence, together
 from auth_service.domain.refresh_tokens import RefreshTokens, SpentGeneration
 from auth_service.domain.sessions import EndReason, Session, SessionPolicy
 from auth_service.storage import audit, people, revocations, sessions
 from auth_service.storage.database import Connection, Database, DatabaseClock
 from auth_service.usecases.ending import Ending
 from auth_service.usecases.issuing import Issuer, TokenPair
+from auth_service.usecases.presence import LONGEST_ABSENCE, Attendance
 from auth_service.usecases.sweeping import swept
 
 log = structlog.get_logger()
@@ -35,9 +37,6 @@ ANYBODY = Origin()
 
 _MOST_LOST_RACES = 5
 """Losing one shows that somebody won, and then the next reading decides; more than a few means something is wrong."""
-
-LONGEST_ABSENCE = timedelta(minutes=5)
-"""How much of the database's absence the replay window waits out (docs/decisions/0007)."""
 
 SWEPT_AFTER = timedelta(days=1)
 """How long a dead session stays readable, so that its late bearers hear why."""
@@ -70,6 +69,7 @@ class Sessions:
         ending: Ending,
         providers: Mapping[str, IdentityProvider],
         policy: SessionPolicy,
+        attendance: Attendance,
         recheck_after: timedelta,
         clock: DatabaseClock,
         recheck_within: timedelta = RECHECK_WITHIN,
@@ -80,6 +80,7 @@ class Sessions:
         self._ending = ending
         self._providers = providers
         self._policy = policy
+        self._attendance = attendance
         self._recheck_after = recheck_after
         self._recheck_within = recheck_within
         self._clock = clock
@@ -91,6 +92,7 @@ class Sessions:
         """
         spent = self._refresh_tokens.read(refresh_token)
         self._issuer.check_can_sign()
+        self._attendance.uses()
         for _ in range(_MOST_LOST_RACES):
             reading = await self._database.autocommit(lambda connection: self._read(connection, spent))
             if reading is None:
@@ -148,7 +150,9 @@ class Sessions:
         )
 
     async def _rotate(self, successor: Session) -> bool:
-        return await self._database.autocommit(lambda connection: sessions.rotate(connection, successor))
+        return await self._database.autocommit(
+            lambda connection: sessions.rotate(connection, successor, by=self._attendance.replica)
+        )
 
     async def _end(self, session_id: UUID, *, reason: EndReason, origin: Origin) -> None:
         now = self._clock.now()
@@ -183,14 +187,31 @@ class Sessions:
         if found is None:
             return None
         session, person = found
-        now = self._clock.now()
-        # An answer that was lost when the database went away can only be asked for again when it is back.
-        absence = min(self._database.absence_within(now - session.rotated_at), LONGEST_ABSENCE)
-        verdict = rules.judge(session, generation=spent.generation, now=now, policy=self._policy, absence=absence)
+        verdict = await self._judged(connection, session, generation=spent.generation, now=self._clock.now())
         is_rotated = False
         if isinstance(verdict, rules.Rotate) and person.may_sign_in and not self._is_long_unchecked(person):
-            is_rotated = await sessions.rotate(connection, verdict.successor)
+            is_rotated = await sessions.rotate(connection, verdict.successor, by=self._attendance.replica)
         return _Reading(session, person, verdict, is_rotated)
+
+    async def _judged(
+        self, connection: Connection, session: Session, *, generation: int, now: datetime
+    ) -> rules.Verdict:
+        """An answer that was lost when the database went away can only be asked for again when it is back."""
+        since = session.rotated_at
+
+        def judged(absent: Iterable[Absence]) -> rules.Verdict:
+            absence = min(together(absent, since=since, now=now), LONGEST_ABSENCE)
+            return rules.judge(session, generation=generation, now=now, policy=self._policy, absence=absence)
+
+        own = self._attendance.own_absences(since=since, now=now)
+        verdict, spender = judged(own), session.rotated_by
+        if not isinstance(verdict, rules.Reused) or spender is None or spender == self._attendance.replica:
+            return verdict
+        is_too_late_anyway = isinstance(judged([Absence(since, now)]), rules.Reused)
+        if is_too_late_anyway:
+            return verdict
+        # Before it is taken for theft: the replica that spent it may have been away, and this one does not know.
+        return judged([*own, *await self._attendance.absences_of(connection, spender, since=since, now=now)])
 
     def _is_long_unchecked(self, person: Person) -> bool:
         return person.provider in self._providers and self._clock.now() >= (

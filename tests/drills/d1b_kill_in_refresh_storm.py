@@ -1,7 +1,8 @@
 """D1b: SIGKILL while twenty clients refresh without pause, again and again; on SQLite and on PostgreSQL at once.
 
 Each client retries once, with the token in its hand, when the service is back: it gets the successor of exactly that
-token, the same one if an answer had been on its way, and the database agrees with it.
+token, the same one if an answer had been on its way, and the database agrees with it. The replay window would be over
+by then, if it did not wait for the process that was killed.
 """
 
 import asyncio
@@ -29,6 +30,8 @@ from tests.drills.stage import (
 from tests.support.processes import ServiceProcess
 
 CLIENTS = 20
+WINDOW = "1s"
+"""The service's replay window, shorter than it takes to start again."""
 LANES = 2
 """Services that are killed side by side on each database: most of the time goes into starting them again."""
 
@@ -93,7 +96,7 @@ class _Run:
     async def conduct(self, kind: Kind, kills: int) -> None:
         async with (
             database_of(kind) as database,
-            ServiceProcess(settings(database=database)) as service,
+            ServiceProcess(settings(database=database, refresh_replay_window=WINDOW)) as service,
             Caller(service) as caller,
         ):
             clients = [_Client(pair.refresh_token) for pair in await caller.logins(CLIENTS)]

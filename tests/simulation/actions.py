@@ -15,7 +15,7 @@ from tests.simulation.people import Person, refreshing
 from tests.simulation.promises import Issued
 from tests.simulation.replicas import Replica
 from tests.simulation.verifiers import MOST_SKEW, Verifier
-from tests.simulation.world import POLICY, Bomb, Node, World, is_forced
+from tests.simulation.world import LONGEST_LEASE, POLICY, Bomb, Node, World, is_forced
 
 Verb = Coroutine[Any, Any, object]
 Action = Callable[[World, Random], None]
@@ -182,6 +182,26 @@ def somebody_renews_as_the_database_goes(world: World, chance: Random) -> None:
     world.pass_time(chance.choice([1.0, 20.0, 250.0]))
 
 
+@action(weight=4)
+def somebody_renews_as_their_replica_goes(world: World, chance: Random) -> None:
+    """It is cut off, or crashes; the others go on."""
+    person = _idle(world, chance)
+    if person is None or not world.ready:
+        return
+    at = chance.choice(world.ready)
+    node = world.node_of(at)
+    person.goes_to(at)
+    world.turn_weather(Weather.FORGETS, seconds=0.5, node=node)
+    person.wants_new_token()
+    world.pass_time(chance.uniform(0.05, 0.1))
+    if chance.random() < 0.4:
+        world.crash(node, back_after=chance.choice([0.5, 30.0, 120.0]))
+    else:
+        gone = chance.choice([Weather.REFUSES, Weather.HANGS])
+        world.turn_weather(gone, seconds=chance.uniform(12.0, 200.0), node=node)
+    world.pass_time(chance.choice([1.0, 20.0, 100.0]))
+
+
 @action(weight=1)
 def the_clock_of_the_database_jumps(world: World, chance: Random) -> None:
     world.server.ahead = chance.uniform(-1.0, 1.0) * MOST_AHEAD
@@ -215,7 +235,7 @@ def an_upgrade_rolls(world: World, chance: Random) -> None:
     node.policy = replace(
         POLICY,
         token_lifetime=timedelta(minutes=chance.choice([8, 10, 12])),
-        signer_lease=timedelta(seconds=chance.choice([60, 90])),
+        signer_lease=chance.choice([POLICY.signer_lease, LONGEST_LEASE]),
         rollback_within=timedelta(minutes=chance.choice([0, 5, 10])),
     )
     world.crash(node, back_after=1.0)
@@ -278,6 +298,21 @@ def a_key_rotates_behind_a_replica(world: World, chance: Random) -> None:
     world.pass_time(1.0)
     if world.record.issued and chance.random() < 0.5:
         _wait_for_its_last_moment(world, chance, world.record.issued[-1])
+
+
+@action(weight=2)
+def a_key_is_revoked_behind_a_replica(world: World, chance: Random) -> None:
+    """Whose trust stream goes on telling of sessions, and knows nothing of the key."""
+    if len(world.ready) < 2:
+        return
+    behind, at = chance.sample(world.ready, 2)
+    world.keep_from_reading_the_ring(world.node_of(behind), seconds=chance.uniform(60.0, 240.0))
+    kid = world.record.ring.active.kid
+    _operate(world, at, lambda at: at.keys.revoke(kid, origin=OPERATOR), forced=True)
+    world.pass_time(chance.uniform(10.0, 200.0))
+    signed = [issued for issued in _living(world) if issued.kid == kid]
+    if signed:
+        _show(world, chance.choice(signed))
 
 
 def _rotates_at_once(at: Replica) -> Verb:

@@ -15,9 +15,13 @@ from auth_client.sign_in import Password
 
 from auth_service.domain.audit import Origin
 from auth_service.domain.errors import RefreshTokenReused
+from auth_service.domain.refresh_tokens import SpentGeneration
 from auth_service.storage import schema
+from auth_service.storage.database import Row
 from auth_service.usecases.issuing import TokenPair as Pair
+from auth_service.usecases.presence import LONGEST_ABSENCE
 from tests.simulation.database import BEGINNING
+from tests.simulation.promises import LATE
 from tests.simulation.replicas import SESSION_POLICY, Replica
 
 if TYPE_CHECKING:
@@ -46,7 +50,7 @@ class Person:
         self.access_token = ""
         self.renewed_at = float("-inf")
         self._home: Replica | None = None
-        self._asking: dict[str, set[Replica]] = {}
+        self._asking: set[str] = set()
         self._busy: asyncio.Task[None] | None = None
 
     @property
@@ -101,19 +105,19 @@ class Person:
                 if wait is None:
                     if failure.code is Code.UNAUTHENTICATED:
                         # The session is over; the next one is another.
-                        self._asking.pop(refresh_token, None)
+                        self._asking.discard(refresh_token)
                         self.is_robbed = False
                     raise
                 await asyncio.sleep(wait)
             else:
                 self.spent.append(refresh_token)
-                self._asking.pop(refresh_token, None)
+                self._asking.discard(refresh_token)
                 return _answer(pair, self)
         raise AssertionError("unreachable")
 
     async def _refreshed(self, refresh_token: str) -> Pair:
         at = self._replica()
-        self._asking.setdefault(refresh_token, set()).add(at)
+        self._asking.add(refresh_token)
         return await self.world.call(at, refreshing(self.world, at, refresh_token, by=self))
 
     async def _persist(self) -> None:
@@ -139,14 +143,6 @@ class Person:
                 raise AuthError(Code.UNAVAILABLE, "", "no replica is ready")
         return self._home
 
-    def absence(self, refresh_token: str, *, since: float) -> float:
-        """For how long the token could not be spent, where that is known to the replica that judges it."""
-        asked = self._asking.get(refresh_token, set())
-        if len(asked) != 1:
-            return 0.0
-        (only,) = asked
-        return self.world.absence(self.world.node_of(only), since=since)
-
     def _new_session(self) -> AsyncSession:
         return AsyncSession(self, Password(self.name, "right"), clock=self.world.loop.time)
 
@@ -161,20 +157,33 @@ def refreshing(
             pair = await at.sessions.refresh(refresh_token)
         except RefreshTokenReused:
             if by is not None and not by.is_robbed:
-                _judge_suspicion(world, at, refresh_token, by)
+                _judge_suspicion(world, at, refresh_token)
             raise
         world.record.bought(refresh_token, pair.refresh_token)
+        _judge_patience(world, at, refresh_token)
         return pair
 
     return answer
 
 
-def _judge_suspicion(world: "World", at: Replica, refresh_token: str, by: Person) -> None:
-    spent = at.refresh_tokens.read(refresh_token)
-    (row,) = world.server.look(sa.select(schema.session.c.rotated_at).where(schema.session.c.id == spent.session_id))
+def _judge_patience(world: "World", at: Replica, refresh_token: str) -> None:
+    """Whether the token was spent a moment ago: now, or before somebody lost the answer."""
+    spent, row = _as_it_is(world, at, refresh_token)
+    if row["generation"] != spent.generation + 1:
+        return
+    since_spent = world.server.now(world.now) - row["rotated_at"]
+    window, how = SESSION_POLICY.replay_window + SLACK, "when nothing was wrong"
+    if world.calm_for < (since_spent + LATE).total_seconds():
+        window, how = window + LONGEST_ABSENCE, "whatever was wrong"
+    world.record.bought_again(since_spent=since_spent, window=window, how=how)
+
+
+def _judge_suspicion(world: "World", at: Replica, refresh_token: str) -> None:
+    spent, row = _as_it_is(world, at, refresh_token)
     since_spent = world.server.now(world.now) - row["rotated_at"]
     spent_at = (row["rotated_at"] - BEGINNING - world.server.ahead).total_seconds()
-    absence = timedelta(seconds=by.absence(refresh_token, since=spent_at))
+    spender = world.spender(spent.session_id, spent.generation)
+    absence = timedelta(seconds=world.absence(at, spender, since=spent_at))
     if absence > WAITS_AT_MOST:
         return
     world.record.taken_for_a_thief(
@@ -183,6 +192,13 @@ def _judge_suspicion(world: "World", at: Replica, refresh_token: str, by: Person
         window=SESSION_POLICY.replay_window,
         slack=SLACK_AFTER_AN_ABSENCE if absence else SLACK,
     )
+
+
+def _as_it_is(world: "World", at: Replica, refresh_token: str) -> tuple[SpentGeneration, Row]:
+    """The token, and its session in the database."""
+    spent, columns = at.refresh_tokens.read(refresh_token), schema.session.c
+    (row,) = world.server.look(sa.select(columns.generation, columns.rotated_at).where(columns.id == spent.session_id))
+    return spent, row
 
 
 def _answer(pair: Pair, person: Person) -> TokenPair:

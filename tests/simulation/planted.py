@@ -5,13 +5,18 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from auth_client.trust import told
 
 from auth_service.domain import keys, sessions
 from auth_service.domain.keys import KeyPolicy, KeyRing, SigningKey, State
+from auth_service.domain.presence import Absence
+from auth_service.storage.database import Connection
 from auth_service.storage.revocations import Revocation
+from auth_service.usecases import sessions as usecases
 from auth_service.usecases.ending import Ending
+from auth_service.usecases.presence import Attendance
 from auth_service.usecases.signing import SigningKeys
 from tests.simulation.world import swapped
 
@@ -96,6 +101,25 @@ def counts_absences_against_people(stack: ExitStack) -> None:
     stack.enter_context(swapped(sessions, "judge", planted))
 
 
+def knows_only_its_own_absences(stack: ExitStack) -> None:
+    """A replica that takes a token for stolen does not ask whether the one that spent it was away."""
+
+    async def planted(_attendance: Attendance, _connection: Connection, _replica: UUID, **_named: Any) -> list[Absence]:
+        return []
+
+    stack.enter_context(swapped(Attendance, "absences_of", planted))
+
+
+def waits_for_a_replica_for_ever(stack: ExitStack) -> None:
+    """The replay window stays open for as long as the replica that spent the token is away."""
+    stack.enter_context(swapped(usecases, "LONGEST_ABSENCE", timedelta(days=1)))
+
+
+def tells_its_age_by_sessions_alone(stack: ExitStack) -> None:
+    """The trust stream says that all is up to date when the ended sessions are, whatever became of the key ring."""
+    stack.enter_context(swapped(SigningKeys, "read_at", property(lambda keys: keys._clock.now())))
+
+
 def signs_without_a_lease(stack: ExitStack) -> None:
     """A replica that has lost its database goes on signing with what it knows."""
 
@@ -106,13 +130,16 @@ def signs_without_a_lease(stack: ExitStack) -> None:
 
 
 PLANTS: dict[Plant, tuple[frozenset[str], int]] = {
-    publishes_and_signs_at_once: (frozenset({"refused"}), 2),
+    publishes_and_signs_at_once: (frozenset({"refused"}), 3),
     forks_successors: (frozenset({"successor", "logged out"}), 1),
     wipes_too_early: (frozenset({"private"}), 1),
-    forgets_the_lease_and_the_skew: (frozenset({"refused"}), 2),
+    forgets_the_lease_and_the_skew: (frozenset({"refused"}), 4),
     drops_revocations_early: (frozenset({"accepted"}), 4),
     verifier_drops_revocations_early: (frozenset({"accepted"}), 4),
     counts_absences_against_people: (frozenset({"logged out"}), 774904),
+    knows_only_its_own_absences: (frozenset({"logged out"}), 5),
+    waits_for_a_replica_for_ever: (frozenset({"replayed"}), 1),
+    tells_its_age_by_sessions_alone: (frozenset({"accepted"}), 1),
     signs_without_a_lease: (frozenset({"signing", "private"}), 2),
 }
 """Each with the promises of which it breaks one first, and a seed to begin with."""

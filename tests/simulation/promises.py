@@ -6,6 +6,7 @@ signing     only the active key, and the demoted one for a lease; nothing for a 
 refused     no verifier within its contract refuses a good token
 accepted    nothing revoked is believed past its bound, nor again once it was refused
 successor   a refresh token buys one successor, however often it is presented
+replayed    within the replay window, that is; it ends, however long whoever it waits for stays away
 logged out  nobody who only repeats a call whose answer was lost is taken for a thief
 defects     no step in the background fails in a way that nobody foresaw
 """
@@ -63,6 +64,7 @@ class Record:
     hasty_kids: set[str] = field(default_factory=set)
     """Those that an operator made sign before every verifier could know them (decision 2)."""
     refused_as_revoked: set[tuple[str, str]] = field(default_factory=set)
+    """Who refused tokens of which session or key."""
     successors: dict[str, str] = field(default_factory=dict)
     rotations: int = 0
 
@@ -144,14 +146,18 @@ class Record:
         return issued.session_id not in self.revoked and issued.kid not in self.revoked_kids
 
     def refused(self, issued: Issued, *, by: str, reason: str, within_contract: bool) -> None:
-        if reason in ("revoked", "revoked_key"):
+        if reason == "revoked":
             self.refused_as_revoked.add((by, issued.session_id))
+        if reason == "revoked_key":
+            self.refused_as_revoked.add((by, issued.kid))
         if self.is_good(issued) and within_contract:
             self.check("refused", False, f"{by} refused a good token of {_short(issued.kid)}: {reason}")
 
     def accepted(self, issued: Issued, *, by: str, knows_session_ends_until: float, knows_keys_until: float) -> None:
         """`…_until`: whatever was revoked before that moment, this verifier should know."""
         self.checked["refused"] += 1
+        again = self.refused_as_revoked & {(by, issued.session_id), (by, issued.kid)}
+        self.check("accepted", not again, f"{by} believed a token that it had refused as revoked before")
         over = self.revoked.get(issued.session_id)
         if over is not None:
             self.check(
@@ -160,8 +166,6 @@ class Record:
                 f"{by} believed a token of a session that ended {knows_session_ends_until - over:.1f} s before it was"
                 " up to date",
             )
-            again = (by, issued.session_id) in self.refused_as_revoked
-            self.check("accepted", not again, f"{by} believed a token that it had refused as revoked before")
         over = self.revoked_kids.get(issued.kid)
         if over is not None:
             self.check(
@@ -170,6 +174,14 @@ class Record:
                 f"{by} believed a token of a key that was revoked {knows_keys_until - over:.1f} s before it was"
                 " up to date",
             )
+
+    def bought_again(self, *, since_spent: timedelta, window: timedelta, how: str) -> None:
+        """`window` is the longest that it may have been open."""
+        self.check(
+            "replayed",
+            since_spent < window,
+            f"a refresh token bought its successor again {since_spent.total_seconds():.1f} s after it was spent, {how}",
+        )
 
     def taken_for_a_thief(
         self, *, since_spent: timedelta, absence: timedelta, window: timedelta, slack: timedelta

@@ -1,10 +1,10 @@
 """A replica of the service: its real use cases and doors, in a process that can be killed at any point."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from auth_service.domain.consumers import EvidencePolicy
 from auth_service.domain.errors import Unavailable
 from auth_service.domain.keys import KeyPolicy
 from auth_service.domain.policy import RolePolicy
+from auth_service.domain.presence import PresencePolicy
 from auth_service.domain.refresh_tokens import RefreshTokens
 from auth_service.domain.sealing import KeyEncryptionKeys
 from auth_service.domain.sessions import SessionPolicy
@@ -35,6 +36,7 @@ from auth_service.usecases.ending import Ending
 from auth_service.usecases.issuing import Issuer
 from auth_service.usecases.key_consumers import KeyConsumers
 from auth_service.usecases.password_change import PasswordChange
+from auth_service.usecases.presence import Attendance
 from auth_service.usecases.revocation_list import RevocationList
 from auth_service.usecases.revoked import RevokedSessions
 from auth_service.usecases.sessions import Sessions
@@ -78,6 +80,24 @@ class Drifting:
         return self._began + self._time() * self._rate
 
 
+@dataclass
+class Absences:
+    """When somebody had no database; of a replica also: when it had crashed. In true seconds."""
+
+    over: list[tuple[float, float]] = field(default_factory=list)
+    since: float | None = None
+
+    def note(self, is_away: bool, *, moment: float) -> None:
+        if self.since is not None:
+            self.over.append((self.since, moment))
+        self.since = moment if is_away else None
+
+    def until(self, now: float) -> Iterator[tuple[float, float]]:
+        yield from self.over
+        if self.since is not None:
+            yield self.since, now
+
+
 @dataclass(eq=False)
 class Replica:
     """From the start of a process to its end; who starts again is another one of the same name."""
@@ -89,6 +109,7 @@ class Replica:
     keys: SigningKeys
     revoked: RevokedSessions
     sessions: Sessions
+    attendance: Attendance
     sign_in: SignIn
     trust: Trust
     consumers: KeyConsumers
@@ -100,6 +121,7 @@ class Replica:
     web: Starlette
     poll_every: timedelta
     started_at: float = 0.0
+    away: Absences = field(default_factory=Absences)
 
     @property
     def is_ready(self) -> bool:
@@ -117,7 +139,9 @@ class Replica:
         async with in_background(
             every(self.poll_every, self.keys.tick, woken_by=ring_changed),
             every(self.poll_every, self.revoked.poll, woken_by=session_ended),
+            every(self.attendance.policy.told_every, self.attendance.tell),
             every(SWEEP_EVERY, self.sessions.sweep),
+            every(SWEEP_EVERY, self.attendance.sweep),
             every(SHARE_EVERY, self.consumers.share),
             every(SWEEP_EVERY, self.consumers.sweep),
             self.trust.tell(),
@@ -214,6 +238,7 @@ def replica(
         endpoints={},
         now=clock.now,
     )
+    attendance = Attendance(database, policy=PresencePolicy(SESSION_POLICY.replay_window), clock=clock)
     made = Replica(
         name=name,
         process=process,
@@ -228,9 +253,11 @@ def replica(
             ending=ending,
             providers={facility.name: facility},
             policy=SESSION_POLICY,
+            attendance=attendance,
             recheck_after=timedelta(minutes=5),
             clock=clock,
         ),
+        attendance=attendance,
         sign_in=SignIn(
             database,
             providers=[facility],

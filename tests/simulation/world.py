@@ -12,11 +12,12 @@ from collections.abc import Callable, Coroutine, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from uuid import UUID
 
 import sqlalchemy as sa
 import structlog
@@ -28,14 +29,17 @@ from auth_service.domain import tokens
 from auth_service.domain.errors import AuthError as ServiceError
 from auth_service.domain.errors import SigningUnavailable
 from auth_service.domain.keys import KeyPolicy, KeyRing
+from auth_service.domain.sessions import Session
 from auth_service.rpc.errors import status_of
 from auth_service.storage import schema, signing_keys
+from auth_service.storage import sessions as session_rows
+from auth_service.storage.database import Connection, Gone
 from auth_service.usecases import trust
 from tests.simulation.database import DatabaseServer, Weather
 from tests.simulation.loop import Process, SimulatedLoop, current_process
 from tests.simulation.people import Person
 from tests.simulation.promises import Broken, Issued, Record
-from tests.simulation.replicas import Drifting, Replica, replica
+from tests.simulation.replicas import Absences, Drifting, Replica, replica
 from tests.simulation.rsa_keys import KeyMaker
 from tests.simulation.verifiers import Unreachable, Verifier, fleet
 from tests.usecases.replica import Facility
@@ -50,6 +54,8 @@ POLICY = KeyPolicy(
     token_lifetime=timedelta(minutes=10),
     clock_skew=timedelta(seconds=60),
 )
+LONGEST_LEASE = timedelta(seconds=90)
+"""Where an upgrade rolls."""
 PUBLISHED_WITHIN = timedelta(seconds=90)
 """Until a key that is marked as published is in what every ready replica publishes: a lease, and its making."""
 REPLICA_NAMES = ("replica 1", "replica 2", "replica 3")
@@ -88,8 +94,8 @@ class Node:
     policy: KeyPolicy
     now_here: Replica | None = None
     bomb: Bomb | None = None
-    away: list[tuple[float, float]] = field(default_factory=list)
-    """When its way to the database was cut."""
+    clears: asyncio.TimerHandle | None = None
+    """Its own weather."""
 
 
 class World:
@@ -107,7 +113,10 @@ class World:
         self.poll_every = timedelta(seconds=self.random.choice([5, 15, 15, 15]))
         self.nodes = [Node(name, POLICY) for name in REPLICA_NAMES]
         self.disturbed_until = 0.0
-        self.away: list[tuple[float, float]] = []
+        self.away = Absences()
+        """Of the database, for everybody."""
+        self.clears: asyncio.TimerHandle | None = None
+        self._spenders: dict[tuple[UUID, int], Replica] = {}
         self._plant = plant
         self._stack = ExitStack()
         self._last_revocation = 0
@@ -127,6 +136,7 @@ class World:
             stack.enter_context(swapped(key_rules, "rsa", KeyMaker(Random(self.seed + 3))))
             stack.enter_context(swapped(tokens, "mint", self._recorded(tokens.mint)))
             stack.enter_context(swapped(trust, "_Stream", _numbered(trust._Stream)))
+            stack.enter_context(swapped(session_rows, "rotate", self._noting_who_spends(session_rows.rotate)))
             self._plant(stack)
             self.outside = Process("outside", self.loop)
             stack.callback(self._end)
@@ -187,33 +197,37 @@ class World:
     # The database and the replicas.
 
     def turn_weather(self, weather: Weather, *, seconds: float, node: Node | None = None) -> None:
-        """For a while, at one node or everywhere."""
-        until = self.now + seconds
-        self.disturb(until=until)
-        holder: Any = self.server
-        name = "weather"
-        if node is not None:
-            if node.now_here is None:
-                return
-            holder, name = node.now_here.link, "own_weather"
-        if weather.is_away:
-            (self.away if node is None else node.away).append((self.now, until))
-        setattr(holder, name, weather)
+        """For a while, at one node or everywhere, instead of what it was there."""
+        self.disturb(until=self.now + seconds)
+        holder: World | Node = self if node is None else node
+        if holder.clears is not None:
+            holder.clears.cancel()
+        self._set_weather(weather, node)
+        holder.clears = self.loop.call_later(seconds, self._set_weather, Weather.FINE, node)
 
-        def clears() -> None:
-            if getattr(holder, name) is weather:
-                setattr(holder, name, Weather.FINE)
+    def _set_weather(self, weather: Weather, node: Node | None) -> None:
+        if node is None:
+            self.server.weather = weather
+            self.away.note(weather.is_away, moment=self.now)
+        elif node.now_here is not None:
+            node.now_here.link.own_weather = weather
+            node.now_here.away.note(weather.is_away, moment=self.now)
 
-        self.loop.call_later(seconds, clears)
-
-    def absence(self, node: Node, *, since: float) -> float:
-        """For how many of the seconds since then the node had no database."""
-        spans = sorted((max(begun, since), min(ended, self.now)) for begun, ended in (*self.away, *node.away))
+    def absence(self, *replicas: Replica | None, since: float) -> float:
+        """For how many of the seconds since then one of these had no database, or was not there."""
+        spans = [*self.away.until(self.now)]
+        for each in replicas:
+            if each is not None:
+                spans += [*each.away.until(self.now), (0.0, each.started_at)]
         total, reached = 0.0, since
-        for begun, ended in spans:
+        for begun, ended in sorted(spans):
             total += max(0.0, ended - max(begun, reached))
             reached = max(reached, ended)
         return total
+
+    def spender(self, session_id: UUID, generation: int) -> Replica | None:
+        """Who made the session go on from `generation`; None if it does not know so far that it did."""
+        return self._spenders.get((session_id, generation))
 
     def keep_from_reading_the_ring(self, node: Node, *, seconds: float) -> None:
         """At one node; all else that it asks the database is answered."""
@@ -236,7 +250,10 @@ class World:
         if node.now_here is None:
             return
         node.now_here.process.kill()
+        node.now_here.away.note(True, moment=self.now)
         node.now_here, node.bomb = None, None
+        if node.clears is not None:
+            node.clears.cancel()
 
         async def comes_back() -> None:
             await asyncio.sleep(back_after)
@@ -347,10 +364,10 @@ class World:
         """The moments before which it should know of every session that ended, and of every key that was revoked."""
         knows_at = verifier.knows_at()
         assert knows_at is not None
-        lease = POLICY.signer_lease.total_seconds()
         if verifier.follows is None:
-            return float("-inf"), knows_at - lease - AS_OF.total_seconds()
-        return max(knows_at - AS_OF.total_seconds(), self._all_know()), knows_at - lease - AS_OF.total_seconds()
+            # A replica that cannot read the ring publishes what it knows for as long as a load balancer asks it.
+            return float("-inf"), knows_at - (LONGEST_LEASE + AS_OF).total_seconds()
+        return max(knows_at - AS_OF.total_seconds(), self._all_know()), knows_at - AS_OF.total_seconds()
 
     def _all_know(self) -> float:
         """The moment before which whatever happened is known to all who follow, if nothing was wrong since."""
@@ -416,6 +433,24 @@ class World:
             return token
 
         return minted
+
+    def _noting_who_spends(self, rotate: Callable[..., Coroutine[Any, Any, bool]]) -> Callable[..., Any]:
+        async def noted(connection: Connection, successor: Session, **named: Any) -> bool:
+            here = next((each for each in self.replicas if each.process is current_process()), None)
+            key = (successor.id, successor.generation - 1)
+            try:
+                has_rotated = await rotate(connection, successor, **named)
+            except Gone:
+                # Done all the same, if it is the latest use.
+                query = sa.select(schema.session.c.rotated_at).where(schema.session.c.id == successor.id)
+                if here is not None and self.server.look(query)[0]["rotated_at"] == successor.rotated_at:
+                    self._spenders.setdefault(key, here)
+                raise
+            if has_rotated and here is not None:
+                self._spenders[key] = here
+            return has_rotated
+
+        return noted
 
     async def _begin(self) -> None:
         for node in self.nodes:

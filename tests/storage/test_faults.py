@@ -245,7 +245,7 @@ async def test_a_race_lost_at_every_third_write_reaches_no_caller(
     for number in range(300 if code == "40001" else 20):
         successor = successor_of(session)
         run = database.autocommit if number % 2 else database.transaction
-        assert await run(partial(sessions.rotate, successor=successor))
+        assert await run(partial(sessions.rotate, successor=successor, by=uuid4()))
         session = successor
 
     tried = await administrator.fetchval("SELECT last_value FROM writes")
@@ -261,7 +261,7 @@ async def test_a_race_lost_every_time_is_unavailable_after_four_attempts(postgre
     await administrator.execute(_EVERY_THIRD_FAILS.format(period=1, condition="= 0", code="40001"))
 
     with pytest.raises(DatabaseUnavailable):
-        await database.autocommit(lambda connection: sessions.rotate(connection, successor_of(session)))
+        await database.autocommit(lambda connection: sessions.rotate(connection, successor_of(session), by=uuid4()))
 
     assert await administrator.fetchval("SELECT last_value FROM writes") == door.MOST_ATTEMPTS
     # It lost races, it was not away: nobody else is refused.

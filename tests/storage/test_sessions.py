@@ -20,6 +20,7 @@ from tests.storage.rivals import all_at_once, replicas
 POLICY = SessionPolicy(
     idle_lifetime=timedelta(hours=12), absolute_lifetime=timedelta(days=30), replay_window=timedelta(seconds=10)
 )
+HERE = uuid4()
 ADA = Identity("uows", "17", username="ada", display_name="Ada", user_number=17)
 
 
@@ -54,7 +55,7 @@ async def test_of_fifty_rivals_exactly_one_spends_a_generation(database_url: str
 
             outcomes = await all_at_once(
                 databases,
-                partial(sessions.rotate, successor=successor),
+                partial(sessions.rotate, successor=successor, by=HERE),
                 times=50,
             )
 
@@ -62,7 +63,7 @@ async def test_of_fifty_rivals_exactly_one_spends_a_generation(database_url: str
             found = await databases[-1].autocommit(partial(sessions.find, session_id=session.id))
             assert found is not None
             session = found[0]
-            assert session == successor
+            assert session == replace(successor, rotated_by=HERE)
 
 
 async def test_rivals_without_a_transaction_of_their_own_have_one_winner_too(database_url: str) -> None:
@@ -71,7 +72,9 @@ async def test_rivals_without_a_transaction_of_their_own_have_one_winner_too(dat
 
         async def spend(number: int) -> bool:
             successor = successor_of(session)
-            return await databases[number % 3].autocommit(lambda connection: sessions.rotate(connection, successor))
+            return await databases[number % 3].autocommit(
+                lambda connection: sessions.rotate(connection, successor, by=HERE)
+            )
 
         outcomes = await asyncio.gather(*map(spend, range(50)))
 
@@ -86,7 +89,7 @@ async def test_an_ended_session_is_neither_rotated_nor_ended_again(database: Dat
 
     assert await database.autocommit(end) == session.person_id
     assert await database.autocommit(end) is None
-    assert not await database.autocommit(lambda connection: sessions.rotate(connection, successor_of(session)))
+    assert not await database.autocommit(lambda connection: sessions.rotate(connection, successor_of(session), by=HERE))
     found = await database.autocommit(lambda connection: sessions.find(connection, session.id))
     assert found is not None
     assert found[0] == replace(session, ended_at=NOON)

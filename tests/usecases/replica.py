@@ -16,6 +16,7 @@ from auth_service.domain.errors import BadCredentials, ProviderUnavailable
 from auth_service.domain.keys import KeyPolicy
 from auth_service.domain.people import Identity, IdentityProvider, Person
 from auth_service.domain.policy import RolePolicy
+from auth_service.domain.presence import PresencePolicy
 from auth_service.domain.refresh_tokens import RefreshTokens
 from auth_service.domain.sealing import KeyEncryptionKeys
 from auth_service.domain.sessions import SessionPolicy
@@ -30,6 +31,7 @@ from auth_service.usecases.ending import Ending
 from auth_service.usecases.issuing import Issuer
 from auth_service.usecases.key_consumers import KeyConsumers
 from auth_service.usecases.password_change import PasswordChange
+from auth_service.usecases.presence import Attendance
 from auth_service.usecases.revoked import RevokedSessions
 from auth_service.usecases.sessions import RECHECK_WITHIN, Sessions
 from auth_service.usecases.sign_in import SignIn
@@ -111,6 +113,7 @@ class Replica:
     sessions: Sessions
     verifier: TokenVerifier
     refresh_tokens: RefreshTokens
+    attendance: Attendance
 
     async def login(self, username: str = "ada") -> str:
         """The refresh token of a new session."""
@@ -182,6 +185,7 @@ async def replica(
             clock=clock,
             workers=workers,
         )
+        attendance = Attendance(database, policy=PresencePolicy(session_policy.replay_window), clock=clock)
         yield Replica(
             database=database,
             ticker=ticker,
@@ -212,6 +216,7 @@ async def replica(
                 ending=ending,
                 providers={facility.name: facility},
                 policy=session_policy,
+                attendance=attendance,
                 recheck_after=recheck_after,
                 recheck_within=recheck_within,
                 clock=clock,
@@ -224,5 +229,6 @@ async def replica(
                 clock=clock.timestamp,
             ),
             refresh_tokens=refresh_tokens,
+            attendance=attendance,
         )
         await database.close()
