@@ -32,6 +32,22 @@ async def spoofed_by_somebody(stage: Stage) -> str:
     return "none reaches it" if clean == spoofed else str(spoofed)
 
 
+@case("a Connection header that names what the gateway says", "S67", expected="no difference")
+async def taken_away(stage: Stage) -> str:
+    token, address = await stage.token(), stage.gateway.address
+    plain = await stage.ask("/me/x", token=token)
+    odd: list[tuple[str, object]] = []
+    for named in ("X-Auth-Subject, X-Auth-Roles, X-Auth-Username", "close, x-auth-subject", "Cookie, X-Forwarded-For"):
+        head = ["GET /me/x HTTP/1.1", f"Host: {address}", f"Authorization: Bearer {token}", f"Connection: {named}"]
+        reply = await exchange(address, "\r\n".join([*head, "", ""]).encode())
+        odd += [(named, identity(reply))] if passed(reply) and identity(reply) != identity(plain) else []
+    for named in ("X-Forwarded-Method, X-Forwarded-Uri", "X-Original-Method, X-Original-URI", "Sec-Fetch-Site"):
+        head = ["GET /admin/x HTTP/1.1", f"Host: {address}", f"Authorization: Bearer {token}", f"Connection: {named}"]
+        reply = await exchange(address, "\r\n".join([*head, "", ""]).encode())
+        odd += [(named, reply.status)] if reply.status != 403 else []
+    return str(odd or "no difference")
+
+
 @case("the request, as the client says it was", "S67", expected="no difference")
 async def retold(stage: Stage) -> str:
     names = ("X-Original-URI", "X-Forwarded-Uri", "X-Original-URL", "X-Rewrite-URL", "X-Envoy-Original-Path")
