@@ -14,12 +14,12 @@ def cacheable(
         "Access-Control-Allow-Origin": "*",
         "X-Content-Type-Options": "nosniff",
     }
-    if _matches(request.headers.get("if-none-match", ""), headers["ETag"]):
+    if matches(request.headers.get("if-none-match", ""), headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(document, media_type=media_type, headers=headers)
 
 
-def _matches(if_none_match: str, etag: str) -> bool:
+def matches(if_none_match: str, etag: str) -> bool:
     """The weak comparison of RFC 9110 section 13.1.2."""
     return if_none_match.strip() == "*" or etag in (
         each.strip().removeprefix("W/") for each in if_none_match.split(",")

@@ -10,7 +10,8 @@ from auth_service.domain.api_keys import SCOPES
 from auth_service.domain.cookies import SessionCookies
 from auth_service.domain.policy import Right
 from auth_service.web.api.contract import Contract, Message, Method, Service
-from auth_service.web.api.operations import SCHEMAS, Operation, Operations, operations
+from auth_service.web.api.operations import operations
+from auth_service.web.api.parts import SCHEMAS, Operation, Operations
 from auth_service.web.api.schemas import reference, schemas
 from auth_service.web.connect import JSON, PROTO, STATUS
 from auth_service.web.oauth import TOKEN

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from auth_service.web.api.contract import Contract, Field, Message
 from auth_service.web.api.documents import MAX_AGE_SECONDS
 from auth_service.web.api.prose import REASON_PREFIX, REASONS, Piece, Prose, anchor
+from auth_service.web.cacheable import matches
 from auth_service.web.connect import STATUS
 from auth_service.web.pages.site import Site
 
@@ -89,7 +90,7 @@ class _Page:
         headers = {
             name: value for name, value in page.headers.items() if name not in ("content-length", "content-type")
         }
-        if request.headers.get("if-none-match", "").removeprefix("W/") == headers["etag"]:
+        if matches(request.headers.get("if-none-match", ""), headers["etag"]):
             return Response(status_code=304, headers=headers)
         return Response(page.body, media_type="text/html", headers=headers)
 

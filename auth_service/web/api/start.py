@@ -105,7 +105,7 @@ def steps_of(deployment: Deployment) -> Sequence[Step]:
         ),
         Step(
             "Or call it over gRPC",
-            "The same methods, and streams beside them.",
+            "The same methods, and streams beside them. A gateway in front may have another port.",
             f"{fetch}grpcurl {plaintext}{protoset}-d '{credentials}' \\\n"
             f"  {deployment.grpc_address} auth_api.v1.AuthService/Login",
         ),
