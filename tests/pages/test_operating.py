@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
-from playwright.async_api import Browser, Error, expect
+from playwright.async_api import Browser, Error, Page, Request, expect
 
 from auth_service.demo import Facility
 from tests.pages.browser import PASSWORD
@@ -36,6 +36,29 @@ async def service(
 async def ids(service: Service) -> Mapping[str, str]:
     """Of what is on the pages."""
     return await operated(service)
+
+
+def polls(page: Page) -> list[str]:
+    """The addresses that the log's script asks from now on."""
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        if "/admin/audit/events" in request.url:
+            asked.append(request.url)
+
+    page.on("request", note)
+    return asked
+
+
+LOOK_ELSEWHERE = """
+    Object.defineProperty(document, "hidden", {get: () => window.looksElsewhere});
+    window.looksElsewhere = true;
+    document.dispatchEvent(new Event("visibilitychange"));
+"""
+LOOK_HERE = """
+    window.looksElsewhere = false;
+    document.dispatchEvent(new Event("visibilitychange"));
+"""
 
 
 def origin(service: Service) -> str:
@@ -80,6 +103,7 @@ async def test_the_log_shows_a_sign_in_elsewhere_by_itself_until_it_is_paused(
 ) -> None:
     async with watched(browser, origin(service)) as tab:
         page = tab.page
+        await page.clock.install()
         await sign_in(tab, ADMIN, PASSWORD, to="/admin/audit")
         says, button = page.locator("#live-says"), page.locator("#live-button")
         await expect(says).to_have_text("Live: new events appear by themselves.")
@@ -93,14 +117,50 @@ async def test_the_log_shows_a_sign_in_elsewhere_by_itself_until_it_is_paused(
         await expect(says).to_have_text("One new event.")
         await button.click()
         await expect(says).to_have_text("Paused.")
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
+        asked = polls(page)
         await service.login("user1001")
+        await page.clock.run_for("01:00")
+        assert asked == [], "nothing is asked while it is paused"
         await button.click()
         await expect(fresh).to_have_count(2)
-        assert len(asked) == 1, "nothing was asked while it was paused"
+        assert asked
         assert all("token" not in each for each in asked)
         assert tab.complaints == []
+
+
+async def test_the_log_is_not_asked_for_while_nobody_looks(service: Service, browser: Browser) -> None:
+    async with watched(browser, origin(service)) as tab:
+        page = tab.page
+        await page.clock.install()
+        await sign_in(tab, ADMIN, PASSWORD, to="/admin/audit")
+        await page.evaluate(LOOK_ELSEWHERE)
+        asked = polls(page)
+        await service.login("user1001")
+        await page.clock.run_for("01:00")
+        assert asked == []
+
+        await page.evaluate(LOOK_HERE)
+
+        await expect(page.locator(".events li.fresh")).to_have_count(1)
+
+
+async def test_the_log_stops_after_half_an_hour_and_goes_on_for_whoever_is_there(
+    service: Service, browser: Browser
+) -> None:
+    async with watched(browser, origin(service)) as tab:
+        page = tab.page
+        await page.clock.install()
+        await sign_in(tab, ADMIN, PASSWORD, to="/admin/audit")
+        says, button = page.locator("#live-says"), page.locator("#live-button")
+
+        await page.clock.fast_forward("31:00")
+        await expect(says).to_have_text("Paused after half an hour.")
+        await service.login("user1001")
+        await expect(page.locator(".events li.fresh")).to_have_count(0)
+        await button.click()
+
+        await expect(page.locator(".events li.fresh")).to_have_count(1)
+        await expect(button).to_have_text("Pause")
 
 
 async def test_the_log_stops_when_the_session_ends_and_says_so(service: Service, browser: Browser) -> None:

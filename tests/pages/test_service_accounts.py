@@ -193,3 +193,20 @@ async def test_a_key_of_another_account_is_not_revoked_by_this_ones_page(service
 
     assert answer.status == 404
     assert await is_taken(service, secret)
+
+
+async def test_no_key_comes_or_goes_without_the_forms_token(service: Service) -> None:
+    browser = await administrator(service)
+    path = await account(browser)
+    secret = await new_key(browser, path)
+    (link,) = revoke_links(await browser.open(path))
+    newest = (await browser.open(f"{path}/keys/new")).form().fields["newest"]
+
+    made = await browser.send(f"{path}/keys/new", {"scopes": "users:read", "newest": newest, "form_token": "x"})
+    revoked = await browser.send(link, {})
+    deleted = await browser.send(f"{path}/delete", {"form_token": "x" * 5000})
+
+    assert [each.status for each in (made, revoked, deleted)] == [403, 403, 403]
+    assert not SECRET.search(made.text)
+    assert await is_taken(service, secret)
+    assert revoke_links(await browser.open(path)) == [link]

@@ -183,3 +183,15 @@ async def test_the_picture_needs_no_style_of_its_own(service: Service) -> None:
     assert "<style" not in page.text
     (sheet,) = re.findall(r'href="(/assets/[^"]+/key-picture.css)"', page.text)
     assert ".key-picture" in (await browser.open(sheet)).text
+
+
+async def test_no_key_is_revoked_without_the_forms_token(service: Service) -> None:
+    browser = await administrator(service)
+    before = await ring(browser)
+    version = (await browser.open(f"{PATH}/rotate")).form().fields["ring_version"]
+
+    for state in ("active", "standby"):
+        answer = await browser.send(f"{PATH}/{before[state]}/revoke", {"ring_version": version})
+        assert answer.status == 403
+
+    assert await ring(browser) == before
