@@ -100,6 +100,24 @@ async def test_a_browser_that_tells_little_is_taken_at_its_origin(service: Servi
 
 
 @pytest.mark.row("S69")
+async def test_scripts_of_origins_that_may_call_read_no_page(start: Start) -> None:
+    service = await start(cors_origins="https://portal.example")
+    root = await browser_of(service)
+    script = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-site", "Origin": "https://portal.example"}
+    del root.cookies["access_token"]
+    held = dict(root.cookies)
+
+    for path in ("/admin/people", "/account", "/sign-in", "/register"):
+        answer = await root.open(path, **script)
+        assert (answer.status, "form_token" in answer.text) == (403, False), path
+    # Nor is the session renewed for one.
+    assert root.cookies == held
+    assert (await root.open("/account", **script | {"Sec-Fetch-Site": "same-origin"})).status == 200
+    led_here = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}
+    assert (await root.open("/account", **led_here)).status == 200
+
+
+@pytest.mark.row("S69")
 async def test_looking_changes_nothing_and_only_forms_are_read(service: Service) -> None:
     root, admin = await browser_of(service), await administrator(service)
     person = await admin.create()

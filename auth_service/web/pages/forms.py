@@ -84,12 +84,19 @@ async def form_of(request: Request) -> Form:
 
 
 def is_from_elsewhere(request: Request, *, issuer: str) -> bool:
-    """Whether the browser says that a page of another site, or of a neighbour, sent this."""
+    """Whether the browser says that a page of another site, or of a neighbour, sent this.
+
+    Anybody may lead a person to a page of ours; reading it by a script, or sending its form, is for our own pages. So
+    an origin that may call the methods (CORS) reads no pages.
+    """
     headers = request.headers
+    is_reading = request.method in ("GET", "HEAD")
+    if is_reading and headers.get("sec-fetch-mode", "navigate") == "navigate":
+        return False
     if "sec-fetch-site" in headers:
         return headers["sec-fetch-site"] not in ("same-origin", "none")
     # Browsers say neither to addresses without TLS; and no browser at all is caught by its lack of a form token.
-    if "origin" not in headers:
+    if is_reading or "origin" not in headers:
         return False
     sender, own = urlsplit(headers["origin"]), urlsplit(issuer)
     return sender.netloc != headers.get("host") and (sender.scheme, sender.netloc) != (own.scheme, own.netloc)

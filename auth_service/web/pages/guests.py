@@ -66,7 +66,7 @@ def open_to_all(site: Site, handler: Callable[[Guest], Awaitable[Response]]) -> 
 
     async def endpoint(request: Request) -> Response:
         is_post = request.method == "POST"
-        if is_post and is_from_elsewhere(request, issuer=site.issuer):
+        if is_from_elsewhere(request, issuer=site.issuer):
             return await site.from_elsewhere()
         held = request.cookies.get(_cookie(site), "")
         browser = held if re.fullmatch(r"[A-Za-z0-9_-]{22}", held) else secrets.token_urlsafe(16)

@@ -120,7 +120,7 @@ def signed_in(site: Site, handler: Handler, *, level: int | None = None) -> Endp
     """`handler` for people who are signed in, and of `level` or stronger; the others are told where to, or no."""
 
     async def endpoint(request: Request) -> Response:
-        if request.method == "POST" and is_from_elsewhere(request, issuer=site.issuer):
+        if is_from_elsewhere(request, issuer=site.issuer):
             return await site.from_elsewhere()
         try:
             held = await site.browsers.held(
