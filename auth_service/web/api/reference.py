@@ -162,7 +162,7 @@ def _rows(message: Message, contract: Contract, prose: Prose) -> Sequence[FieldR
 
 def _around(field: Field) -> str:
     if field.key:
-        return f"by {field.key}:"
+        return f"map from {field.key} to"
     if field.is_repeated:
         return "list of"
     if field.oneof:
