@@ -45,7 +45,7 @@ async def test_the_overview_counts_and_tells_what_needs_somebody(start: Start) -
     browser = await administrator(service)
     quiet = text_of(await browser.open("/admin"))
     assert "What needs attention Nothing." in quiet
-    assert "1 people" in quiet
+    assert "1 person" in quiet
     assert "2 service accounts" in quiet
 
     await expiring_key(browser, "ends-soon", timedelta(days=3))

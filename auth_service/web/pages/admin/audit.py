@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from starlette.responses import Response
@@ -19,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from auth_service.web.methods import Answer
 from auth_service.web.pages.admin.event_words import groups, in_words
-from auth_service.web.pages.admin.sections import Section
+from auth_service.web.pages.admin.sections import Section, query_of
 from auth_service.web.pages.admin.wire import timestamp, word
 from auth_service.web.pages.site import MARKED, SECURITY_HEADERS, Site
 from auth_service.web.pages.visits import Refused, Visit, signed_in
@@ -48,10 +47,6 @@ class Filter:
     fields: Mapping[str, Any]
     problems: Mapping[str, str]
 
-    @property
-    def query(self) -> str:
-        return urlencode({name: value for name, value in self.typed.items() if value})
-
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -73,7 +68,7 @@ async def _log(visit: Visit) -> Response:
         raise Refused(answer)
     found = answer.response if answer is not None and answer.code == "ok" else None
     is_first = not visit.query("page")
-    more = urlencode({"page": found.next_page_token}) if found and found.next_page_token else ""
+    next_page = found.next_page_token if found else ""
     problems = {"problems": wanted.problems, "status": 422, "refusal": MARKED} if wanted.problems else {}
     return await visit.page(
         "admin/audit.html",
@@ -85,10 +80,10 @@ async def _log(visit: Visit) -> Response:
         events=await shown(visit, found.events) if found else None,
         tag=_tag(found.events) if found else "",
         is_first=is_first,
-        newest=f"{PATH}?{wanted.query}",
-        next_page=f"{PATH}?{'&'.join(filter(None, (wanted.query, more)))}" if more else "",
+        newest=PATH + query_of(**wanted.typed),
+        next_page=PATH + query_of(**wanted.typed, page=next_page) if next_page else "",
         # What is over already does not grow.
-        live=f"{PATH}/events?{wanted.query}" if found and is_first and not wanted.typed["until"] else "",
+        live=f"{PATH}/events{query_of(**wanted.typed)}" if found and is_first and not wanted.typed["until"] else "",
         **problems,
     )
 

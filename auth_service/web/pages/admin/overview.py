@@ -12,7 +12,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from auth_service.web.pages.admin import audit, service_accounts, signing_keys
+from auth_service.web.pages.admin import audit, service_accounts
 from auth_service.web.pages.admin.key_views import Keys, keys_of
 from auth_service.web.pages.admin.sections import Section
 from auth_service.web.pages.admin.wire import moment, timestamp
@@ -39,9 +39,16 @@ class Figure:
 
     @property
     def told(self) -> str:
-        if self.count is None:
-            return "?"
-        return f"{COUNTED} or more" if self.count >= COUNTED else str(self.count)
+        return "?" if self.count is None else _told(self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What the log tells of the last day, or of the last hour where sign-ins were refused."""
+
+    started: int | None
+    refused: int | None
+    reused: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,64 +65,68 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
 async def _overview(visit: Visit) -> Response:
     now = datetime.now(UTC)
-    figures, matters = await asyncio.gather(_figures(visit, now), _matters(visit, now))
-    keys = await _or_none(keys_of(visit)) if visit.me.level <= signing_keys.LEVEL else None
+    # All that is not everybody's is of one level, that of the log.
+    sees_all = visit.me.level <= audit.LEVEL
+    log = await _log(visit, now) if sees_all else None
+    keys = await _or_none(keys_of(visit)) if sees_all else None
+    matters = [*await _of_notices(visit), *_of_keys(keys)]
+    if log is not None:
+        matters += [*_of_log(log), *await _of_api_keys(visit, now)]
     return await visit.page(
         "admin/overview.html",
-        figures=figures,
-        matters=[*matters, *_of_keys(keys)],
+        figures=await _figures(visit, log),
+        matters=matters,
         keys=keys,
-        events=await _lately(visit),
+        events=await _lately(visit) if sees_all else [],
     )
 
 
-async def _figures(visit: Visit, now: datetime) -> Sequence[Figure]:
-    active = await _count(visit, "UserService/ListUsers", "users", state="USER_STATE_ACTIVE")
-    people = Figure(active, "people", "/people")
-    if visit.me.level > audit.LEVEL:
-        return [people]
+async def _log(visit: Visit, now: datetime) -> Log:
     day, hour = timestamp(now - timedelta(days=1)), timestamp(now - timedelta(hours=1))
-    started, refused, services = await asyncio.gather(
-        _events(visit, type="session.started", since=day),
-        _events(visit, type="session.refused", since=hour),
-        _count(visit, "ServiceAccountService/ListServiceAccounts", "service_accounts"),
-    )
+    asked = (("session.started", day), ("session.refused", hour), ("session.reused", day))
+    counts = (_count(visit, "AuditService/ListAuditEvents", "events", type=what, since=since) for what, since in asked)
+    return Log(*await asyncio.gather(*counts))
+
+
+async def _figures(visit: Visit, log: Log | None) -> Sequence[Figure]:
+    active = await _count(visit, "UserService/ListUsers", "users", state="USER_STATE_ACTIVE")
+    people = Figure(active, "person" if active == 1 else "people", "/people")
+    if log is None:
+        return [people]
+    services = await _count(visit, "ServiceAccountService/ListServiceAccounts", "service_accounts")
     return [
         people,
-        Figure(services, "service accounts", "/service-accounts"),
-        Figure(started, "sign-ins in 24 hours", "/audit?type=session.started"),
-        Figure(refused, "refused in the last hour", "/audit?type=session.refused"),
+        Figure(services, "service account" if services == 1 else "service accounts", "/service-accounts"),
+        Figure(log.started, "sign-ins in 24 hours", "/audit?type=session.started"),
+        Figure(log.refused, "refused in the last hour", "/audit?type=session.refused"),
     ]
 
 
-async def _matters(visit: Visit, now: datetime) -> Sequence[Matter]:
-    found: list[Matter] = []
-    notices = await visit.answer("MaintenanceService/GetNotices")
-    if notices.code == "ok":
-        told = notices.response
-        found += [
-            Matter(f"A notice is shown: {each.message}", "/maintenance")
-            for each in (told.maintenance, told.scheduled_maintenance)
-            if each.show
-        ]
-    if visit.me.level > audit.LEVEL:
-        return found
-    reused = await _events(visit, type="session.reused", since=timestamp(now - timedelta(days=1)))
-    refused = await _events(visit, type="session.refused", since=timestamp(now - timedelta(hours=1)))
-    if reused:
-        text = (
-            f"{_some(reused, 'spent refresh token')} came back within a day: stolen, perhaps. The sessions were ended."
+async def _of_notices(visit: Visit) -> Sequence[Matter]:
+    answer = await visit.answer("MaintenanceService/GetNotices")
+    if answer.code != "ok":
+        return []
+    notices = (answer.response.maintenance, answer.response.scheduled_maintenance)
+    return [Matter(f"A notice is shown: {each.message}", "/maintenance") for each in notices if each.show]
+
+
+def _of_log(log: Log) -> Sequence[Matter]:
+    found = []
+    if log.reused:
+        told = f"{_told(log.reused)} spent refresh token{'s' if log.reused > 1 else ''} came back within a day"
+        found.append(Matter(f"{told}: stolen, perhaps. The sessions were ended.", "/audit?type=session.reused"))
+    if log.refused is not None and log.refused >= MANY_REFUSED:
+        found.append(
+            Matter(f"{_told(log.refused)} sign-ins were refused within an hour.", "/audit?type=session.refused")
         )
-        found.append(Matter(text, "/audit?type=session.reused"))
-    if (refused or 0) >= MANY_REFUSED:
-        found.append(Matter(f"{refused} sign-ins were refused within an hour.", "/audit?type=session.refused"))
-    return [*found, *await _of_api_keys(visit, now)]
+    return found
 
 
 def _of_keys(keys: Keys | None) -> Sequence[Matter]:
     if keys is None or not keys.consumers.behind or keys.now < keys.consumers.due_at:
         return []
-    waiting = _some(len(keys.consumers.behind), "consumer")
+    behind = len(keys.consumers.behind)
+    waiting = f"{behind} consumer{'s' if behind > 1 else ''}"
     return [Matter(f"A rotation of the signing key waits for {waiting} without the next key.", "/signing-keys")]
 
 
@@ -146,14 +157,8 @@ def _ends_at(keys: Sequence[Any], *, now: datetime) -> datetime | None:
 
 
 async def _lately(visit: Visit) -> Sequence[audit.Event]:
-    if visit.me.level > audit.LEVEL:
-        return []
     listed = await visit.answer("AuditService/ListAuditEvents", page_size=LATELY)
     return await audit.shown(visit, listed.response.events) if listed.code == "ok" else []
-
-
-async def _events(visit: Visit, **fields: Any) -> int | None:
-    return await _count(visit, "AuditService/ListAuditEvents", "events", **fields)
 
 
 async def _count(visit: Visit, method: str, field: str, **fields: Any) -> int | None:
@@ -168,8 +173,8 @@ async def _or_none(asked: Awaitable[Keys]) -> Keys | None:
         return None
 
 
-def _some(count: int, what: str) -> str:
-    return f"{count} {what}{'s' if count > 1 else ''}"
+def _told(count: int) -> str:
+    return f"{COUNTED} or more" if count >= COUNTED else str(count)
 
 
 SECTION = Section(PATH, "Overview", WEAKEST_ADMINISTRATOR, routes)

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from auth_service.domain.api_keys import MOST_GOOD_KEYS, SCOPES
 from auth_service.web.methods import Answer
-from auth_service.web.pages.admin.sections import Section
+from auth_service.web.pages.admin.sections import Section, query_of
 from auth_service.web.pages.admin.wire import moment, timestamp
 from auth_service.web.pages.site import Site
 from auth_service.web.pages.visits import Refused, Visit, signed_in
@@ -63,7 +62,7 @@ async def _list(visit: Visit) -> Response:
         "admin/service_accounts.html",
         accounts=page.service_accounts,
         is_first=not visit.query("page"),
-        next_page=f"{PATH}?page={quote(page.next_page_token)}" if page.next_page_token else "",
+        next_page=PATH + query_of(page=page.next_page_token) if page.next_page_token else "",
     )
 
 
