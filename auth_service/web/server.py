@@ -20,6 +20,7 @@ from auth_service.web.errors import ErrorPage
 from auth_service.web.guard import LARGEST_HEAD, guarded
 from auth_service.web.paths import ByPath
 
+SENDING_BUFFER = 128 << 10
 LOOKS_EVERY = 5
 """Of uvicorn's ticks, which are 0.1 s: at those who keep us waiting."""
 
@@ -101,6 +102,8 @@ class HttpServer:
         # With the protocol spelled out: asyncio sets TCP_NODELAY only on sockets that say they are TCP.
         bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit it. Left to itself the kernel keeps 4 MiB for each client that does not read.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENDING_BUFFER)
         try:
             bound.bind((host, port))
         except OSError:
