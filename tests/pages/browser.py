@@ -47,7 +47,7 @@ class _Forms(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.forms: list[PageForm] = []
-        self._area = ""
+        self._area = self._choice = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         told = {name: value or "" for name, value in attrs}
@@ -57,6 +57,11 @@ class _Forms(HTMLParser):
             self.forms[-1].fields[told["name"]] = told.get("value", "")
         elif tag == "textarea":
             self._area = told["name"]
+        elif tag == "select":
+            self._choice = told["name"]
+        elif tag == "option" and ("selected" in told or self._choice not in self.forms[-1].fields):
+            # The first, where none is selected.
+            self.forms[-1].fields[self._choice] = told["value"]
 
     def handle_data(self, data: str) -> None:
         if self._area:

@@ -122,7 +122,7 @@ async def test_revoking_the_only_key_says_so(service: Service) -> None:
 async def test_an_account_is_deleted_with_its_keys(service: Service) -> None:
     browser = await administrator(service)
     path = await account(browser)
-    secret = await new_key(browser, path)
+    secret = await new_key(browser, path, lifetime="endless")
 
     said = text_of(await browser.open(f"{path}/delete"))
     assert "Its key is revoked" in said
@@ -160,6 +160,7 @@ async def test_a_name_that_is_taken_is_said(service: Service) -> None:
         ({"scopes": "everything"}, "Expected some of"),
         ({"scopes": "users:read", "lifetime": "36500"}, "Expected one of the lifetimes"),
         ({"scopes": "users:read", "lifetime": "soon"}, "Expected one of the lifetimes"),
+        ({"scopes": "users:read", "lifetime": ""}, "Expected one of the lifetimes"),
     ],
 )
 async def test_a_key_that_cannot_be_is_not_made(service: Service, typed: dict[str, str], says: str) -> None:
@@ -202,7 +203,8 @@ async def test_no_key_comes_or_goes_without_the_forms_token(service: Service) ->
     (link,) = revoke_links(await browser.open(path))
     newest = (await browser.open(f"{path}/keys/new")).form().fields["newest"]
 
-    made = await browser.send(f"{path}/keys/new", {"scopes": "users:read", "newest": newest, "form_token": "x"})
+    wanted = {"scopes": "users:read", "lifetime": "30", "newest": newest}
+    made = await browser.send(f"{path}/keys/new", wanted | {"form_token": "x"})
     revoked = await browser.send(link, {})
     deleted = await browser.send(f"{path}/delete", {"form_token": "x" * 5000})
 

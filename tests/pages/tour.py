@@ -136,7 +136,7 @@ async def operated(service: Service) -> Mapping[str, str]:
         made = await root.fill("/admin/service-accounts/new", name=name, description="Nightly runs. Ask Ada Lovelace.")
         ids[key] = made.location.rpartition("/")[2]
     runner = f"/admin/service-accounts/{ids['runner']}"
-    for lifetime in ("30", ""):
+    for lifetime in ("30", "endless"):
         await root.fill(f"{runner}/keys/new", scopes="experiments:read", lifetime=lifetime)
     ids["key"] = re.findall(r"/keys/([0-9a-f-]{36})/revoke", (await root.open(runner)).text)[0]
     for name in ("envoy-of-the-beamlines", "gateway-3"):

@@ -18,7 +18,8 @@ from auth_service.web.pages.visits import Refused, Visit, signed_in
 PATH = "/admin/service-accounts"
 LEVEL = 0
 PAGE_SIZE = 50
-LIFETIMES = {"30": "30 days", "90": "90 days", "365": "1 year", "": "Without end"}
+ENDLESS = "endless"
+LIFETIMES = {"30": "30 days", "90": "90 days", "365": "1 year", ENDLESS: "Without end"}
 USED_LATELY = timedelta(hours=1)
 SOON = timedelta(days=14)
 
@@ -104,7 +105,9 @@ async def _new_key(visit: Visit) -> Response:
     lifetime = visit.form["lifetime"]
     if lifetime not in LIFETIMES:
         return await visit.error(400, "Expected one of the lifetimes of the form.")
-    ends = {"expires_at": timestamp(datetime.now(UTC) + timedelta(days=int(lifetime)))} if lifetime else {}
+    ends = {}
+    if lifetime != ENDLESS:
+        ends["expires_at"] = timestamp(datetime.now(UTC) + timedelta(days=int(lifetime)))
     answer = await visit.change(
         "ServiceAccountService/CreateApiKey", service_account_id=_id(visit), scopes=visit.form.all_of("scopes"), **ends
     )
