@@ -76,6 +76,7 @@ async def test_a_form_without_the_token_of_this_session_changes_nothing(service:
         {"Sec_Fetch_Site": "nonsense"},
         {"Sec_Fetch_Site": "", "Origin": "https://evil.example"},
         {"Sec_Fetch_Site": "", "Origin": "null"},
+        {"Sec_Fetch_Site": "", "Origin": "https://[evil.example"},
         {"Sec_Fetch_Site": "cross-site", "Origin": "https://auth.facility.example"},
     ],
 )

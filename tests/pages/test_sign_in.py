@@ -282,3 +282,20 @@ async def test_cookies_may_be_bound_to_the_host_by_their_names(start: Start) -> 
 
     assert browser.cookies.keys() == {"__Host-refresh", "__Host-access", "__Host-browser"}
     assert (await browser.open("/account")).status == 200
+
+
+@pytest.mark.row("S69")
+async def test_a_link_elsewhere_signs_nobody_out(service: Service) -> None:
+    browser = Browser(service)
+    await browser.sign_in("user1001")
+    session = {name: value for name, value in browser.cookies.items() if name.endswith("_token")}
+    others = {name: value for name, value in browser.cookies.items() if name not in session}
+
+    # As browsers send it where the session's cookies are `SameSite=Strict`: with the others only.
+    linked = Browser(service, dict(others))
+    sent_on = await linked.open("/account")
+    over = await Browser(service, others | {"refresh_token": "x"}).open("/account")
+
+    assert (sent_on.status, sent_on.headers.getall("Set-Cookie", [])) == (303, [])
+    assert {each.partition("=")[0] for each in over.headers.getall("Set-Cookie")} == session.keys()
+    assert (await browser.open("/account")).status == 200

@@ -98,5 +98,5 @@ def is_from_elsewhere(request: Request, *, issuer: str) -> bool:
     # Browsers say neither to addresses without TLS; and no browser at all is caught by its lack of a form token.
     if is_reading or "origin" not in headers:
         return False
-    sender, own = urlsplit(headers["origin"]), urlsplit(issuer)
-    return sender.netloc != headers.get("host") and (sender.scheme, sender.netloc) != (own.scheme, own.netloc)
+    own, host = urlsplit(issuer), headers.get("host", "")
+    return headers["origin"] not in (f"http://{host}", f"https://{host}", f"{own.scheme}://{own.netloc}")

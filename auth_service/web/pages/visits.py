@@ -174,7 +174,9 @@ def _sent_to_sign_in(site: Site, request: Request) -> Response:
     if request.method == "POST":
         where += "&over=1"
     response = site.redirect("/sign-in" if path == "/sign-out" else where)
-    if request.headers.get("cookie"):
-        for cookie in site.browsers.cookies.taken_away:
+    cookies = site.browsers.cookies
+    # Only if they came: a link on another site's page leaves those that are `SameSite=Strict` behind.
+    if {cookies.access.name, cookies.refresh.name} & request.cookies.keys():
+        for cookie in cookies.taken_away:
             response.headers.append("Set-Cookie", cookie)
     return response
