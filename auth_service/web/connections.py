@@ -7,6 +7,7 @@ import asyncio
 from enum import Enum
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MOST_CONNECTIONS = 1000
@@ -93,6 +94,17 @@ class Connection(H11Protocol):
     def _should_upgrade(self) -> bool:
         # To nothing, and without a warning in the log for each stranger who would like to.
         return False
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn says of a request that cannot be read; of one whose body cannot, an answer may be on its way."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            # Whoever answers it learns that there is nobody to answer.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        try:
+            super().send_400_response(msg)
+        except h11.LocalProtocolError:
+            self.transport.abort()
 
     def is_late(self, now: float) -> bool:
         if self.transport.get_write_buffer_size() == 0:

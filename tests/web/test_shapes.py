@@ -1,8 +1,12 @@
 """Shapes of requests that no library sends: each has one reading, or is refused and hung up on."""
 
+import asyncio
+from random import Random
+
 import pytest
 
-from tests.support.service import ISSUER, Service
+from auth_service.web.connections import PATIENCE, Waits
+from tests.support.service import ISSUER, Logs, Service
 from tests.web.test_edge import LEAKS
 from tests.web.wire import exchange
 
@@ -121,3 +125,43 @@ async def test_a_method_that_a_path_does_not_take_is_told_those_that_it_does(ser
             async with service.http.request(method, path) as answer:
                 assert (answer.status, answer.headers["Allow"]) == (405, methods), (method, path)
                 assert not LEAKS.search(await answer.text())
+
+
+HONEST = (
+    b"GET /healthz HTTP/1.1\r\nHost: x\r\nUser-Agent: y\r\n\r\n",
+    b"POST /verify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 18\r\n\r\n"
+    b'{"token": "x.y.z"}',
+    b"POST /oauth/revoke HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n7\r\ntoken=x\r\n0\r\n\r\n",
+    b"GET /authz HTTP/1.1\r\nHost: x\r\nX-Original-Method: GET\r\nX-Original-URI: /x\r\nCookie: refresh_token=x\r\n"
+    b"\r\n",
+)
+_BYTES = (b"", b"\0", b"\r", b"\n", b"\r\n", b" ", b":", b"%", b"\xff", b"\x7f", b"9" * 20, b";", b"/", b"..")
+
+
+def _mutated(chance: Random) -> bytes:
+    """An honest request with up to three places that are not."""
+    request = bytearray(chance.choice(HONEST))
+    for _ in range(chance.randint(1, 3)):
+        place = chance.randrange(len(request))
+        request[place : place + chance.randint(0, 4)] = chance.choice(_BYTES)
+    return bytes(request)
+
+
+@pytest.mark.row("S82", "S70")
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_request_with_something_wrong_anywhere_is_never_a_defect(
+    service: Service, logs: Logs, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    for waits in (Waits.REQUEST, Waits.BODY, Waits.NEXT):
+        monkeypatch.setitem(PATIENCE, waits, 0.1)
+    chance = Random(seed)
+    logs.clear()
+
+    requests = [_mutated(chance) for _ in range(100)]
+    answers = await asyncio.gather(*(exchange(service, each) for each in requests))
+
+    for request, answered in zip(requests, answers, strict=True):
+        assert answered == b"" or answered.startswith((b"HTTP/1.1 2", b"HTTP/1.1 4", b"HTTP/1.1 505 ")), request
+        assert not LEAKS.search(answered.decode("latin-1")), request
+    assert not [line for line in logs.lines if line["level"] == "error"]
