@@ -1,6 +1,7 @@
 """What schemathesis loads: a check of ours in place of its own of the same purpose, and who calls."""
 
 import os
+import time
 from typing import Any
 
 import requests
@@ -25,8 +26,11 @@ class Administrator:
 
     def get(self, _case: Case[Any], _context: AuthContext) -> str:
         credentials = {"username": os.environ[NAME], "password": os.environ[PASSWORD]}
-        answer = requests.post(f"{os.environ[ADDRESS]}/auth_api.v1.AuthService/Login", json=credentials, timeout=10)
-        return str(answer.json()["accessToken"])
+        while True:
+            answer = requests.post(f"{os.environ[ADDRESS]}/auth_api.v1.AuthService/Login", json=credentials, timeout=10)
+            if answer.status_code != requests.codes.too_many:
+                return str(answer.json()["accessToken"])
+            time.sleep(int(answer.headers["Retry-After"]))
 
     def set(self, case: Case[Any], data: str, _context: AuthContext) -> None:
         case.headers["Authorization"] = f"Bearer {data}"
