@@ -45,7 +45,7 @@ class Asked:
 
     The rest are headers of the request: all values of `Authorization` and of `Cookie`; `Sec-Fetch-Site` and `Origin`,
     by which a browser tells whose page made it send the request; `Accept` and `Sec-Fetch-Mode`, by which it tells
-    what for.
+    what for; and `Host`, as the browser sent it.
     """
 
     method: str
@@ -56,6 +56,21 @@ class Asked:
     page: str = ""
     accept: str = ""
     mode: str = ""
+    host: str = ""
+
+    @property
+    def is_of_own_page(self) -> bool:
+        """Neither another site's page nor a neighbour's made the browser send it, as far as is told."""
+        if self.sent_by:
+            return self.sent_by in ("same-origin", "none")
+        return not (self.page and self.host) or self.page in (f"https://{self.host}", f"http://{self.host}")
+
+    @property
+    def may_change_something(self) -> bool:
+        """What a WebSocket says once it is open nobody is asked about."""
+        # Chromium tells of one by `Origin` alone, and of nothing else that is a GET.
+        is_socket = self.mode == "websocket" or bool(self.page and not self.mode and not self.sent_by)
+        return is_socket or self.method not in _NO_CHANGE
 
     @property
     def is_for_a_page(self) -> bool:
@@ -186,8 +201,7 @@ class Gate:
         """Never beside a header, nor where another site's page would change something."""
         if asked.authorization or not asked.cookies:
             return False
-        is_of_this_site = asked.sent_by in ("", "same-origin", "none") or asked.page in self._origins
-        return is_of_this_site or asked.method in _NO_CHANGE
+        return asked.is_of_own_page or asked.page in self._origins or not asked.may_change_something
 
 
 def _back_to(target: str, *, by: str) -> str:

@@ -53,6 +53,7 @@ def routes(gate: Gate, *, trusted_proxies: Sequence[Network] = ()) -> list[Route
                 page=headers.get("origin", ""),
                 accept=headers.get("accept", ""),
                 mode=headers.get("sec-fetch-mode", ""),
+                host=headers.get("x-forwarded-host", ""),
             )
             answered = await gate.ask(asked, origin=origin_of(request, trusted_proxies=trusted_proxies))
             sign_in = _from_outside(headers) + answered.sign_in if path == _TRAEFIK else answered.sign_in

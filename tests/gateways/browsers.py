@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 from tests.gateways.case import JWT, Cases, identity, passed
 from tests.gateways.stage import Stage, cookie
+from tests.support.raw_http import exchange
 
 case = Cases()
 
@@ -45,6 +46,32 @@ async def session(stage: Stage) -> str:
         assert reply.cookies == {"theme": "dark"}, "nothing to renew, and the application's own cookie"
         assert identity(reply)["x-auth-username"]
     return str(reply.status)
+
+
+@case(
+    "the same, of a WebSocket: opened by a page of this host, of a neighbour",
+    *("D1", "D2"),
+    expected="101, 401",
+    but={JWT: "401, 401"},
+)
+async def sockets(stage: Stage) -> str:
+    held, told = cookie(await stage.browser()), []
+    handshake = [
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "MDEyMzQ1Njc4OWFiY2RlZg=="),
+    ]
+    for page in (stage.gateway.address, "neighbour.example"):
+        lines = [
+            ("Host", stage.gateway.address),
+            ("Connection", "Upgrade"),
+            ("Origin", f"http://{page}"),
+            held,
+            *handshake,
+        ]
+        head = ["GET /me/socket HTTP/1.1", *(f"{name}: {value}" for name, value in lines)]
+        told.append(str((await exchange(stage.gateway.address, "\r\n".join([*head, "", ""]).encode())).status))
+    return ", ".join(told)
 
 
 @case(

@@ -429,6 +429,30 @@ async def test_cookies_do_not_count_beside_a_header_or_twice_or_where_another_si
     assert (await ask(service, "/me", method="GET", cookies=cookies, more=cross)).status == 200
 
 
+@pytest.mark.row("D1")
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        # As Chromium opens a WebSocket, and as Firefox does.
+        ({"Origin": "https://app.example:8000"}, 200),
+        ({"Origin": "https://evil.app.example"}, 401),
+        ({"Origin": "null"}, 401),
+        ({"Origin": "https://["}, 401),
+        ({"Origin": "https://portal.example"}, 200),
+        ({"Origin": "https://app.example:8000", "Sec-Fetch-Mode": "websocket", "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Origin": "https://evil.app.example", "Sec-Fetch-Mode": "websocket", "Sec-Fetch-Site": "same-site"}, 401),
+        ({}, 200),
+    ],
+)
+async def test_no_other_site_opens_a_socket_with_cookies(
+    service: Service, headers: dict[str, str], status: int
+) -> None:
+    told = [("X-Forwarded-Host", "app.example:8000"), *headers.items()]
+
+    assert (await ask(service, "/me", cookies=await session(service), more=told)).status == status
+    assert (await ask(service, "/me", token=(await service.login()).access_token, more=told)).status == 200
+
+
 @pytest.mark.row("D3")
 async def test_a_changed_policy_counts_without_a_restart_and_a_bad_one_never(
     start: Start, logs: Logs, tmp_path: Path

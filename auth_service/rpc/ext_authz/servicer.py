@@ -63,6 +63,7 @@ def _asked(http: pb.AttributeContext.HttpRequest, headers: Mapping[str, tuple[st
         page=",".join(headers.get("origin", ())),
         accept=",".join(headers.get("accept", ())),
         mode=",".join(headers.get("sec-fetch-mode", ())),
+        host=",".join(headers.get(":authority", ())),
     )
 
 
