@@ -69,6 +69,19 @@ async def test_a_key_that_was_revoked_takes_its_remembered_tokens_along() -> Non
         assert checker.verify_now(sign(header(kid="second"), claims(), key="second"))
 
 
+async def test_a_key_that_was_revoked_stays_so_where_the_next_stream_leads_to_a_replica_that_does_not_know() -> None:
+    async with TrustEndpoint(chunk("first", "second")) as endpoint, following(endpoint) as (trust, checker):
+        endpoint.say(change("second", revoked_kids=["first"]))
+        await eventually(is_refused(checker))
+
+        endpoint.script = [chunk("first", "second", cursor="three")]
+        endpoint.cut()
+        await eventually(lambda: trust.health.reconnects == 1 and trust.health.is_following)
+
+        assert refused(checker) == "revoked_key"
+        assert checker.verify_now(sign(header(kid="second"), claims(), key="second"))
+
+
 async def test_a_snapshot_counts_with_its_last_chunk() -> None:
     async with (
         TrustEndpoint(chunk("first", last=False, revoked=["x"])) as endpoint,

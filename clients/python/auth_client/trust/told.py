@@ -3,6 +3,7 @@
 a snapshot          its sessions count at once, its keys and its cursor with the last chunk
 a change            more sessions, and another key set where there is one
 a session           stays refused until no token of it is left, by the service's clock and not by this machine's
+a revoked key         stays refused, whatever other replicas still tell
 an unusable key set is left out: the keys that were known stay
 """
 
@@ -49,7 +50,7 @@ class Told:
                 self._refuse(message.change.revoked)
                 self._forget(message.now.ToDatetime(tzinfo=UTC))
                 if message.change.HasField("keys"):
-                    self.keys = _key_set(message.change.keys)
+                    self.keys = self._key_set(message.change.keys)
             case "heartbeat":
                 self.heartbeat_interval = message.heartbeat.heartbeat_interval.ToTimedelta().total_seconds()
                 self._forget(message.now.ToDatetime(tzinfo=UTC))
@@ -67,7 +68,7 @@ class Told:
     def _take_chunk(self, chunk: trust_pb2.TrustSnapshotChunk) -> None:
         self._refuse(chunk.revoked)
         if chunk.HasField("keys"):
-            self._coming = _key_set(chunk.keys)
+            self._coming = self._key_set(chunk.keys)
         if chunk.last:
             if self._coming is None:
                 raise KeySetRefused("the snapshot has no usable key set")
@@ -86,8 +87,10 @@ class Told:
         while self._revoked and self._revoked[oldest := next(iter(self._revoked))] <= moment:
             del self._revoked[oldest]
 
-
-def _key_set(told: trust_pb2.TrustedKeys) -> KeySet:
-    keys = calls.key_set(told.keys, ring_version=told.ring_version, revoked_kids=told.revoked_kids)
-    keys.refuse_if_empty()
-    return keys
+    def _key_set(self, told: trust_pb2.TrustedKeys) -> KeySet:
+        keys = calls.key_set(told.keys, ring_version=told.ring_version, revoked_kids=told.revoked_kids)
+        if self.keys is not None:
+            # The next stream may lead to a replica that has not heard of it yet, and a revoked key never returns.
+            keys = keys.without(self.keys.revoked)
+        keys.refuse_if_empty()
+        return keys
