@@ -214,11 +214,11 @@ class World:
             node.now_here.away.note(weather.is_away, moment=self.now)
 
     def absence(self, *replicas: Replica | None, since: float) -> float:
-        """For how many of the seconds since then one of these had no database, or was not there."""
+        """For how many of the seconds since then one of these had no database, or had crashed."""
         spans = [*self.away.until(self.now)]
         for each in replicas:
             if each is not None:
-                spans += [*each.away.until(self.now), (0.0, each.started_at)]
+                spans += each.away.until(self.now)
         total, reached = 0.0, since
         for begun, ended in sorted(spans):
             total += max(0.0, ended - max(begun, reached))
