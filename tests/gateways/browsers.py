@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 from tests.gateways.case import JWT, Cases, identity, passed
 from tests.gateways.stage import Stage, cookie
+from tests.support import raw_http2
 from tests.support.raw_http import exchange
 
 case = Cases()
@@ -92,6 +93,26 @@ async def renewed(stage: Stage) -> str:
     again = await stage.ask("/me/x", cookie(reply.cookies))
     assert (again.status, list(again.cookies)) == (200, ["theme"])
     return "200, both cookies"
+
+
+@case(
+    "the same over HTTP/2, each cookie in a field of its own",
+    *("D1", "D4"),
+    expected="200, both cookies",
+    but={"nginx": "needs TLS", JWT: "401"},
+)
+async def over_http2(stage: Stage) -> str:
+    held = await stage.browser_after_a_while()
+    crumbs = [("cookie", f"{name}={value}") for name, value in {"a": "1", **held, "theme": "dark"}.items()]
+    reply = await raw_http2.send(stage.gateway.address, "/me/x", headers=crumbs)
+    if reply.status == 0:
+        return "needs TLS"
+    if not passed(reply):
+        return str(reply.status)
+    (told,) = [value for name, value in reply.reached["headers"] if name == "cookie"]
+    assert held["refresh_token"] not in told
+    assert "theme=dark" in told
+    return "200, both cookies" if reply.cookies.keys() == {"theme", "access_token", "refresh_token"} else str(reply)
 
 
 @case("the same, where the policy says no", "D4", expected="403, both cookies", but={JWT: "401"})

@@ -6,7 +6,8 @@ from auth_service.storage import schema
 from tests.drills.stage import session_of
 from tests.gateways.case import Cases, identity, passed
 from tests.gateways.stage import STAFF, Stage
-from tests.support.raw_http import exchange
+from tests.support import raw_http2
+from tests.support.raw_http import Reply, exchange
 from tests.support.sql import executed
 
 SPOOFED = [
@@ -46,6 +47,35 @@ async def taken_away(stage: Stage) -> str:
         reply = await exchange(address, "\r\n".join([*head, "", ""]).encode())
         odd += [(named, reply.status)] if reply.status != 403 else []
     return str(odd or "no difference")
+
+
+@case(
+    "over HTTP/2: two tokens, identity headers, a second :path",
+    *("S64", "S67"),
+    expected="no difference",
+    but={"nginx": "needs TLS"},
+)
+async def over_http2(stage: Stage) -> str:
+    bearer = ("authorization", f"Bearer {await stage.token()}")
+
+    async def ask(target: str, *headers: tuple[str, str]) -> Reply:
+        return await raw_http2.send(stage.gateway.address, target, headers=headers)
+
+    plain = await ask("/me/x", bearer)
+    if plain.status == 0:
+        return "needs TLS"
+    assert passed(plain), plain
+    spoofed = await ask("/me/x", bearer, *((name.lower(), value) for name, value in SPOOFED))
+    assert identity(spoofed) == identity(plain), spoofed
+    for headers in ((bearer, bearer), (bearer, ("authorization", "Bearer x")), (("authorization", "Bearer x"), bearer)):
+        assert (await ask("/me/x", *headers)).status in (0, 400, 401), headers
+    for odd in ((":path", "/assets/x"), (":method", "GET"), ("connection", "x-auth-subject"), ("X-Auth-Roles", "root")):
+        reply = await ask("/admin/x", bearer, odd)
+        assert reply.status in (0, 400, 403), (odd, reply)
+    for target in ("/assets/../admin/x", "//admin/x", "/assets/%2e%2e/admin/x", "admin/x", "", "*"):
+        reply = await ask(target, bearer)
+        assert "admin" not in reply.reached.get("target", "").removeprefix("/assets/admin/x"), (target, reply)
+    return "no difference"
 
 
 @case("the request, as the client says it was", "S67", expected="no difference")

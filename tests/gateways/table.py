@@ -9,7 +9,7 @@ PREFACE = """# What gets through which gateway
 
 What comes of each case at each gateway of [deploy/](../deploy/README.md), by real programs with the files that are
 there. `make gateways` tries it; `python -m tests.gateways` tries it and prints this page, and a test holds that the
-page is up to date. The client's side is HTTP/1.1, written by hand where a correct client would not do.
+page is up to date. Requests are written by hand, for correct clients would not send many of them.
 
 """
 EPILOGUE = """

@@ -1,12 +1,12 @@
 """What else comes through a gateway, and what does while the service is away."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import grpc
-from auth_api.v1 import auth_pb2, auth_pb2_grpc
+from auth_api.v1 import auth_pb2, auth_pb2_grpc, trust_pb2, trust_pb2_grpc
 
 from tests.gateways.case import JWT, Cases, passed
 from tests.gateways.stage import PERSON, Stage
@@ -14,6 +14,7 @@ from tests.support.conditions import eventually
 from tests.support.raw_http import exchange
 
 case = Cases()
+TIMES = 20
 
 
 @case("a WebSocket: with a token, without", "D2", expected="101 and an echo, 401")
@@ -41,22 +42,35 @@ async def large(stage: Stage) -> str:
     return "arrives whole" if said == [4 << 20] * 2 else str(said)
 
 
-@case("gRPC: a call, a refusal, what is for gateways alone", "D2", "D8", expected="OK, UNAUTHENTICATED, refused")
+@case(
+    "gRPC: calls, refusals, a stream, what is for gateways alone",
+    *("D2", "D8"),
+    expected="OK, UNAUTHENTICATED, OK, refused",
+)
 async def over_grpc(stage: Stage) -> str:
     async with grpc.aio.insecure_channel(stage.gateway.grpc_address) as channel:
-        auth = auth_pb2_grpc.AuthServiceStub(channel)
-        verified = await auth.Verify(auth_pb2.VerifyRequest(token=await stage.token()), timeout=10)
-        assert verified.username
-        said = []
-        login = auth_pb2.LoginRequest(username=PERSON, password="wrong")
+        auth, trust = auth_pb2_grpc.AuthServiceStub(channel), trust_pb2_grpc.TrustServiceStub(channel)
         check: Any = channel.unary_unary("/envoy.service.auth.v3.Authorization/Check")
-        for call in (auth.Login(login, timeout=10), check(b"", timeout=10)):
-            try:
-                await call
-                said.append("OK")
-            except grpc.aio.AioRpcError as error:
-                said.append(error.code().name)
-    return f"OK, {said[0]}, {'open' if said[1] == 'OK' else 'refused'}"
+        request, login = (
+            auth_pb2.VerifyRequest(token=await stage.token()),
+            auth_pb2.LoginRequest(username=PERSON, password="wrong"),
+        )
+        # Refusals are trailers without a body, which a proxy may lose now and then.
+        verified = {await _code(auth.Verify(request, timeout=10)) for _ in range(TIMES)}
+        refused = {await _code(auth.Login(login, timeout=10)) for _ in range(TIMES)}
+        watching = trust.WatchTrust(trust_pb2.WatchTrustRequest(), timeout=10)
+        told = "OK" if await watching.read() is not grpc.aio.EOF else "nothing"
+        watching.cancel()
+        is_open = await _code(check(b"", timeout=10)) == "OK"
+    return f"{', '.join(sorted(verified))}, {', '.join(sorted(refused))}, {told}, {'open' if is_open else 'refused'}"
+
+
+async def _code(call: Awaitable[object]) -> str:
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return error.code().name
+    return "OK"
 
 
 @case(
