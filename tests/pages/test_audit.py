@@ -35,6 +35,9 @@ async def test_events_are_found_by_type_outcome_person_and_call(service: Service
     assert [each.split(" ", 4)[-1] for each in events(of_call)] == [each.split(" ", 4)[-1] for each in events(refused)][
         :1
     ]
+    of_service = events(await browser.open(f"{PATH}?subject=portal"))
+    assert of_service
+    assert all(each.endswith("on portal") for each in of_service)
     person = re.findall(r"\?subject=([0-9a-f-]{36})", refused.text)[0]
     by_id = await browser.open(f"{PATH}?type=session.started&actor={person}")
     assert events(by_id)

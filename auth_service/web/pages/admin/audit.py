@@ -126,7 +126,7 @@ async def _filter(visit: Visit) -> Filter:
     for name in ("actor", "subject"):
         id_ = await _id_of(visit, typed[name])
         if id_ is None:
-            problems[name] = "Nobody has this user name or id."
+            problems[name] = "Nobody, and no service, has this name or id."
         else:
             fields[f"{name}_id"] = id_
     return Filter(typed, fields, problems)
@@ -142,12 +142,22 @@ def _moment(typed: str) -> datetime | None:
 
 
 async def _id_of(visit: Visit, typed: str) -> str | None:
-    """Of a person by their user name; an id is itself. None where nobody has the name."""
+    """Of a person or a service account by name; an id is itself. None where nobody has the name."""
     try:
         return str(UUID(typed)) if typed else ""
     except ValueError:
         answer = await visit.answer("UserService/LookUpUser", username=typed)
-        return str(answer.response.user_id) if answer.code == "ok" else None
+        if answer.code == "ok":
+            return str(answer.response.user_id)
+        services = await _services(visit)
+        return next((id_ for id_, name in services.items() if name == typed), None)
+
+
+async def _services(visit: Visit) -> Mapping[str, str]:
+    """Names of service accounts, by id; as many as one page of them has."""
+    listed = await visit.answer("ServiceAccountService/ListServiceAccounts", page_size=1000)
+    accounts = listed.response.service_accounts if listed.code == "ok" else ()
+    return {each.service_account_id: each.name for each in accounts}
 
 
 def _tag(events: Sequence[Any]) -> str:
@@ -188,9 +198,7 @@ async def _names(visit: Visit, events: Sequence[Any]) -> Mapping[str, str]:
         answers = await asyncio.gather(*(visit.answer("UserService/LookUpUser", user_id=each) for each in asked))
         names |= {each.response.user_id: each.response.username for each in answers if each.code == "ok"}
     if services - {""}:
-        listed = await visit.answer("ServiceAccountService/ListServiceAccounts", page_size=1000)
-        if listed.code == "ok":
-            names |= {each.service_account_id: each.name for each in listed.response.service_accounts}
+        names |= await _services(visit)
     return names
 
 
