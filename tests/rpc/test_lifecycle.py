@@ -245,6 +245,28 @@ async def test_a_call_without_a_deadline_gets_one(start: Start, facility: Facili
     await eventually(lambda: facility._open == 0)
 
 
+@pytest.mark.row("S80")
+async def test_each_call_without_a_deadline_has_its_own_however_many_begin_and_end_meanwhile(
+    start: Start, facility: Facility
+) -> None:
+    service = await start(request_deadline="300ms", uows_timeout="60s")
+    token = (await service.login()).access_token
+    facility.fault = {"/v1/sessions": "hang"}
+
+    stuck = []
+    for number in range(8):
+        stuck.append(asyncio.ensure_future(refusal(service.login(f"user100{number}"))))
+        # Between one that waits and the next, some that do not.
+        for _ in range(3):
+            assert (await service.verify(token)).username == "user1001"
+    refusals = await asyncio.gather(*stuck)
+    facility.fault = {}
+
+    assert {each.verdict for each in refusals} == {("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")}
+    assert (await service.login()).session_id
+    await eventually(lambda: facility._open == 0)
+
+
 async def test_a_call_with_a_deadline_keeps_its_own(start: Start, facility: Facility) -> None:
     service = await start(uows_timeout="60s")
     facility.fault = {"/v1/sessions": "hang"}
