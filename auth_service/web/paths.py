@@ -21,7 +21,10 @@ class ByPath(Router):
                 self._known[route.path].append(route)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises HTTPException for a method that none of the path's routes takes."""
+        """Raises HTTPException for a method that none of the path's routes takes, and a path that has two readings."""
+        if b"%2f" in scope["raw_path"].lower():
+            # It is a slash here, and was none to a gateway that looked whether strangers may have what is behind it.
+            raise HTTPException(404)
         known = self._known.get(scope["path"])
         if known is None:
             await super().app(scope, receive, send)

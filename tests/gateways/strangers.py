@@ -197,9 +197,10 @@ async def own_pages(stage: Stage) -> str:
         ("X-Forwarded-Uri", "/"),
     )
     inside = ("metrics", "authz", "authz/nginx", "authz/caddy", "authz/traefik", "healthz", "readyz", "ready")
+    in_disguise = ("%6detrics", "/metrics", "x/../metrics", "metrics/", "authz%2Fnginx", "x%2F..%2Fmetrics", "./authz")
     open_ = [
         path
-        for path in (*inside, "%6detrics", "./metrics", "/metrics", "x/../metrics", "metrics/")
+        for path in (*inside, *in_disguise)
         for token in ("", await stage.token(STAFF))
         if (await stage.ask(f"/auth/{path}", *told, token=token)).status not in (301, 307, 308, 400, 401, 403, 404)
     ]

@@ -164,7 +164,12 @@ async def test_metrics_count_calls_and_their_fine_reasons_and_nothing_unbounded(
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/.well-known/", "/.well-known/jwks.json/", "/../etc/passwd", "/%2e%2e/etc/passwd", "/docs/x"]
+    "path",
+    [
+        *("/nothing", "/.well-known/", "/.well-known/jwks.json/", "/../etc/passwd", "/%2e%2e/etc/passwd", "/docs/x"),
+        # To a gateway that closes `/authz/…` these are other paths.
+        *("/authz%2Fnginx", "/authz%2fcaddy", "/.well-known%2Fjwks.json", "/admin/roles%2Fuser"),
+    ],
 )
 async def test_what_is_not_there_is_404_and_says_no_more(service: Service, path: str) -> None:
     status, headers, body = await get(service, path)
