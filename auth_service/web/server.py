@@ -6,7 +6,6 @@ import socket
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from functools import partial
 
 import uvicorn
 from starlette.applications import Starlette
@@ -41,6 +40,24 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, crowd: Crowd) -> None:
         super().__init__(config)
         self._crowd = crowd
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, which leaves a minute for a TLS handshake to whoever says nothing."""
+        loop, tls = asyncio.get_running_loop(), self.config.ssl
+        self.servers = [
+            await loop.create_server(
+                self._connection,
+                sock=each,
+                ssl=tls,
+                ssl_handshake_timeout=PATIENCE[Waits.REQUEST] if tls else None,
+                backlog=self.config.backlog,
+            )
+            for each in sockets or ()
+        ]
+        self.started = True
+
+    def _connection(self) -> Connection:
+        return Connection(self.config, self.server_state, {}, crowd=self._crowd)
 
     async def on_tick(self, counter: int) -> bool:
         if counter % LOOKS_EVERY == 0:
@@ -89,7 +106,7 @@ class HttpServer:
             limit_concurrency=None,
             h11_max_incomplete_event_size=LARGEST_HEAD,
             ws="none",
-            http=partial(Connection, crowd=self._crowd),  # type: ignore[arg-type]  # makes what the class would
+            http=Connection,
         )
         self._tls = tls
         self._socket: socket.socket | None = None

@@ -15,6 +15,7 @@ from cryptography import x509
 
 from auth_service import app
 from auth_service import settings as settings_module
+from auth_service.web.connections import PATIENCE, Waits
 from tests.support.certificates import Authority, Pair
 from tests.support.service import Logs, environment
 
@@ -134,6 +135,18 @@ async def test_plain_text_is_not_answered_where_tls_is_on(start: Secured) -> Non
     async with aiohttp.ClientSession() as http:
         with pytest.raises(aiohttp.ClientError):
             await http.get(f"http://{start.where.http}/healthz")
+
+
+@pytest.mark.row("S81")
+async def test_a_handshake_that_does_not_come_is_not_waited_for(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PATIENCE, Waits.REQUEST, 0.2)
+    async with secured(sqlite_url, tmp_path) as running, asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection(running.where.http.host, running.where.http.port)
+
+        assert await reader.read() == b""
+        writer.close()
 
 
 async def test_the_key_set_is_served_over_https(start: Secured) -> None:
