@@ -332,6 +332,7 @@ def test_settings_that_contradict_each_other_are_refused(
         ({"AUTH_ISSUER": ""}, "AUTH_ISSUER"),
         ({"AUTH_ISSUER": "http://auth.example"}, "AUTH_ISSUER"),
         ({"AUTH_PROVIDERS": ""}, "AUTH_PROVIDERS"),
+        ({"AUTH_COOKIE_SECURE": "false"}, "AUTH_COOKIE_SECURE"),
         ({"AUTH_DEMO_FACILITY": "true"}, "AUTH_DEMO_FACILITY"),
         ({"AUTH_ALLOW_PLAINTEXT": ""}, "AUTH_TLS_CERTIFICATE_FILE"),
         ({"AUTH_ALLOW_PLAINTEXT": "", "AUTH_GRPC_ADDRESS": "127.0.0.1:1"}, "AUTH_TLS_CERTIFICATE_FILE"),

@@ -1,8 +1,8 @@
 """The cookies that carry a browser's tokens, as headers spell them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
+from http.cookies import SimpleCookie
 from typing import Literal
 
 SameSite = Literal["lax", "strict", "none"]
@@ -42,13 +42,7 @@ class TokenCookie:
     def of(self, headers: Iterable[str]) -> str:
         """The token in these `Cookie` values; empty without one, and where there are several: a neighbouring site may
         have planted one."""
-        found = {
-            morsel.value
-            for header in headers
-            for each in header.split(";")
-            for name, morsel in _read(each).items()
-            if name == self.name
-        }
+        found = {value for header in headers for name, value in _read(header) if name == self.name}
         return found.pop() if len(found) == 1 else ""
 
 
@@ -69,8 +63,9 @@ class SessionCookies:
         return self.access.taken_away, self.refresh.taken_away
 
 
-def _read(text: str) -> SimpleCookie:
-    try:
-        return SimpleCookie(text.strip())
-    except CookieError:
-        return SimpleCookie()
+def _read(header: str) -> Iterator[tuple[str, str]]:
+    """Names and values, as browsers write them: nothing but `;` is between two."""
+    # SimpleCookie takes `a=1 b=2` for two. A neighbour may set such an `a`, whatever browsers keep it from calling `b`.
+    for each in header.split(";"):
+        name, _, value = each.partition("=")
+        yield name.strip(), value.strip().strip('"')

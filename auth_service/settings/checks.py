@@ -226,6 +226,8 @@ def _unsafe(settings: Settings) -> list[str]:
         problems.append("AUTH_ISSUER: expected https://")
     if settings.providers is None:
         problems.append("AUTH_PROVIDERS: expected uows, local or both, in the order to ask them")
+    if not settings.cookie_secure:
+        problems.append("AUTH_COOKIE_SECURE: expected true, browsers would send tokens without TLS")
     if settings.demo_facility:
         problems.append("AUTH_DEMO_FACILITY: the stand-in facility's passwords are public")
     is_exposed = not (settings.grpc_address.is_loopback and settings.http_address.is_loopback)

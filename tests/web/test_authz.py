@@ -430,6 +430,18 @@ async def test_cookies_do_not_count_beside_a_header_or_twice_or_where_another_si
 
 
 @pytest.mark.row("D1")
+@pytest.mark.parametrize("planted", ["theme=1 {}", "theme=1, {}", "theme=1\t{}", 'theme="1" {}', "theme={}", "={}"])
+async def test_no_cookie_hides_in_another(service: Service, planted: str) -> None:
+    tokens = await session(service)
+
+    for name, token in tokens.items():
+        cookie = planted.format(f"{name}={token}")
+        assert (await ask(service, "/me", more=[("Cookie", cookie)])).status == 401
+    both = planted.format("access_token=x.y.z") + f"; access_token={tokens['access_token']}"
+    assert (await ask(service, "/me", more=[("Cookie", both)])).status == 200
+
+
+@pytest.mark.row("D1")
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
