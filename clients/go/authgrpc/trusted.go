@@ -18,6 +18,7 @@ const longestLeeway = 5 * 60
 //	a snapshot           its sessions count at once, its keys and its cursor with the last chunk
 //	a change             more sessions, and another key set where there is one
 //	a session            stays refused until no token of it is left, by the service's clock and not by this machine's
+//	a revoked key        stays refused, whatever other replicas still tell
 //	an unusable key set  is left out: the keys that were known stay
 type trusted struct {
 	keys   *authclient.KeySet
@@ -48,7 +49,7 @@ func (t *trusted) take(message *authapi.WatchTrustResponse) error {
 		t.refuse(what.Change.GetRevoked())
 		t.forget(message.GetNow().GetSeconds())
 		if what.Change.GetKeys() != nil {
-			keys, err := keySet(what.Change.GetKeys())
+			keys, err := t.keySet(what.Change.GetKeys())
 			if err != nil {
 				return err
 			}
@@ -71,7 +72,7 @@ func (t *trusted) take(message *authapi.WatchTrustResponse) error {
 func (t *trusted) takeChunk(chunk *authapi.TrustSnapshotChunk) error {
 	t.refuse(chunk.GetRevoked())
 	if chunk.GetKeys() != nil {
-		keys, err := keySet(chunk.GetKeys())
+		keys, err := t.keySet(chunk.GetKeys())
 		if err != nil {
 			return err
 		}
@@ -115,7 +116,7 @@ func (t *trusted) forget(moment int64) {
 }
 
 // keySet puts the keys under the same rules as those of a document.
-func keySet(told *authapi.TrustedKeys) (*authclient.KeySet, error) {
+func (t *trusted) keySet(told *authapi.TrustedKeys) (*authclient.KeySet, error) {
 	type key struct {
 		KeyType   string `json:"kty"`
 		Use       string `json:"use"`
@@ -135,6 +136,10 @@ func keySet(told *authapi.TrustedKeys) (*authclient.KeySet, error) {
 	set, err := authclient.ParseKeySet(document, strconv.FormatInt(told.GetRingVersion(), 10), told.GetRevokedKids()...)
 	if err != nil {
 		return nil, err
+	}
+	if t.keys != nil {
+		// The next stream may lead to a replica that has not heard of it yet, and a revoked key never returns.
+		set = set.LessRevokedOf(t.keys)
 	}
 	return set, set.RefuseIfEmpty()
 }

@@ -237,6 +237,29 @@ func TestAKeyThatWasRevokedTakesItsTokensAlong(t *testing.T) {
 	})
 }
 
+func TestAKeyThatWasRevokedStaysSoWhereTheNextStreamLeadsToAReplicaThatDoesNotKnow(t *testing.T) {
+	unaware := keysOf(minting.First(), minting.Second())
+	following(t, authgrpc.TrustOptions{}, []*message{chunk(unaware, true)}, func(
+		t *testing.T, served *endpoint, trust *authgrpc.TrustStream, verifier *authclient.Verifier,
+	) {
+		keys := keysOf(minting.Second())
+		keys.RevokedKids = []string{"first"}
+		served.say(change(keys))
+		served.cut()
+		time.Sleep(time.Second)
+		synctest.Wait()
+
+		expect(t, "streams after the first", trust.Health().Reconnects, 1)
+		expect(t, "follows", trust.Health().IsFollowing, true)
+		expect(t, "of a snapshot", verdict(t, verifier, usual()), authclient.RevokedKey)
+		expect(t, "of the next key", verdict(t, verifier, minting.Second().Token(nil)), "")
+
+		served.say(change(unaware))
+
+		expect(t, "of a change", verdict(t, verifier, usual()), authclient.RevokedKey)
+	})
+}
+
 func TestASnapshotCountsWithItsLastChunk(t *testing.T) {
 	script := []*message{chunk(first(), false, "x")}
 	following(t, authgrpc.TrustOptions{}, script, func(

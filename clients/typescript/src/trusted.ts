@@ -1,9 +1,10 @@
 /**
  * What the trust stream has told so far, as a verifier needs it. No I/O: the stream's messages are handed in.
  *
- *     a snapshot   its sessions count at once, its keys and its cursor with the last chunk
- *     a change     more sessions, and another key set where there is one
- *     a session    stays refused until no token of it is left, by the service's clock and not by this machine's
+ *     a snapshot     its sessions count at once, its keys and its cursor with the last chunk
+ *     a change       more sessions, and another key set where there is one
+ *     a session      stays refused until no token of it is left, by the service's clock and not by this machine's
+ *     a revoked key  stays refused, whatever other replicas still tell
  */
 import { type Duration, durationMs, type Timestamp } from "@bufbuild/protobuf/wkt";
 
@@ -54,7 +55,7 @@ export class Trusted {
       case "change":
         this.#refuse(what.value.revoked);
         this.#forget(now);
-        this.keys = what.value.keys === undefined ? this.keys : keySetOf(what.value.keys);
+        this.keys = what.value.keys === undefined ? this.keys : this.#keySetOf(what.value.keys);
         break;
       case "heartbeat":
         this.heartbeatSeconds = secondsOf(what.value.heartbeatInterval);
@@ -73,7 +74,7 @@ export class Trusted {
   #takeChunk(chunk: TrustSnapshotChunk): void {
     this.#refuse(chunk.revoked);
     if (chunk.keys !== undefined) {
-      this.#coming = keySetOf(chunk.keys);
+      this.#coming = this.#keySetOf(chunk.keys);
     }
     if (chunk.last) {
       if (this.#coming === undefined) {
@@ -103,18 +104,19 @@ export class Trusted {
       this.#revoked.delete(sessionId);
     }
   }
-}
 
-function keySetOf(told: TrustedKeys): KeySet {
-  const keys = told.keys.map(({ kty, use, alg, kid, n, e }) => ({ kty, use, alg, kid, n, e }));
-  const set = KeySet.fromJwks(JSON.stringify({ keys }), {
-    version: String(told.ringVersion),
-    revoked: told.revokedKids,
-  });
-  if (set.size === 0) {
-    throw new KeySetRefused("the key set holds no usable key");
+  #keySetOf(told: TrustedKeys): KeySet {
+    const keys = told.keys.map(({ kty, use, alg, kid, n, e }) => ({ kty, use, alg, kid, n, e }));
+    const set = KeySet.fromJwks(JSON.stringify({ keys }), {
+      version: String(told.ringVersion),
+      // The next stream may lead to a replica that has not heard of it yet, and a revoked key never returns.
+      revoked: [...told.revokedKids, ...(this.keys?.revoked ?? [])],
+    });
+    if (set.size === 0) {
+      throw new KeySetRefused("the key set holds no usable key");
+    }
+    return set;
   }
-  return set;
 }
 
 /** Seconds since 1970. */

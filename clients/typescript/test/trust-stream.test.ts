@@ -152,6 +152,22 @@ test("a change adds sessions and replaces keys", async () => {
   assert.equal(trust!.health.revokedSessions, 2);
 });
 
+test("a key that was revoked stays so, also where the next stream leads to a replica that does not know", async () => {
+  greeting = [snapshot("two")];
+  await following();
+  tell(change("c2", { keys: keysOf("second_revoked") }));
+  await until("revoked_key", SECOND.token);
+  streams[0]!.emit("error", { code: grpc.status.UNAVAILABLE, details: "leaving" });
+  await eventually(() => assert.deepEqual([trust!.health.reconnects, trust!.health.isFollowing], [1, true]));
+
+  assert.equal(await verdict(SECOND.token), "revoked_key");
+  assert.equal(await verdict(), "accepted");
+
+  tell(change("c3", { keys: keysOf("two"), sessions: [SESSION] }));
+  await until("revoked");
+  assert.equal(await verdict(SECOND.token), "revoked_key");
+});
+
 test("a session is forgotten when no token of it is left", async () => {
   greeting = [snapshot("one"), change("c2", { sessions: [SESSION], until: NOW + 10n })];
   await following();
