@@ -43,7 +43,8 @@ STATUS = {
 
 def routes(methods: Methods) -> list[Route]:
     async def unary(request: Request) -> Response:
-        method = request.url.path
+        # Not of `request.url`, which leaves tabs and line ends out.
+        method = request.scope["path"]
         if method not in methods:
             return _refusal(
                 "unimplemented", "there is no such method, or it is a stream: those are for gRPC", status=404

@@ -193,8 +193,9 @@ async def test_what_is_not_spoken_here_is_refused_with_what_is(service: Service)
 
 @pytest.mark.row("S65")
 async def test_other_spellings_of_a_service_are_nothing(service: Service) -> None:
-    for path in ("/auth_api.v1.authservice/Login", f"{LOGIN}/", f"/x{LOGIN}", "/x/y"):
-        assert (await post(service, path, CREDENTIALS)).status == 404
+    spelt = (f"{LOGIN}{more}" for more in ("/", "%0A", "%09", "%23x", "%3Fx", ";x", "%20"))
+    for path in ("/auth_api.v1.authservice/Login", f"/x{LOGIN}", "/x/y", *spelt):
+        assert (await post(service, path, CREDENTIALS)).status == 404, path
 
 
 async def test_a_deadline_is_kept(service: Service) -> None:
