@@ -20,14 +20,15 @@ class Waits(Enum):
 
     REQUEST = "the first line and the headers of a request"
     BODY = "the rest of a request"
+    READER = "the client, which does not take what it is sent"
     NEXT = "whether another request comes"
     NOTHING = "the request is here, and is being answered"
 
 
-PATIENCE = {Waits.REQUEST: 10.0, Waits.BODY: 20.0, Waits.NEXT: 75.0}
-"""Seconds, for the whole of it: what drips in does not buy more time."""
 READING_SECONDS = 20.0
 """For taking what was sent: what is under way over a network, and beyond the 64 KiB that are kept here."""
+PATIENCE = {Waits.REQUEST: 10.0, Waits.BODY: 20.0, Waits.READER: READING_SECONDS, Waits.NEXT: 75.0}
+"""Seconds, for the whole of it: what drips in does not buy more time."""
 
 
 class Crowd:
@@ -85,6 +86,14 @@ class Connection(H11Protocol):
         super().data_received(data)
         self._look_at_request()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._look_at_request()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._look_at_request()
+
     def on_response_complete(self) -> None:
         self._wait(Waits.NEXT)
         super().on_response_complete()
@@ -119,7 +128,11 @@ class Connection(H11Protocol):
         return 0.0 if self.waits is Waits.NOTHING else (now - self._since) / PATIENCE[self.waits]
 
     def _look_at_request(self) -> None:
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self.cycle is None or self.cycle.response_complete:
+            return
+        if self.flow.write_paused:
+            self._wait(Waits.READER)
+        else:
             self._wait(Waits.BODY if self.cycle.more_body else Waits.NOTHING)
 
     def _wait(self, what: Waits) -> None:

@@ -96,6 +96,28 @@ async def test_who_waits_longest_makes_room_where_there_are_too_many(
     assert answered.startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.row("S81", "S77")
+async def test_who_does_not_read_makes_room_and_keeps_nobody_waiting(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 4)
+    monkeypatch.setattr(connections, "MOST_AT_WORK", 2)
+    async with AsyncExitStack() as stack:
+        deaf = [await stack.enter_async_context(wire(service)) for _ in range(4)]
+        for line in deaf:
+            # More than the kernel keeps of the answers, and than a reader takes whom nobody asks.
+            line.writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
+
+        async def is_one_gone() -> bool:
+            await exchange(service, LAST)
+            for line in deaf:
+                line.writer.write(b"\r\n")
+            return any(line.writer.is_closing() for line in deaf)
+
+        await eventually(is_one_gone)
+        assert await status_of(service, "/experiments") == 401
+
+
 @pytest.mark.row("S22", "S77")
 async def test_the_key_set_and_probes_are_answered_while_all_else_has_to_wait(
     service: Service, facility: Facility, monkeypatch: pytest.MonkeyPatch
