@@ -174,7 +174,7 @@ async def test_a_key_that_cannot_be_is_not_made(service: Service, typed: dict[st
     assert not revoke_links(await browser.open(path))
 
 
-@pytest.mark.parametrize("id_", [str(uuid4()), "not-an-id", "%00", "..%2f..", "<b>"])
+@pytest.mark.parametrize("id_", ["6f9619ff-8b86-4d01-b42d-00cf4fc964ff", "not-an-id", "%00", "..%2f..", "<b>"])
 async def test_an_account_that_is_none_is_said_so(service: Service, id_: str) -> None:
     browser = await administrator(service)
 
