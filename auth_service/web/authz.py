@@ -27,6 +27,8 @@ _PUBLIC = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d+)?", re.ASCII)
 
 SPELT_BY = {"/authz": _ORIGINAL, "/authz/nginx": _ORIGINAL, "/authz/caddy": _FORWARDED, _TRAEFIK: _FORWARDED}
 """The headers of the gateway whose route it is: the request's method, and its target."""
+SENDS_AWAY = frozenset(path for path, names in SPELT_BY.items() if names is _FORWARDED)
+"""Where a browser that may sign in is answered 303, for its gateway to pass on."""
 
 SET_COOKIES = ("X-Set-Cookie-Access", "X-Set-Cookie-Refresh")
 """The two `Set-Cookie` again, one by one: of headers of one name nginx makes one, and Caddy takes the first.
@@ -57,7 +59,7 @@ def routes(gate: Gate, *, trusted_proxies: Sequence[Network] = ()) -> list[Route
             )
             answered = await gate.ask(asked, origin=origin_of(request, trusted_proxies=trusted_proxies))
             sign_in = _from_outside(headers) + answered.sign_in if path == _TRAEFIK else answered.sign_in
-            response = _response(answered, sign_in=sign_in, sends_away=names is _FORWARDED)
+            response = _response(answered, sign_in=sign_in, sends_away=path in SENDS_AWAY)
             if path == _TRAEFIK and (left := gate.cookies.refresh.left_out_of("; ".join(asked.cookies))):
                 # Traefik cannot take one cookie out of a request, but put this in its place.
                 response.headers["Cookie"] = left

@@ -226,6 +226,10 @@ async def test_a_browser_that_wants_a_page_is_told_where_to_sign_in_and_nobody_e
     assert [each.status for each in others] == [401] * 4
     assert not any(name in each.headers for each in others)
     assert (await ask(service, "/open/x", route=route, more=navigates)).status == 200
+    async with service.http.get("/openapi.json") as document:
+        described = (await document.json())["paths"][route]["get"]["responses"]
+    assert name in described[str(status)]["headers"]
+    assert ("303" in described) is not is_nginx
 
 
 @pytest.mark.row("S66")

@@ -21,7 +21,7 @@ from auth_service.web.api.parts import (
     parameter,
     refusals,
 )
-from auth_service.web.authz import SPELT_BY
+from auth_service.web.authz import SENDS_AWAY, SPELT_BY
 
 _OK = {"type": "string", "const": "ok"}
 _NUMBERS = {"type": "array", "items": {"type": "integer"}}
@@ -203,15 +203,21 @@ def _gateways() -> Operations:
     more: Any = {"Set_Cookie": "Twice, where the browser gets its next tokens."}
     responses = {
         "200": answer("It may pass.", X_Auth_Subject=identity, **more),
-        "401": answer(SAYS[401], named("Refusal"), WWW_Authenticate="Bearer", **more),
         "403": answer("Who sends it may not.", named("Refusal"), **more),
         **refusals(429, 503),
     }
+    away = {"303": answer("A browser that wants a page may sign in.", Location="Where; it leads back.", **more)}
+    stranger: Any = {"WWW_Authenticate": "Bearer", **more}
+    told: Any = {"X_Sign_In": "Where a browser that wants a page may sign in; it leads back.", **stranger}
     return {
         ("GET", path): operation(
             "Gateways",
             "Whether a request may pass, and who sends it",
-            responses,
+            {
+                **responses,
+                **(away if path in SENDS_AWAY else {}),
+                "401": answer(SAYS[401], named("Refusal"), **(stranger if path in SENDS_AWAY else told)),
+            },
             parameters=[
                 parameter(
                     name.decode().title(),
