@@ -4,6 +4,8 @@ Another site's page cannot call these routes: what a form can send is not JSON, 
 for DELETE, and the cookies are SameSite.
 """
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -70,14 +72,19 @@ def routes(methods: Methods, *, cookies: SessionCookies) -> list[Route]:
 def _signed_in(answer: Answer, cookies: SessionCookies) -> Response:
     told = answer.response
     response = JSONResponse({"expires_in": told.refresh_expires_in.seconds}, headers=_NO_STORE)
-    for cookie in cookies.given(
-        told.access_token,
-        told.refresh_token,
-        seconds=told.expires_in.seconds,
-        refresh_seconds=told.refresh_expires_in.seconds,
-    ):
+    for cookie in cookies_of(told, cookies):
         response.headers.append("Set-Cookie", cookie)
     return response
+
+
+def cookies_of(signed_in: Any, cookies: SessionCookies) -> tuple[str, str]:
+    """`Set-Cookie` values, for the response of Login."""
+    return cookies.given(
+        signed_in.access_token,
+        signed_in.refresh_token,
+        seconds=signed_in.expires_in.seconds,
+        refresh_seconds=signed_in.refresh_expires_in.seconds,
+    )
 
 
 def _told(message: str, *, status: int) -> Response:

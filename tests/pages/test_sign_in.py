@@ -64,7 +64,8 @@ async def test_guessing_is_told_when_to_come_again(start: Start) -> None:
     assert answer.status == 429
     assert int(answer.headers["Retry-After"]) > 0
     assert re.search(
-        r"Too many failed attempts; try again later\. Come again in \d+ (seconds?|minutes?)\.", answer.text
+        r"Too many failed attempts; try again later\. Come again in \d+ (second|minute)s?( \d+ seconds?)?\.",
+        answer.text,
     )
     assert 'value="user1001"' in answer.text
 

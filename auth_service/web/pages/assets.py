@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from auth_service.domain import key_picture
+from auth_service.web.cacheable import matches
 
 TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 _FOR_EVER = "public, max-age=31536000, immutable"
@@ -54,8 +55,7 @@ def routes(served: Mapping[str, Asset]) -> list[Route]:
             # A picture may hold markup, and somebody may open it by itself.
             "Content-Security-Policy": "default-src 'none'",
         }
-        known = {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}
-        if headers["ETag"] in known:
+        if matches(request.headers.get("if-none-match", ""), headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return Response(asset.body, headers=headers)
 

@@ -17,6 +17,7 @@ from auth_service.web.pages.guests import Guest, ask, open_to_all
 from auth_service.web.pages.site import Site
 from auth_service.web.pages.visits import Visit, signed_in
 from auth_service.web.peers import origin_of
+from auth_service.web.session import cookies_of
 
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 
@@ -52,13 +53,7 @@ async def _sign_in(guest: Guest) -> Response:
         return await _page(guest, target, refused=answer)
     await _end_former(guest)
     response = guest.site.leave(target)
-    told = answer.response
-    for cookie in guest.site.browsers.cookies.given(
-        told.access_token,
-        told.refresh_token,
-        seconds=told.expires_in.seconds,
-        refresh_seconds=told.refresh_expires_in.seconds,
-    ):
+    for cookie in cookies_of(answer.response, guest.site.browsers.cookies):
         response.headers.append("Set-Cookie", cookie)
     return response
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
@@ -16,7 +17,7 @@ from auth_service.usecases.browser_sessions import BrowserSessions
 from auth_service.web.errors import status_of_code
 from auth_service.web.methods import Answer, Detail, Methods, retry_after
 from auth_service.web.pages.assets import Asset, assets
-from auth_service.web.pages.templates import Templates
+from auth_service.web.pages.templates import Templates, span
 
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
@@ -176,16 +177,7 @@ def _refusal(answer: Answer) -> str:
     if problems_of(answer.details):
         return MARKED
     wait = retry_after(answer.details).get("Retry-After")
-    return sentence(answer.message) + (f" Come again in {span(int(wait))}." if wait else "")
-
-
-def span(seconds: int) -> str:
-    """As people say it."""
-    for size, name in ((3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            count = -(-seconds // size)
-            return f"{count} {name}{'s' if count > 1 else ''}"
-    return f"{seconds} second{'s' if seconds > 1 else ''}"
+    return sentence(answer.message) + (f" Come again in {span(timedelta(seconds=int(wait)))}." if wait else "")
 
 
 def sentence(text: str) -> str:

@@ -18,10 +18,10 @@ from starlette.routing import BaseRoute, Route
 
 from auth_service.web.methods import Answer
 from auth_service.web.pages.admin.event_words import groups, in_words
-from auth_service.web.pages.admin.sections import Section, query_of
+from auth_service.web.pages.admin.sections import Section, endpoint, query_of
 from auth_service.web.pages.admin.wire import timestamp, word
 from auth_service.web.pages.site import MARKED, SECURITY_HEADERS, Site
-from auth_service.web.pages.visits import Refused, Visit, signed_in
+from auth_service.web.pages.visits import Refused, Visit
 
 PATH = "/admin/audit"
 LEVEL = 0
@@ -34,8 +34,8 @@ _OUTCOMES = {"": "Any", "success": "Done", "refused": "Refused"}
 
 def routes(site: Site) -> Sequence[BaseRoute]:
     return [
-        Route(PATH, signed_in(site, _log, level=LEVEL)),
-        Route(f"{PATH}/events", signed_in(site, _events, level=LEVEL)),
+        Route(PATH, endpoint(site, _log, level=LEVEL)),
+        Route(f"{PATH}/events", endpoint(site, _events, level=LEVEL)),
     ]
 
 

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from auth_service.web.methods import Answer
 from auth_service.web.pages.admin import offers
-from auth_service.web.pages.admin.sections import endpoint
+from auth_service.web.pages.admin.sections import endpoint, every_role
 from auth_service.web.pages.forms import mistyped
 from auth_service.web.pages.site import Site
 from auth_service.web.pages.visits import Handler, Visit
@@ -171,8 +171,8 @@ def _granted(path: str) -> Handler:
             if refused.code == "ok":
                 said = f"{person.username} has the role {visit.form['role']}."
                 return visit.done(f"{path}/{person.user_id}", said)
-        listed = await visit.read("RoleService/ListRoles", page_size=1000)
-        to_grant = [each for each in offers.grantable(visit.me, listed.roles) if each.name not in person.roles]
+        grantable = offers.grantable(visit.me, await every_role(visit))
+        to_grant = [each for each in grantable if each.name not in person.roles]
         return await visit.page(
             "admin/grant.html", refused=refused, person=person, to_grant=to_grant, role=visit.form["role"]
         )

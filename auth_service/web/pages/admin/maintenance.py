@@ -6,9 +6,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from auth_service.web.methods import Answer
-from auth_service.web.pages.admin.sections import Section
+from auth_service.web.pages.admin.sections import Section, endpoint
 from auth_service.web.pages.site import Site
-from auth_service.web.pages.visits import WEAKEST_ADMINISTRATOR, Visit, signed_in
+from auth_service.web.pages.visits import WEAKEST_ADMINISTRATOR, Visit
 
 PATH = "/admin/maintenance"
 _KINDS = {"maintenance": "There is maintenance now", "scheduled_maintenance": "There will be maintenance"}
@@ -17,8 +17,8 @@ _KINDS = {"maintenance": "There is maintenance now", "scheduled_maintenance": "T
 
 def routes(site: Site) -> Sequence[BaseRoute]:
     return [
-        Route(PATH, signed_in(site, _notices, level=WEAKEST_ADMINISTRATOR)),
-        Route(f"{PATH}/{{kind}}", signed_in(site, _set, level=WEAKEST_ADMINISTRATOR), methods=["POST"]),
+        Route(PATH, endpoint(site, _notices)),
+        Route(f"{PATH}/{{kind}}", endpoint(site, _set), methods=["POST"]),
     ]
 
 

@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from auth_service.web.methods import Answer
 from auth_service.web.pages.admin import audit, deeds, offers
-from auth_service.web.pages.admin.sections import Section, endpoint, query_of
+from auth_service.web.pages.admin.sections import Section, endpoint, every_role, query_of
 from auth_service.web.pages.forms import mistyped
 from auth_service.web.pages.site import Site
 from auth_service.web.pages.visits import WEAKEST_ADMINISTRATOR, Visit
@@ -16,7 +16,6 @@ from auth_service.web.pages.visits import WEAKEST_ADMINISTRATOR, Visit
 PATH = "/admin/people"
 PEOPLE_ON_A_PAGE = 50
 MOST_SESSIONS, MOST_EVENTS = 50, 10
-MOST_ROLES = 1000
 _FILTERS = ("name", "email", "role", "state")
 
 
@@ -28,13 +27,6 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         Route(f"{PATH}/{{user_id}}/edit", endpoint(site, _edit), methods=["GET", "POST"]),
         *deeds.routes(site, PATH),
     ]
-
-
-async def roles_of(visit: Visit) -> Sequence[Any]:
-    """Every role, strongest first."""
-    listed = await visit.read("RoleService/ListRoles", page_size=MOST_ROLES)
-    found: Sequence[Any] = listed.roles
-    return found
 
 
 async def _list(visit: Visit) -> Response:
@@ -56,7 +48,7 @@ async def _list(visit: Visit) -> Response:
         next_page=query_of(**asked, page=listed.next_page_token) if listed and listed.next_page_token else "",
         is_first=not visit.query("page"),
         first_page=query_of(**asked),
-        roles=await roles_of(visit),
+        roles=await every_role(visit),
         asked=asked,
         is_filtered=any(asked.values()),
     )
@@ -68,7 +60,7 @@ async def _show(visit: Visit) -> Response:
     sessions = await visit.read("UserService/ListUserSessions", user_id=user_id, page_size=MOST_SESSIONS)
     # The log is for the strongest only.
     events = await visit.answer("AuditService/ListAuditEvents", subject_id=user_id, page_size=MOST_EVENTS)
-    grantable = offers.grantable(visit.me, await roles_of(visit))
+    grantable = offers.grantable(visit.me, await every_role(visit))
     return await visit.page(
         "admin/person.html",
         person=person,
@@ -82,7 +74,7 @@ async def _show(visit: Visit) -> Response:
 
 
 async def _new(visit: Visit) -> Response:
-    grantable = offers.grantable(visit.me, await roles_of(visit))
+    grantable = offers.grantable(visit.me, await every_role(visit))
     refused: Answer | None = None
     if visit.is_post:
         form = visit.form

@@ -1,6 +1,6 @@
 """Roles and their levels: listed, made, changed and deleted; and who has one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from starlette.responses import Response
@@ -114,7 +114,7 @@ def _may_change(visit: Visit, role: Any) -> bool:
     return not role.built_in and role.level > visit.me.level
 
 
-async def _with_level(visit: Visit, method: str, fields: Any) -> Answer:
+async def _with_level(visit: Visit, method: str, fields: Callable[[Mapping[str, str]], Mapping[str, Any]]) -> Answer:
     level = visit.form["level"].strip()
     if not (level.isascii() and level.isdigit() and len(level) <= 4):
         return mistyped("level", "Expected a whole number, 0 to 1000.")

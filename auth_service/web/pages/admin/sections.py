@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.routing import BaseRoute
 
 from auth_service.web.pages.guests import Endpoint
 from auth_service.web.pages.site import Site
-from auth_service.web.pages.visits import WEAKEST_ADMINISTRATOR, Handler, signed_in
+from auth_service.web.pages.visits import WEAKEST_ADMINISTRATOR, Handler, Visit, signed_in
+
+MOST_ROLES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,12 @@ class Section:
 def endpoint(site: Site, handler: Handler, *, level: int = WEAKEST_ADMINISTRATOR) -> Endpoint:
     """`handler` for administrators of `level` or stronger."""
     return signed_in(site, handler, level=level)
+
+
+async def every_role(visit: Visit) -> Sequence[Any]:
+    """Strongest first."""
+    roles: Sequence[Any] = (await visit.read("RoleService/ListRoles", page_size=MOST_ROLES)).roles
+    return roles
 
 
 def query_of(**values: str) -> str:

@@ -10,10 +10,10 @@ from starlette.routing import BaseRoute, Route
 
 from auth_service.domain.api_keys import MOST_GOOD_KEYS, SCOPES
 from auth_service.web.methods import Answer
-from auth_service.web.pages.admin.sections import Section, query_of
+from auth_service.web.pages.admin.sections import Section, endpoint, query_of
 from auth_service.web.pages.admin.wire import moment, timestamp
 from auth_service.web.pages.site import Site
-from auth_service.web.pages.visits import Refused, Visit, signed_in
+from auth_service.web.pages.visits import Handler, Visit
 
 PATH = "/admin/service-accounts"
 LEVEL = 0
@@ -32,8 +32,8 @@ _SCOPES = {
 
 
 def routes(site: Site) -> Sequence[BaseRoute]:
-    def route(path: str, handler: Any, *methods: str) -> Route:
-        return Route(PATH + path, signed_in(site, handler, level=LEVEL), methods=["GET", *methods])
+    def route(path: str, handler: Handler, *methods: str) -> Route:
+        return Route(PATH + path, endpoint(site, handler, level=LEVEL), methods=["GET", *methods])
 
     return [
         route("", _list),
@@ -148,15 +148,13 @@ async def _revoke_key(visit: Visit) -> Response:
 
 async def _told(visit: Visit) -> dict[str, Any]:
     """What the pages of one account show. Raises Refused."""
-    found = await visit.answer("ServiceAccountService/GetServiceAccount", service_account_id=_id(visit))
-    if found.code != "ok":
-        raise Refused(found)
+    found = await visit.read("ServiceAccountService/GetServiceAccount", service_account_id=_id(visit))
     # An account has two good keys at most, and one page of former ones is enough to see what was.
     listed = await visit.read("ServiceAccountService/ListApiKeys", service_account_id=_id(visit))
     now = datetime.now(UTC)
     keys = [_shown(each, now=now) for each in listed.api_keys]
     return {
-        "account": found.response.service_account,
+        "account": found.service_account,
         "keys": keys,
         "newest": listed.api_keys[0].api_key_id if listed.api_keys else "",
         "good": sum(each.state == "good" for each in keys),

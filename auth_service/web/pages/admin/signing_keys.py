@@ -5,7 +5,6 @@ meanwhile refuses.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -13,10 +12,10 @@ from starlette.routing import BaseRoute, Route
 from auth_service.domain.keys import State
 from auth_service.web.methods import Answer
 from auth_service.web.pages.admin.key_views import consumer_names, consumers_of, keys_of
-from auth_service.web.pages.admin.sections import Section
+from auth_service.web.pages.admin.sections import Section, endpoint
 from auth_service.web.pages.admin.wire import moment
 from auth_service.web.pages.site import Site
-from auth_service.web.pages.visits import Visit, signed_in
+from auth_service.web.pages.visits import Handler, Visit
 
 PATH = "/admin/signing-keys"
 LEVEL = 0
@@ -26,8 +25,8 @@ SHOWN = 20
 
 
 def routes(site: Site) -> Sequence[BaseRoute]:
-    def route(path: str, handler: Any, *methods: str) -> Route:
-        return Route(PATH + path, signed_in(site, handler, level=LEVEL), methods=["GET", *methods])
+    def route(path: str, handler: Handler, *methods: str) -> Route:
+        return Route(PATH + path, endpoint(site, handler, level=LEVEL), methods=["GET", *methods])
 
     return [
         route("", _keys),
