@@ -11,7 +11,7 @@ LOCAL  := -e ./protos -e ./clients/python -e .
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage check format lint types contracts generated protos other-languages gateways gateways-installed drills simulate rows vectors permissions bench bench-plot lock wheels clean
+.PHONY: help run test coverage check format lint types contracts generated protos other-languages gateways gateways-installed drills fuzz simulate rows vectors permissions bench bench-plot lock wheels clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  %-15s %s\n", $$1, $$2}'

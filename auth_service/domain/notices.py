@@ -34,5 +34,5 @@ def valid_message(text: str, *, is_shown: bool) -> str:
     """NFC of `text`. Raises InvalidInput."""
     message = valid_remark(text, field="message", longest=LONGEST_MESSAGE)
     if is_shown and not message.strip():
-        raise InvalidInput(FieldViolation("message", "expected what people are told, or show: false"))
+        raise InvalidInput(FieldViolation("message", "expected what people are told"))
     return message

@@ -214,7 +214,7 @@ def _shown(name: str, value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{each}={what}" for each, what in value.items()) or "-"
     if isinstance(value, tuple):
-        return ", ".join(map(str, value))
+        return ", ".join(map(str, value)) or "-"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
