@@ -14,7 +14,7 @@ from auth_service.domain.notices import Notice, NoticeKind
 maintenance = App(name="maintenance", help="What people are told about maintenance.")
 
 Scheduled = Annotated[
-    bool, Parameter(name="--scheduled", negative="", help="The notice that there will be some, not that there is now.")
+    bool, Parameter(name="--scheduled", help="The notice that there will be some, not that there is now.")
 ]
 
 
