@@ -19,7 +19,7 @@ from auth_service.domain.errors import Unauthenticated
 from auth_service.domain.policy import Caller, ServiceCalling
 from auth_service.web.bodies import TooLarge, body_of, media_type_of
 from auth_service.web.methods import Answer, Methods, retry_after
-from auth_service.web.peers import metadata_of, peer_of, without_bearer
+from auth_service.web.peers import metadata_of, peer_of, with_bearer
 
 TOKEN, INTROSPECT, REVOKE, USERINFO = "/oauth/token", "/oauth/introspect", "/oauth/revoke", "/oauth/userinfo"
 _AUTH, _USER = "/auth_api.v1.AuthService/", "/auth_api.v1.UserService/"
@@ -67,10 +67,7 @@ class Client:
 
 def routes(methods: Methods, *, known_caller: KnownCaller) -> list[Route]:
     async def ask(request: Request, method: str, *, bearer: str = "", **fields: Any) -> Answer:
-        given = without_bearer(request)
-        if bearer:
-            given = (*given, ("authorization", f"Bearer {bearer}"))
-        return await methods.ask(method, fields, metadata=given, peer=peer_of(request))
+        return await methods.ask(method, fields, metadata=with_bearer(request, bearer), peer=peer_of(request))
 
     async def token(request: Request) -> Response:
         form = await _form(request)

@@ -14,7 +14,7 @@ from auth_service.domain.cookies import SessionCookies
 from auth_service.web import errors
 from auth_service.web.bodies import TooLarge, body_of, media_type_of
 from auth_service.web.methods import Answer, Methods
-from auth_service.web.peers import peer_of, without_bearer
+from auth_service.web.peers import peer_of, with_bearer, without_bearer
 
 PATH = "/session"
 _AUTH, _USER = "/auth_api.v1.AuthService/", "/auth_api.v1.UserService/"
@@ -61,10 +61,7 @@ def routes(methods: Methods, *, cookies: SessionCookies) -> list[Route]:
         return await ask(request, _USER + "EndMySession", bearer=access_token, session_id=session_id)
 
     async def ask(request: Request, method: str, *, bearer: str = "", **fields: str) -> Answer:
-        metadata = without_bearer(request)
-        if bearer:
-            metadata = (*metadata, ("authorization", f"Bearer {bearer}"))
-        return await methods.ask(method, fields, metadata=metadata, peer=peer_of(request))
+        return await methods.ask(method, fields, metadata=with_bearer(request, bearer), peer=peer_of(request))
 
     return [Route(PATH, sign_in, methods=["POST"]), Route(PATH, sign_out, methods=["DELETE"])]
 

@@ -17,7 +17,7 @@ from auth_service.web.bodies import TooLarge
 from auth_service.web.methods import Answer
 from auth_service.web.pages.forms import NOTHING, TOKEN, Form, NotSent, Unreadable, form_of, is_from_elsewhere
 from auth_service.web.pages.site import Site, refusal_of, sentence
-from auth_service.web.peers import peer_of, without_bearer
+from auth_service.web.peers import peer_of, with_bearer
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -55,9 +55,7 @@ class Guest:
 
 async def ask(site: Site, request: Request, method: str, fields: Mapping[str, Any], *, token: str = "") -> Answer:
     """A method's answer, to whoever `token` is of."""
-    metadata = without_bearer(request)
-    if token:
-        metadata = (*metadata, ("authorization", f"Bearer {token}"))
+    metadata = with_bearer(request, token)
     return await site.methods.ask(f"/auth_api.v1.{method}", fields, metadata=metadata, peer=peer_of(request))
 
 
