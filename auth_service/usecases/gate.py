@@ -20,6 +20,7 @@ from auth_service.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
+from auth_service.domain.next_address import safe_next
 from auth_service.usecases.browser_sessions import BrowserSessions
 from auth_service.usecases.verification import Verification, bearer_of
 
@@ -35,7 +36,6 @@ IDENTITY_HEADERS = (
 """What gateways tell the programs behind them; whatever a client sends by these names is not to get there."""
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 _IS_PLAIN = re.compile("[ -$&-~]*").fullmatch
-_LONGEST_NEXT = 2048
 _NO_CHANGE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -205,9 +205,8 @@ class Gate:
 
 
 def _back_to(target: str, *, by: str) -> str:
-    """The sign-in page's address, which leads on to `target`; or to /, if that is too long or might be elsewhere."""
-    is_here = target.startswith("/") and not target.startswith(("//", "/\\")) and len(target) <= _LONGEST_NEXT
-    return f"{by}?next={quote(target if is_here else '/', safe='/')}"
+    """The sign-in page's address, which leads on to `target`; or to /, where that page would not lead there."""
+    return f"{by}?next={quote(safe_next(target, origins=(), otherwise='/'), safe='/')}"
 
 
 def _visible(value: str) -> str:
