@@ -21,7 +21,7 @@ def problems_with_limits(settings: Settings) -> list[str]:
             f" ({settings.failures_here}): one stranger could use up what is left for the account's owner"
         )
     if settings.limits_url is not None and not _is_whole(settings.limits_url.get_secret_value()):
-        problems.append("AUTH_LIMITS_URL: expected valkeys://user:password@host:port/number, or valkey:// without TLS")
+        problems.append("AUTH_LIMITS_URL: expected valkeys://user:password@host:6379/0, or valkey:// without TLS")
     if settings.limits_prefix is not None and not re.fullmatch(r"[A-Za-z0-9_.:/-]{1,200}", settings.limits_prefix):
         problems.append("AUTH_LIMITS_PREFIX: expected letters, digits and -_.:/ only")
     if bool(settings.limits_certificate_file) != bool(settings.limits_key_file):
