@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import jwt
 import pytest
@@ -70,9 +71,11 @@ class FrontEnd:
         r.raise_for_status()
         self.token = r.json()
 
-    def show_a_page(self) -> int:
-        """Refreshes on 403, and asks once more; the status in the end."""
+    def show_a_page(self, *, once_all_know: Barrier | None = None) -> int:
+        """Refreshes on 403, and asks once more; the status in the end. Tabs may wait for one another in between."""
         status = self._verify()
+        if once_all_know is not None:
+            once_all_know.wait(timeout=30)
         if status == requests.codes.forbidden:
             r = self.browser.post(f"{self.url}/refresh", json={"token": self.token})
             if r.status_code == requests.codes.forbidden:
@@ -97,8 +100,10 @@ async def test_a_front_end_that_refreshes_on_403_goes_on_in_all_its_tabs(plain: 
         return jwt.encode(claims | late, key, algorithm="RS256", headers={"kid": kid, "typ": "at+jwt"})
 
     def all_tabs() -> list[int]:
+        # Left to themselves the last tabs would find the token that the first one got, and refresh nothing.
+        known = Barrier(TABS)
         with ThreadPoolExecutor(TABS) as tabs:
-            return list(tabs.map(lambda _: front_end.show_a_page(), range(TABS)))
+            return list(tabs.map(lambda _: front_end.show_a_page(once_all_know=known), range(TABS)))
 
     await asyncio.to_thread(front_end.sign_in, "user1001", "user1001-password")
     for _ in range(3):
