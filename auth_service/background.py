@@ -25,7 +25,10 @@ async def every(
     """
     said = ""
     woken_by = woken_by or asyncio.Event()
-    while True:
+    this = asyncio.current_task()
+    assert this is not None
+    # A library may lose a cancellation: `asyncio.wait_for` of Python 3.11 does where what it waits for ends just then.
+    while not this.cancelling():
         await _pause(pause.total_seconds() * uniform(0.75, 1.25), woken_by)  # noqa: S311 -- jitter, not a secret
         try:
             await step()

@@ -1,6 +1,7 @@
 """Steps that go on for ever: through failures, and at once when they are woken."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 
 from auth_service.background import every, in_background
@@ -55,3 +56,16 @@ async def test_leaving_ends_the_turns() -> None:
         await asyncio.sleep(0)
 
     assert ended.is_set()
+
+
+async def test_leaving_ends_the_turns_of_a_step_that_lost_its_cancellation() -> None:
+    has_begun = asyncio.Event()
+
+    async def step() -> None:
+        has_begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(10):
+        async with in_background(every(SOON, step)):
+            await has_begun.wait()

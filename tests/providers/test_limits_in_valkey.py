@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -380,13 +380,24 @@ async def behind_tls(
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(folder / "ca.pem")
 
+    serving: set[asyncio.Task[None]] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        this = asyncio.current_task()
+        assert this is not None
+        serving.add(this)
         their_reader, their_writer = await asyncio.open_connection("127.0.0.1", server.port)
-        await asyncio.gather(_copied(reader, their_writer), _copied(their_reader, writer), return_exceptions=True)
+        with closing(writer), closing(their_writer):
+            await asyncio.gather(_copied(reader, their_writer), _copied(their_reader, writer), return_exceptions=True)
 
     listener = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     async with listener:
-        yield listener.sockets[0].getsockname()[1]
+        try:
+            yield listener.sockets[0].getsockname()[1]
+        finally:
+            for task in serving:
+                task.cancel()
+            await asyncio.gather(*serving, return_exceptions=True)
 
 
 async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
