@@ -44,17 +44,23 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """Seconds. `window` is the service's replay window, shorter than the fault."""
+    """Seconds. `window` is the service's replay window, shorter than the fault.
+
+    `refused_within` is for Login and Refresh. All sign-ins are one person's, one at a time: who waited for the one that
+    the fault cut, and was not told by it, has a budget of their own after it. That is one call of the 25 in the short
+    form, which its p99 is.
+    """
 
     before: float
     fault: float
     after: float
     window: str
     slack: float
+    refused_within: float
 
 
-FULL = Lengths(before=60, fault=30, after=60, window="10s", slack=FULL_SLACK)
-SHORT = Lengths(before=3, fault=5, after=6, window="3s", slack=SHORT_SLACK)
+FULL = Lengths(before=60, fault=30, after=60, window="10s", slack=FULL_SLACK, refused_within=1)
+SHORT = Lengths(before=3, fault=5, after=6, window="3s", slack=SHORT_SLACK, refused_within=2)
 
 
 async def away(name: str, fault: Fault, *, full: bool) -> list[Findings]:
@@ -176,7 +182,7 @@ class _Run:
                 len(refused.calls) >= 0.8 * len(during.calls) and not odd,
             )
             # A call due in the last second may be answered by the database that has just come back.
-            self.findings.expect(f"p99 {milliseconds(during.p99)}", during.p99 <= 1.0)
+            self.findings.expect(f"p99 {milliseconds(during.p99)}", during.p99 <= self.lengths.refused_within)
             refused_later = [call for call in samples.calls if call.due > back_at and call.outcome != OK]
             back_after = max((call.due + call.latency for call in refused_later), default=back_at) - back_at
             self.findings.expect(f"back after {back_after:.1f} s", back_after <= BACK_WITHIN)
