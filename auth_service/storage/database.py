@@ -107,7 +107,11 @@ class Driver(Protocol):
     @property
     def chains(self) -> bool: ...
 
-    def connection(self, *, in_transaction: bool, budget: timedelta) -> AbstractAsyncContextManager[Connection]: ...
+    def connection(
+        self, *, in_transaction: bool, within: timedelta, budget: timedelta
+    ) -> AbstractAsyncContextManager[Connection]:
+        """One that is free `within` so long, and is cut after `budget` more."""
+        ...
 
     async def now(self, connection: Connection) -> datetime:
         """The database's clock."""
@@ -200,16 +204,19 @@ class Database:
     ) -> T:
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        deadline = begun + budget.total_seconds()
+        deadline = free_until = begun + budget.total_seconds()
         if self._is_closed:
             raise DatabaseUnavailable
         self._refuse_while_shut(begun)
         patient_until = begun + PATIENCE.total_seconds()
         attempt = 1
         while True:
-            left = timedelta(seconds=max(0.001, deadline - loop.time()))
+            now = loop.time()
+            within, left = _until(free_until, now=now), _until(deadline, now=now)
             try:
-                async with self._driver.connection(in_transaction=in_transaction, budget=left) as connection:
+                async with self._driver.connection(
+                    in_transaction=in_transaction, within=within, budget=left
+                ) as connection:
                     result = await step(connection)
             except LostRace as error:
                 self._answered(loop.time())
@@ -228,6 +235,8 @@ class Database:
                     log.warning("database.busy")
                     raise Overloaded("too many calls need the database at once") from error
                 begun, deadline = now, now + budget.total_seconds()
+                # From the last answer on: a database that has gone away since is not waited for a second time.
+                free_until = self._answered_at + budget.total_seconds()
             except Gone as error:
                 self._failed(loop.time(), begun=begun)
                 log.warning("database.gone", cause=str(error))
@@ -263,6 +272,10 @@ class Database:
         if self._away_from is None:
             # Steps overlap: no moment may count twice.
             self._away_from = max(begun, self._absences[-1][1]) if self._absences else begun
+
+
+def _until(moment: float, *, now: float) -> timedelta:
+    return timedelta(seconds=max(0.001, moment - now))
 
 
 class DatabaseClock:

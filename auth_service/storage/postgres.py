@@ -103,9 +103,11 @@ class Postgres:
         self._pool = Pool(self._connected, size=connections)
 
     @asynccontextmanager
-    async def connection(self, *, in_transaction: bool, budget: timedelta) -> AsyncIterator[Connection]:
+    async def connection(
+        self, *, in_transaction: bool, within: timedelta, budget: timedelta
+    ) -> AsyncIterator[Connection]:
         try:
-            connection = await self._pool.lend(within=budget)
+            connection = await self._pool.lend(within=within)
         except TimeoutError as error:
             raise Busy from error
         except (*_GONE, asyncpg.PostgresError) as error:

@@ -123,9 +123,11 @@ class Sqlite:
         self._is_closed = False
 
     @asynccontextmanager
-    async def connection(self, *, in_transaction: bool, budget: timedelta) -> AsyncIterator[Connection]:
+    async def connection(
+        self, *, in_transaction: bool, within: timedelta, budget: timedelta
+    ) -> AsyncIterator[Connection]:
         try:
-            async with asyncio.timeout(budget.total_seconds()):
+            async with asyncio.timeout(within.total_seconds()):
                 await self._turn.acquire()
         except TimeoutError as error:
             raise Busy from error

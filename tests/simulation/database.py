@@ -117,7 +117,9 @@ class DatabaseLink:
         return max(self.own_weather, self.server.weather)
 
     @asynccontextmanager
-    async def connection(self, *, in_transaction: bool, budget: timedelta) -> AsyncIterator[Connection]:
+    async def connection(
+        self, *, in_transaction: bool, within: timedelta, budget: timedelta
+    ) -> AsyncIterator[Connection]:
         deadline = asyncio.get_running_loop().time() + budget.total_seconds()
         if not in_transaction:
             yield SimulatedConnection(self, deadline, in_transaction=False)

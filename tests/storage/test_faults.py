@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -307,9 +308,9 @@ async def test_a_writer_in_another_process_is_waited_out_on_sqlite(sqlite_url: s
             self._driver = database._driver
 
         @contextlib.asynccontextmanager
-        async def connection(self, *, in_transaction: bool, budget: timedelta) -> AsyncIterator[Connection]:
+        async def connection(self, **terms: Any) -> AsyncIterator[Connection]:
             try:
-                async with self._driver.connection(in_transaction=in_transaction, budget=budget) as connection:
+                async with self._driver.connection(**terms) as connection:
                     yield connection
             except LostRace:
                 lost.set()

@@ -1,14 +1,17 @@
 """What a step gets when the database is busy, or was demoted: neither is the database being away."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import pytest
 
 from auth_service.domain.errors import DatabaseUnavailable, Overloaded
 from auth_service.storage import staff
-from auth_service.storage.database import Connection, Database
+from auth_service.storage.database import Busy, Connection, Database
 from auth_service.storage.opening import open_database
 
 BUDGET = timedelta(milliseconds=300)
@@ -43,6 +46,43 @@ async def test_a_queue_that_moves_is_waited_for(database_url: str) -> None:
         assert await asyncio.gather(*(database.autocommit(hold) for _ in range(12))) == [None] * 12
     finally:
         await database.close()
+
+
+async def test_a_database_that_went_away_while_one_waited_for_a_connection_is_not_waited_for_twice() -> None:
+    busy, terms = asyncio.Event(), list[dict[str, Any]]()
+
+    class Driver:
+        """Answers the first step, and has no connection for the second."""
+
+        chains = True
+
+        @asynccontextmanager
+        async def connection(self, **given: Any) -> AsyncIterator[None]:
+            terms.append(given)
+            if len(terms) == 1:
+                yield
+                return
+            await busy.wait()
+            raise Busy
+
+        now = listen = close = None  # Not used here.
+
+    async def answered_later(_: Connection) -> None:
+        await asyncio.sleep(0.01)
+
+    database = Database(Driver(), budget=BUDGET)  # type: ignore[arg-type]  # see there
+    answered = asyncio.create_task(database.autocommit(answered_later))
+    waiting = asyncio.create_task(database.autocommit(answered_later))
+    await answered
+    await asyncio.sleep(0.05)
+    busy.set()
+
+    with pytest.raises(DatabaseUnavailable):
+        await waiting
+
+    _, _, again = terms
+    assert again["within"] <= BUDGET - timedelta(milliseconds=50)
+    assert again["budget"] > BUDGET - timedelta(milliseconds=50)
 
 
 async def test_connections_to_a_demoted_server_are_given_up(postgres_url: str) -> None:
