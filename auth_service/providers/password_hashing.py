@@ -21,12 +21,13 @@ from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatc
 
 from auth_service.domain.errors import Overloaded
 from auth_service.domain.imported_hashes import Bcrypt, Foreign, Pbkdf2, Scrypt, foreign
+from auth_service.providers.processors import processors
 from auth_service.providers.threads import threads_that_step_back
 
 T = TypeVar("T")
 
 LATER = 5
-"""The niceness of the threads that hash: all cores at it, and the event loop still has its turn at once."""
+"""The niceness of the threads that hash: the event loop goes first where there is one processor only."""
 
 
 SCRYPT_HEADROOM = 1024 * 1024
@@ -38,10 +39,8 @@ class UnreadableHash(Exception):
 
 
 def default_at_once() -> int:
-    """The cores that this process may use. More at once hash no more per second, but stall others and take memory."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """One fewer than there are processors, but one at least: who answers calls has the last (docs/decisions/0032)."""
+    return max(1, processors() - 1)
 
 
 class PasswordHashing:

@@ -82,6 +82,15 @@ async def test_a_key_that_was_revoked_stays_so_where_the_next_stream_leads_to_a_
         assert checker.verify_now(sign(header(kid="second"), claims(), key="second"))
 
 
+async def test_a_key_set_without_a_usable_key_replaces_none_but_those_that_it_revokes_are_revoked() -> None:
+    async with TrustEndpoint(chunk("first", "second")) as endpoint, following(endpoint) as (_, checker):
+        endpoint.say(change(keys=trusted_keys(revoked=["first"])))
+        await eventually(is_refused(checker))
+
+        assert refused(checker) == "revoked_key"
+        assert checker.verify_now(sign(header(kid="second"), claims(), key="second"))
+
+
 async def test_a_snapshot_counts_with_its_last_chunk() -> None:
     async with (
         TrustEndpoint(chunk("first", last=False, revoked=["x"])) as endpoint,

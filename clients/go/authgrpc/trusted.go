@@ -19,7 +19,7 @@ const longestLeeway = 5 * 60
 //	a change             more sessions, and another key set where there is one
 //	a session            stays refused until no token of it is left, by the service's clock and not by this machine's
 //	a revoked key        stays refused, whatever other replicas still tell
-//	an unusable key set  is left out: the keys that were known stay
+//	an unusable key set  is left out: the keys that were known stay, less those that it says are revoked
 type trusted struct {
 	keys   *authclient.KeySet
 	coming *authclient.KeySet
@@ -140,6 +140,9 @@ func (t *trusted) keySet(told *authapi.TrustedKeys) (*authclient.KeySet, error) 
 	if t.keys != nil {
 		// The next stream may lead to a replica that has not heard of it yet, and a revoked key never returns.
 		set = set.LessRevokedOf(t.keys)
+		if set.Len() == 0 {
+			t.keys = t.keys.LessRevokedOf(set)
+		}
 	}
 	return set, set.RefuseIfEmpty()
 }

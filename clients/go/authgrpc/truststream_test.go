@@ -442,6 +442,22 @@ func TestAKeySetWithoutAUsableKeyReplacesNone(t *testing.T) {
 	}
 }
 
+func TestAKeySetWithoutAUsableKeyStillSaysWhichAreRevoked(t *testing.T) {
+	script := []*message{chunk(keysOf(minting.First(), minting.Second()), true)}
+	following(t, authgrpc.TrustOptions{}, script, func(
+		t *testing.T, served *endpoint, trust *authgrpc.TrustStream, verifier *authclient.Verifier,
+	) {
+		none := keysOf()
+		none.RevokedKids = []string{"first"}
+
+		served.say(change(none))
+
+		expect(t, "says why", errors.Is(trust.Health().Err, authclient.ErrKeySetRefused), true)
+		expect(t, "of the revoked key", verdict(t, verifier, usual()), authclient.RevokedKey)
+		expect(t, "of the other", verdict(t, verifier, minting.Second().Token(nil)), "")
+	})
+}
+
 func TestWhatIsNotUnderstoodIsNotSkipped(t *testing.T) {
 	script := []*message{chunk(first(), true)}
 	following(t, authgrpc.TrustOptions{}, script, func(

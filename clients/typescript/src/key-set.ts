@@ -45,6 +45,12 @@ export class KeySet {
     return new KeySet(keys, version, withdrawn);
   }
 
+  /** The same set, of which these keys are known to be revoked as well. */
+  without(revoked: ReadonlySet<string>): KeySet {
+    const keys = new Map([...this.keys].filter(([kid]) => !revoked.has(kid)));
+    return new KeySet(keys, this.version, new Set([...this.revoked, ...revoked]));
+  }
+
   get(kid: string): KeyObject | undefined {
     return this.keys.get(kid);
   }

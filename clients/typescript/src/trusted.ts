@@ -1,10 +1,11 @@
 /**
  * What the trust stream has told so far, as a verifier needs it. No I/O: the stream's messages are handed in.
  *
- *     a snapshot     its sessions count at once, its keys and its cursor with the last chunk
- *     a change       more sessions, and another key set where there is one
- *     a session      stays refused until no token of it is left, by the service's clock and not by this machine's
- *     a revoked key  stays refused, whatever other replicas still tell
+ *     a snapshot           its sessions count at once, its keys and its cursor with the last chunk
+ *     a change             more sessions, and another key set where there is one
+ *     a session            stays refused until no token of it is left, by the service's clock and not by this machine's
+ *     a revoked key        stays refused, whatever other replicas still tell
+ *     an unusable key set  is left out: the keys that were known stay, less those that it says are revoked
  */
 import { type Duration, durationMs, type Timestamp } from "@bufbuild/protobuf/wkt";
 
@@ -45,7 +46,7 @@ export class Trusted {
     this.#coming = undefined;
   }
 
-  /** Throws KeySetRefused for a key set without a usable key; the keys that were known stay. */
+  /** Throws KeySetRefused for a key set without a usable key; everything else in the message counts. */
   take(message: WatchTrustResponse): void {
     const { what, cursor, now, age } = message;
     switch (what.case) {
@@ -113,6 +114,7 @@ export class Trusted {
       revoked: [...told.revokedKids, ...(this.keys?.revoked ?? [])],
     });
     if (set.size === 0) {
+      this.keys = this.keys?.without(set.revoked);
       throw new KeySetRefused("the key set holds no usable key");
     }
     return set;

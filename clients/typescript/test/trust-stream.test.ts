@@ -168,6 +168,15 @@ test("a key that was revoked stays so, also where the next stream leads to a rep
   assert.equal(await verdict(SECOND.token), "revoked_key");
 });
 
+test("a key set without a usable key replaces none, and the keys that it says are revoked are", async () => {
+  greeting = [snapshot("two")];
+  await following();
+  tell(change("c2", { keys: { keys: [], ringVersion: 8n, revokedKids: ["second"] } }));
+  await until("revoked_key", SECOND.token);
+
+  assert.equal(await verdict(), "accepted");
+});
+
 test("a session is forgotten when no token of it is left", async () => {
   greeting = [snapshot("one"), change("c2", { sessions: [SESSION], until: NOW + 10n })];
   await following();

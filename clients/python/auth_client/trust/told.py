@@ -1,10 +1,10 @@
 """What the trust stream has told so far, as a verifier needs it. No I/O: a stack reads the messages and hands them in.
 
-a snapshot          its sessions count at once, its keys and its cursor with the last chunk
-a change            more sessions, and another key set where there is one
-a session           stays refused until no token of it is left, by the service's clock and not by this machine's
+a snapshot            its sessions count at once, its keys and its cursor with the last chunk
+a change              more sessions, and another key set where there is one
+a session             stays refused until no token of it is left, by the service's clock and not by this machine's
 a revoked key         stays refused, whatever other replicas still tell
-an unusable key set is left out: the keys that were known stay
+an unusable key set   is left out: the keys that were known stay, less those that it says are revoked
 """
 
 import time
@@ -92,5 +92,7 @@ class Told:
         if self.keys is not None:
             # The next stream may lead to a replica that has not heard of it yet, and a revoked key never returns.
             keys = keys.without(self.keys.revoked)
+            if not keys:
+                self.keys = self.keys.without(keys.revoked)
         keys.refuse_if_empty()
         return keys
