@@ -22,8 +22,9 @@ from auth_service.domain.errors import ActionTokenInvalid
 PAUSE = timedelta(minutes=1)
 """Between two mails of one purpose to one person, whoever asks."""
 MOST_AN_HOUR = 5
-"""Mails of one purpose to one person; and so many tokens of it are good at once."""
-_HOUR = timedelta(hours=1)
+"""Mails of one purpose to one person, and to one address; and so many tokens of it are good at once."""
+COUNTED_FOR = timedelta(hours=1)
+"""How long a mail counts for its person and its address, whether its token is still good or not."""
 _TOKEN_BYTES = 32
 
 
@@ -71,21 +72,35 @@ def minted(account: Account, purpose: Purpose, *, now: datetime, lifetime: timed
     return base64.urlsafe_b64encode(secret).rstrip(b"=").decode(), kept
 
 
-def due_at(token: MailedToken, former: Sequence[MailedToken]) -> datetime | None:
-    """When the mail with `token` may leave. `former` are the person's last of its purpose, the newest first.
+def due_at(token: MailedToken, former: Sequence[MailedToken], *, to_address: Sequence[MailedToken]) -> datetime | None:
+    """When the mail with `token` may leave. The newest first: `former` are the person's last of its purpose,
+    `to_address` the last that were mailed to its address, whosever.
 
-    None for an address that was mailed to enough: what it got is still good. To another address than the last the mail
-    is due later: one to each would be a way to flood somebody.
+    None for an address that was mailed to enough: by the person, then what it got is still good; or for one account
+    after another that claimed it. To another address than the person's last the mail is due later: one to each would
+    be a way to flood somebody.
     """
     now = token.created_at
+    earliest = _earliest(former, now=now)
+    if earliest > now and former[0].email_key == token.email_key:
+        return None
+    if sum(each.created_at > now - COUNTED_FOR for each in to_address) >= MOST_AN_HOUR:
+        return None
+    return max(earliest, to_address[0].created_at + PAUSE) if to_address else earliest
+
+
+def not_needed(former: Sequence[MailedToken], *, now: datetime) -> Sequence[MailedToken]:
+    """Of a person's `former` tokens of a purpose, those that go when another one is kept at `now`."""
+    return [each for each in former[MOST_AN_HOUR - 1 :] if each.created_at <= now - COUNTED_FOR]
+
+
+def _earliest(former: Sequence[MailedToken], *, now: datetime) -> datetime:
     if not former:
         return now
-    earliest = former[0].created_at + PAUSE
+    earliest = max(now, former[0].created_at + PAUSE)
     if len(former) >= MOST_AN_HOUR:
-        earliest = max(earliest, former[MOST_AN_HOUR - 1].created_at + _HOUR)
-    if earliest <= now:
-        return now
-    return None if former[0].email_key == token.email_key else earliest
+        earliest = max(earliest, former[MOST_AN_HOUR - 1].created_at + COUNTED_FOR)
+    return earliest
 
 
 def digest_of(token: str) -> bytes:

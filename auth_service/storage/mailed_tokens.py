@@ -1,4 +1,4 @@
-"""Digests of mailed tokens: of each purpose the last few that were mailed to a person."""
+"""Digests of mailed tokens: of each purpose the last few that were mailed to a person, and all of the last hour."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,9 +6,12 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from auth_service.domain.mailed_tokens import MOST_AN_HOUR, MailedToken, Purpose
+from auth_service.domain.mailed_tokens import MOST_AN_HOUR, MailedToken, Purpose, not_needed
 from auth_service.storage.database import Connection, Row, Statement
 from auth_service.storage.schema import action_token
+
+MOST_READ = 100
+"""Of a person's: whoever changes their address again and again has more, and none of the older ones matters."""
 
 _put = Statement(sa.insert(action_token).values({column.name: sa.bindparam(column.name) for column in action_token.c}))
 _find = Statement(
@@ -17,8 +20,13 @@ _find = Statement(
     )
 )
 _theirs = (action_token.c.person_id == sa.bindparam("of"), action_token.c.purpose == sa.bindparam("purpose"))
-_last = Statement(
-    sa.select(action_token).where(*_theirs).order_by(action_token.c.created_at.desc(), action_token.c.digest)
+_newest_first = (action_token.c.created_at.desc(), action_token.c.digest)
+_last = Statement(sa.select(action_token).where(*_theirs).order_by(*_newest_first).limit(MOST_READ))
+_last_to = Statement(
+    sa.select(action_token)
+    .where(action_token.c.email_key == sa.bindparam("email_key"), action_token.c.purpose == sa.bindparam("purpose"))
+    .order_by(*_newest_first)
+    .limit(MOST_AN_HOUR)
 )
 _delete = Statement(sa.delete(action_token).where(action_token.c.digest == sa.bindparam("digest")))
 _delete_theirs = Statement(sa.delete(action_token).where(*_theirs))
@@ -34,8 +42,8 @@ _sweep = Statement(
 
 
 async def put(connection: Connection, token: MailedToken, *, former: Sequence[MailedToken]) -> None:
-    """Keep `token`, and of the person's `former` ones of its purpose the newest. The person is held."""
-    for each in former[MOST_AN_HOUR - 1 :]:
+    """Keep `token`, and of the person's `former` ones of its purpose what is still needed. The person is held."""
+    for each in not_needed(former, now=token.created_at):
         await connection.run(_delete, digest=each.digest)
     await connection.run(
         _put,
@@ -52,6 +60,11 @@ async def put(connection: Connection, token: MailedToken, *, former: Sequence[Ma
 async def last(connection: Connection, person_id: UUID, *, purpose: Purpose) -> Sequence[MailedToken]:
     """The person's of this purpose, the newest first."""
     return [_token_of(row) for row in await connection.rows(_last, of=person_id, purpose=purpose.value)]
+
+
+async def last_to(connection: Connection, email_key: str, *, purpose: Purpose) -> Sequence[MailedToken]:
+    """The last few of this purpose that were mailed to this address, whosever, the newest first."""
+    return [_token_of(row) for row in await connection.rows(_last_to, email_key=email_key, purpose=purpose.value)]
 
 
 async def find(connection: Connection, digest: bytes, *, purpose: Purpose) -> MailedToken | None:

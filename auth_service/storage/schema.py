@@ -206,6 +206,7 @@ action_token = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("expires_at", Moment, nullable=False, index=True),
     sa.Index(None, "person_id", "purpose"),
+    sa.Index(None, "email_key", "purpose", "created_at"),
 )
 
 # Mail that is not sent yet, sealed: it holds the token. A row leaves when the mail is on its way.

@@ -15,7 +15,15 @@ from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.domain.emails import valid_email
 from auth_service.domain.errors import ActionTokenInvalid, DatabaseUnavailable, Overloaded
 from auth_service.domain.mail import sealed, written
-from auth_service.domain.mailed_tokens import MailedToken, Purpose, digest_of, due_at, may_be_mailed, minted
+from auth_service.domain.mailed_tokens import (
+    COUNTED_FOR,
+    MailedToken,
+    Purpose,
+    digest_of,
+    due_at,
+    may_be_mailed,
+    minted,
+)
 from auth_service.domain.sealing import KeyEncryptionKeys
 from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.password_strength import PasswordRules
@@ -155,10 +163,10 @@ class MailedTokens:
         return await self._database.transaction(step)
 
     async def sweep(self) -> int:
-        """Delete tokens that expired; how many."""
-        now = self._clock.now()
+        """Delete tokens that expired and count for nobody any more; how many."""
+        before = self._clock.now() - COUNTED_FOR
         return await swept(
-            self._database, lambda connection, most: mailed_tokens.sweep(connection, before=now, most=most)
+            self._database, lambda connection, most: mailed_tokens.sweep(connection, before=before, most=most)
         )
 
     async def close(self) -> None:
@@ -191,8 +199,10 @@ class MailedTokens:
             return
         token, kept = minted(account, purpose, now=now, lifetime=self._policy.lifetime(purpose))
         former = await mailed_tokens.last(connection, account.id, purpose=purpose)
-        due = due_at(kept, former)
+        to_address = await mailed_tokens.last_to(connection, kept.email_key, purpose=purpose)
+        due = due_at(kept, former, to_address=to_address)
         if due is None:
+            log.info("mail.enough", purpose=purpose.value, person=str(account.id))
             return
         await mailed_tokens.put(connection, kept, former=former)
         if former and former[0].email_key != kept.email_key:

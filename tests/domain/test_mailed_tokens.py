@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from auth_service.domain.mailed_tokens import MailedToken, Purpose, due_at
+from auth_service.domain.mailed_tokens import MailedToken, Purpose, due_at, not_needed
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HERE, ELSEWHERE = "ada@example.org", "eve@example.org"
@@ -38,7 +38,7 @@ def mailed(*minutes_ago: float, to: str = HERE) -> list[MailedToken]:
 def test_an_address_gets_one_mail_a_minute_and_five_an_hour(minutes_ago: tuple[float, ...], leaves: bool) -> None:
     [token] = mailed(0)
 
-    assert due_at(token, mailed(*minutes_ago)) == (NOW if leaves else None)
+    assert due_at(token, mailed(*minutes_ago), to_address=mailed(*minutes_ago)[:5]) == (NOW if leaves else None)
 
 
 @pytest.mark.row("C11")
@@ -48,4 +48,26 @@ def test_an_address_gets_one_mail_a_minute_and_five_an_hour(minutes_ago: tuple[f
 def test_a_mail_to_another_address_waits_its_time(minutes_ago: tuple[float, ...], waits: float) -> None:
     [token] = mailed(0, to=ELSEWHERE)
 
-    assert due_at(token, mailed(*minutes_ago)) == NOW + timedelta(minutes=waits)
+    assert due_at(token, mailed(*minutes_ago), to_address=()) == NOW + timedelta(minutes=waits)
+
+
+@pytest.mark.row("C11")
+@pytest.mark.parametrize(
+    ("minutes_ago", "waits"),
+    [((2,), 0), ((0.25,), 0.75), ((2, 4, 6, 8), 0), ((2, 4, 6, 8, 59), None), ((2, 4, 6, 8, 60), 0)],
+)
+def test_an_address_gets_no_more_for_one_account_after_another(
+    minutes_ago: tuple[float, ...], waits: float | None
+) -> None:
+    [token] = mailed(0)
+
+    due = due_at(token, (), to_address=mailed(*minutes_ago))
+
+    assert due == (None if waits is None else NOW + timedelta(minutes=waits))
+
+
+@pytest.mark.row("C11")
+def test_what_was_mailed_within_the_hour_still_counts_beside_newer_ones() -> None:
+    former = mailed(1, 2, 3, 4, 59, 60, 61)
+
+    assert not_needed(former, now=NOW) == former[5:]

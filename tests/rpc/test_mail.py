@@ -341,6 +341,24 @@ async def test_who_asks_again_and_again_neither_keeps_a_person_out_nor_mails_mor
         assert (await refusal(person.reset(token))).verdict == DEAD
 
 
+@pytest.mark.row("C11")
+async def test_accounts_that_claim_one_address_after_another_do_not_flood_it(
+    mailing: Service, post: MailServer
+) -> None:
+    address = f"{new_name()}@example.org"
+    for _ in range(8):
+        request = users_pb2.RegisterRequest(username=new_name(), password=PASSWORD, email=address)
+        user = (await door(mailing).Register(request)).user
+        me = await signed_in(mailing, user.username, PASSWORD)
+        await me.users.DeleteMe(users_pb2.DeleteMeRequest(password=PASSWORD), metadata=me.metadata)
+    # What waits for its minute leaves now.
+    await mailing.sql(sa.update(schema.mail).values(due_at=datetime.now(UTC)))
+
+    await eventually_true(mailing, sa.select(sa.func.count()).select_from(schema.mail), 0)
+
+    assert len(post.to(address)) == 5
+
+
 @pytest.mark.row("C11", "E9")
 async def test_who_registers_shows_that_the_address_is_theirs(mailing: Service, post: MailServer) -> None:
     request = users_pb2.RegisterRequest(username=new_name(), password=PASSWORD, email=f"{new_name()}@example.org")

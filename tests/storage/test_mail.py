@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from auth_service.domain.mailed_tokens import MailedToken, Purpose
+from auth_service.domain.mailed_tokens import COUNTED_FOR, MailedToken, Purpose
 from auth_service.storage import local_accounts, mail, mailed_tokens
 from auth_service.storage.database import Connection, Database
 from tests.domain.rings import NOON
@@ -38,7 +38,7 @@ async def test_tokens_that_expired_are_swept_a_few_at_a_time(database: Database)
 async def test_the_last_few_tokens_of_a_person_are_kept_and_spent_together(database: Database) -> None:
     async def step(connection: Connection) -> None:
         ada, eve = [await somebody(connection, name) for name in ("ada", "eve")]
-        tokens = [a_token(ada, digest=bytes([number]), made_at=NOON + number * LEASE) for number in range(8)]
+        tokens = [a_token(ada, digest=bytes([number]), made_at=NOON + number * COUNTED_FOR) for number in range(8)]
         theirs = a_token(eve, digest=b"eve's")
         await mailed_tokens.put(connection, theirs, former=())
         for token in tokens:
