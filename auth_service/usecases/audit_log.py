@@ -75,20 +75,25 @@ class AuditLog:
     ) -> AsyncGenerator[AuditEvent | None, None]:
         """Events in their order, those behind `after` or those that come.
 
-        None comes first, from when on nothing is missed, and then wherever there was no event for a while. Raises
-        NotFound for an `after` that is not in the log, Overloaded, DatabaseUnavailable.
+        None comes first, from when on nothing is missed, and then wherever there was none of `types` for a while.
+        Raises NotFound for an `after` that is not in the log, Overloaded, DatabaseUnavailable.
         """
+        loop = asyncio.get_running_loop()
         with self._following():
             position = await self._start(after)
             yield None
+            quiet_since = loop.time()
             while True:
                 found = await self._database.autocommit(partial(audit.after, position=position, most=READ_AT_ONCE))
                 for each in found:
                     if types is None or each.event.type in types:
                         yield each.event
+                        quiet_since = loop.time()
                     position = each.position
-                if not found and not await self._grows_beyond(position):
+                left = quiet_since + self._sign_of_life_after.total_seconds() - loop.time()
+                if left <= 0 or not (found or await self._grows_beyond(position, within=left)):
                     yield None
+                    quiet_since = loop.time()
 
     async def poll(self) -> None:
         """Wake those who follow if there is something new. Raises DatabaseUnavailable."""
@@ -148,10 +153,10 @@ class AuditLog:
             raise NotFound("after_event_id: there is no such event")
         return found
 
-    async def _grows_beyond(self, position: Position) -> bool:
-        """Waits until it does; False after a while in which it did not."""
+    async def _grows_beyond(self, position: Position, *, within: float) -> bool:
+        """Waits until it does; False after so many seconds in which it did not."""
         try:
-            async with asyncio.timeout(self._sign_of_life_after.total_seconds()):
+            async with asyncio.timeout(within):
                 while self._newest <= position:
                     await self._grown.wait()
         except TimeoutError:

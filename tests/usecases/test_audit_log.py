@@ -3,12 +3,13 @@
 import asyncio
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
 
 from auth_service.background import every, in_background
-from auth_service.domain.audit import AuditEvent, EventType, Origin, happened
+from auth_service.domain.audit import AuditEvent, EventType, Origin, happened, types_named
 from auth_service.domain.errors import NotFound, Overloaded
 from auth_service.domain.pages import PageTokens
 from auth_service.domain.sealing import KeyEncryptionKeys
@@ -48,6 +49,15 @@ async def test_a_follower_hears_of_what_comes_and_of_nothing_before(database: Da
         written = await write(database)
 
         assert await coming == written
+
+
+async def test_whoever_waits_for_one_thing_has_signs_of_life_while_others_happen(database: Database) -> None:
+    hardly, seldom = timedelta(milliseconds=1), timedelta(milliseconds=500)
+    log = log_of(database, sign_of_life_after=seldom)
+    at_it = every(hardly, partial(write, database)), every(hardly, log.poll)
+    async with in_background(*at_it), aclosing(log.follow(after=None, types=types_named("person."))) as events:
+        async with asyncio.timeout(10):
+            assert [await anext(events) for _ in range(2)] == [None, None]
 
 
 async def test_there_is_room_for_so_many_and_for_another_when_one_leaves(database: Database) -> None:
