@@ -182,6 +182,11 @@ def test_roles_are_made_granted_taken_away_and_deleted(on_both: Command) -> None
         (0, "ada has user, admin"),
         (1, "auth-service: expected somebody else who may administer; this is the last one"),
     ]
+    assert on_both("roles", "revoke", "ada", "unheard-of", "--end-sessions").code == 1
+    assert on_both("roles", "create", "late", "--level", "300").code == 0
+    said = on_both("roles", "revoke", "ada", "late", "--end-sessions")
+    assert said.out == "ada has user, admin\nsessions ended: 0\n"
+    assert on_both("roles", "delete", "late", "--yes").code == 0
     assert [each["name"] for each in rows(on_both("roles", "list", "--json"))] == ["admin", "staff", "user"]
     (holder,) = rows(on_both("roles", "users", "admin", "--json"))
     assert (holder["id"], holder["username"], holder["state"]) == (user["id"], "ada", "active")

@@ -84,7 +84,7 @@ def administration(
         standing=Standing(
             base.database, levels=levels, ending=ending, hashing=hashing, password_rules=rules, tallies=base.limits
         ),
-        roles=Roles(base.database, levels=levels, page_tokens=page_tokens),
+        roles=Roles(base.database, levels=levels, ending=ending, page_tokens=page_tokens),
         session_lists=SessionLists(base.database, page_tokens=page_tokens),
         staff=StaffList(base.database),
         service_accounts=ServiceAccounts(

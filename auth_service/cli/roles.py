@@ -84,13 +84,21 @@ def grant(user: str, role: str) -> None:
 
 
 @roles.command
-def revoke(user: str, role: str) -> None:
-    """Take a role from a person."""
+def revoke(user: str, role: str, *, end_sessions: bool = False) -> None:
+    """Take a role from a person.
+
+    Parameters
+    ----------
+    end_sessions
+        Also end every session of theirs, or access tokens name the role until they expire.
+    """
 
     async def step(use: Administration) -> None:
         account = await use.accounts.addressed(user)
-        held = await use.roles.revoke(account.id, role, origin=OPERATOR)
-        print(f"{account.person.username} has {', '.join(held)}")
+        revoked = await use.roles.revoke(account.id, role, end_sessions=end_sessions, origin=OPERATOR)
+        print(f"{account.person.username} has {', '.join(revoked.roles)}")
+        if end_sessions:
+            print(f"sessions ended: {revoked.ended_sessions}")
 
     administer(step)
 

@@ -69,8 +69,8 @@ class RoleServicer(roles_pb2_grpc.RoleServiceServicer):
 
     async def RevokeRole(self, request: roles_pb2.RevokeRoleRequest, context: Context) -> roles_pb2.RevokeRoleResponse:
         person_id = uuid_in(request.user_id, field="user_id")
-        held = await self._roles.revoke(person_id, request.role, origin=origin())
-        return roles_pb2.RevokeRoleResponse(roles=held)
+        revoked = await self._roles.revoke(person_id, request.role, end_sessions=request.end_sessions, origin=origin())
+        return roles_pb2.RevokeRoleResponse(roles=revoked.roles, ended_sessions=revoked.ended_sessions)
 
     async def CheckLevel(self, request: roles_pb2.CheckLevelRequest, context: Context) -> roles_pb2.CheckLevelResponse:
         bearer = self._verification.bearer(request.token)

@@ -17,7 +17,9 @@ from auth_service.domain.roles import (
 )
 from auth_service.storage import audit, people, roles
 from auth_service.storage.database import Connection, Database
+from auth_service.storage.revocations import Revocation
 from auth_service.usecases import granting
+from auth_service.usecases.ending import Ending
 from auth_service.usecases.levels import Levels
 
 _ABOVE_THE_STRONGEST = -1
@@ -30,6 +32,14 @@ class RolePage:
 
 
 @dataclass(frozen=True, slots=True)
+class RoleRevoked:
+    """Every role that the person has now, and how many of their sessions ended."""
+
+    roles: tuple[str, ...]
+    ended_sessions: int
+
+
+@dataclass(frozen=True, slots=True)
 class LevelVerdict:
     is_allowed: bool
     bearer_level: int
@@ -38,9 +48,10 @@ class LevelVerdict:
 class Roles:
     """Nobody makes, changes, deletes, grants or takes away a role at or above their own level."""
 
-    def __init__(self, database: Database, *, levels: Levels, page_tokens: PageTokens) -> None:
+    def __init__(self, database: Database, *, levels: Levels, ending: Ending, page_tokens: PageTokens) -> None:
         self._database = database
         self._levels = levels
+        self._ending = ending
         self._page_tokens = page_tokens
 
     async def create(self, name: str, *, level: int, description: str, origin: Origin) -> Role:
@@ -132,11 +143,14 @@ class Roles:
 
         return await self._database.transaction(step)
 
-    async def revoke(self, person_id: UUID, name: str, *, origin: Origin) -> tuple[str, ...]:
-        """Every role that the person has now. Raises as `grant`, and LastAdministrator."""
+    async def revoke(self, person_id: UUID, name: str, *, end_sessions: bool, origin: Origin) -> RoleRevoked:
+        """Tokens name the role until they expire, unless the sessions end with it.
+
+        Raises as `grant`, and LastAdministrator.
+        """
         valid_role_name(name, field="role")
 
-        async def step(connection: Connection) -> tuple[str, ...]:
+        async def step(connection: Connection) -> tuple[tuple[str, ...], tuple[Revocation, ...]]:
             now = await self._database.time(connection)
             await self._levels.target(connection, origin, person_id)
             level = await self._levels.of_actor(connection, origin)
@@ -146,9 +160,14 @@ class Roles:
             if await people.revoke(connection, person_id, role.name):
                 event = happened(EventType.ROLE_REVOKED, origin=origin, now=now, on=person_id, role=role.name)
                 await audit.add(connection, event)
-            return (await self._levels.shown_of(connection, person_id)).roles
+            ended: tuple[Revocation, ...] = ()
+            if end_sessions:
+                ended = await self._ending.in_step(connection, person_id, reason="asked", origin=origin, now=now)
+            return (await self._levels.shown_of(connection, person_id)).roles, ended
 
-        return await self._database.transaction(step)
+        held, ended = await self._database.transaction(step)
+        self._ending.take_effect(ended)
+        return RoleRevoked(held, len(ended))
 
     async def check_level(self, bearer: Caller, *, level: int) -> LevelVerdict:
         """Whether the bearer of a token is of `level` or stronger now; a service never is, for it has no level.

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from auth_api.v1 import roles_pb2
+from auth_client import TokenRevoked, TokenVerifier
+from auth_client.trust import TrustStream
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from auth_service.storage import schema
 from tests.rpc.conftest import Start
 from tests.support.administering import PASSWORD, Acting, administrator, found, new_name, signed_in
-from tests.support.service import PORTAL_API_KEY, Service, bearer, refusal
+from tests.support.conditions import eventually
+from tests.support.service import AUDIENCE, ISSUER, PORTAL_API_KEY, Service, bearer, refusal
 
 INVALID = ("INVALID_ARGUMENT", "INVALID_FIELD")
 NOT_FOUND = ("NOT_FOUND", "NOT_FOUND")
@@ -248,6 +251,30 @@ async def test_a_role_taken_away_counts_at_once_whatever_the_token_says(admin: A
 
     assert role in (await admin.service.verify(deputy.token)).roles
     assert (await refusal(deputy.page())).verdict == DENIED
+
+
+@pytest.mark.row("E21/local")
+async def test_a_role_taken_away_with_the_sessions_is_told_to_every_verifier(admin: Acting) -> None:
+    deputy = await admin.deputy()
+    role = (await admin.get(deputy.person_id)).roles[1]
+    address = str(admin.service.where.grpc)
+    async with TrustStream(address, plaintext=True) as trust:
+        local = TokenVerifier(issuer=ISSUER, audience=AUDIENCE, keys=trust)
+        assert role in local.verify_now(deputy.token).roles
+
+        assert await admin.revoke(deputy.person_id, role, end_sessions=True) == ["user"]
+
+        assert (await refusal(admin.service.verify(deputy.token))).reason == "TOKEN_REVOKED"
+        await eventually(lambda: is_revoked(local, deputy.token), deadline=1)
+        assert local.verify_now(admin.token)
+
+
+def is_revoked(verifier: TokenVerifier, token: str) -> bool:
+    try:
+        verifier.verify_now(token)
+    except TokenRevoked:
+        return True
+    return False
 
 
 async def test_a_role_is_deleted_once_nobody_has_it(admin: Acting) -> None:

@@ -108,8 +108,8 @@ class Acting:
         request = roles_pb2.GrantRoleRequest(user_id=user_id, role=role)
         return list((await self.roles.GrantRole(request, metadata=self.metadata)).roles)
 
-    async def revoke(self, user_id: str, role: str) -> list[str]:
-        request = roles_pb2.RevokeRoleRequest(user_id=user_id, role=role)
+    async def revoke(self, user_id: str, role: str, *, end_sessions: bool = False) -> list[str]:
+        request = roles_pb2.RevokeRoleRequest(user_id=user_id, role=role, end_sessions=end_sessions)
         return list((await self.roles.RevokeRole(request, metadata=self.metadata)).roles)
 
     async def deputy(self, *, at_least: int = 50) -> "Acting":

@@ -893,7 +893,10 @@ type RevokeRoleRequest struct {
 	// A UUID.
 	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// As Role.name; below the caller's level.
-	Role          string `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	Role string `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	// If set, every session of the person ends in the same step: whoever follows WatchTrust refuses their access tokens
+	// within a second, and they sign in again. Otherwise tokens that name the role are believed until they expire.
+	EndSessions   bool `protobuf:"varint,3,opt,name=end_sessions,json=endSessions,proto3" json:"end_sessions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -942,11 +945,20 @@ func (x *RevokeRoleRequest) GetRole() string {
 	return ""
 }
 
+func (x *RevokeRoleRequest) GetEndSessions() bool {
+	if x != nil {
+		return x.EndSessions
+	}
+	return false
+}
+
 // What the person has now.
 type RevokeRoleResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Every role, as User.roles.
-	Roles         []string `protobuf:"bytes,1,rep,name=roles,proto3" json:"roles,omitempty"`
+	Roles []string `protobuf:"bytes,1,rep,name=roles,proto3" json:"roles,omitempty"`
+	// How many sessions ended.
+	EndedSessions int32 `protobuf:"varint,2,opt,name=ended_sessions,json=endedSessions,proto3" json:"ended_sessions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -986,6 +998,13 @@ func (x *RevokeRoleResponse) GetRoles() []string {
 		return x.Roles
 	}
 	return nil
+}
+
+func (x *RevokeRoleResponse) GetEndedSessions() int32 {
+	if x != nil {
+		return x.EndedSessions
+	}
+	return 0
 }
 
 // Whose token, and for what.
@@ -1153,12 +1172,14 @@ const file_auth_api_v1_roles_proto_rawDesc = "" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\")\n" +
 	"\x11GrantRoleResponse\x12\x14\n" +
-	"\x05roles\x18\x01 \x03(\tR\x05roles\"@\n" +
+	"\x05roles\x18\x01 \x03(\tR\x05roles\"c\n" +
 	"\x11RevokeRoleRequest\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x12\n" +
-	"\x04role\x18\x02 \x01(\tR\x04role\"*\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\x12!\n" +
+	"\fend_sessions\x18\x03 \x01(\bR\vendSessions\"Q\n" +
 	"\x12RevokeRoleResponse\x12\x14\n" +
-	"\x05roles\x18\x01 \x03(\tR\x05roles\"?\n" +
+	"\x05roles\x18\x01 \x03(\tR\x05roles\x12%\n" +
+	"\x0eended_sessions\x18\x02 \x01(\x05R\rendedSessions\"?\n" +
 	"\x11CheckLevelRequest\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x14\n" +
 	"\x05level\x18\x02 \x01(\x05R\x05level\"Q\n" +

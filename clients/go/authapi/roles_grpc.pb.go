@@ -59,7 +59,9 @@ type RoleServiceClient interface {
 	// Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE for a role that is not granted but follows; ACCOUNT_STATE for a
 	// deleted account.
 	GrantRole(ctx context.Context, in *GrantRoleRequest, opts ...grpc.CallOption) (*GrantRoleResponse, error)
-	// Takes a role from a person. One that they do not have is fine. Refusals: as GrantRole; LAST_ADMINISTRATOR.
+	// Takes a role from a person. One that they do not have is fine. It counts at once where the database is asked, as by
+	// this service's own methods; elsewhere with the next access token, unless `end_sessions` is set.
+	// Refusals: as GrantRole; LAST_ADMINISTRATOR.
 	RevokeRole(ctx context.Context, in *RevokeRoleRequest, opts ...grpc.CallOption) (*RevokeRoleResponse, error)
 	// Says whether the bearer of an access token may do what needs a level. Asks the database for their roles of now.
 	// Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
@@ -191,7 +193,9 @@ type RoleServiceServer interface {
 	// Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE for a role that is not granted but follows; ACCOUNT_STATE for a
 	// deleted account.
 	GrantRole(context.Context, *GrantRoleRequest) (*GrantRoleResponse, error)
-	// Takes a role from a person. One that they do not have is fine. Refusals: as GrantRole; LAST_ADMINISTRATOR.
+	// Takes a role from a person. One that they do not have is fine. It counts at once where the database is asked, as by
+	// this service's own methods; elsewhere with the next access token, unless `end_sessions` is set.
+	// Refusals: as GrantRole; LAST_ADMINISTRATOR.
 	RevokeRole(context.Context, *RevokeRoleRequest) (*RevokeRoleResponse, error)
 	// Says whether the bearer of an access token may do what needs a level. Asks the database for their roles of now.
 	// Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.

@@ -147,7 +147,9 @@ class RoleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RevokeRole(self, request, context):
-        """Takes a role from a person. One that they do not have is fine. Refusals: as GrantRole; LAST_ADMINISTRATOR.
+        """Takes a role from a person. One that they do not have is fine. It counts at once where the database is asked, as by
+        this service's own methods; elsewhere with the next access token, unless `end_sessions` is set.
+        Refusals: as GrantRole; LAST_ADMINISTRATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -58,7 +58,10 @@ class RoleServiceStub:
     deleted account.
     """
     RevokeRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.RevokeRoleRequest, _roles_pb2.RevokeRoleResponse]
-    """Takes a role from a person. One that they do not have is fine. Refusals: as GrantRole; LAST_ADMINISTRATOR."""
+    """Takes a role from a person. One that they do not have is fine. It counts at once where the database is asked, as by
+    this service's own methods; elsewhere with the next access token, unless `end_sessions` is set.
+    Refusals: as GrantRole; LAST_ADMINISTRATOR.
+    """
     CheckLevel: _grpc.UnaryUnaryMultiCallable[_roles_pb2.CheckLevelRequest, _roles_pb2.CheckLevelResponse]
     """Says whether the bearer of an access token may do what needs a level. Asks the database for their roles of now.
     Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
@@ -94,7 +97,10 @@ class RoleServiceAsyncStub(RoleServiceStub):
     deleted account.
     """
     RevokeRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.RevokeRoleRequest, _roles_pb2.RevokeRoleResponse]  # type: ignore[assignment]
-    """Takes a role from a person. One that they do not have is fine. Refusals: as GrantRole; LAST_ADMINISTRATOR."""
+    """Takes a role from a person. One that they do not have is fine. It counts at once where the database is asked, as by
+    this service's own methods; elsewhere with the next access token, unless `end_sessions` is set.
+    Refusals: as GrantRole; LAST_ADMINISTRATOR.
+    """
     CheckLevel: _aio.UnaryUnaryMultiCallable[_roles_pb2.CheckLevelRequest, _roles_pb2.CheckLevelResponse]  # type: ignore[assignment]
     """Says whether the bearer of an access token may do what needs a level. Asks the database for their roles of now.
     Refusals: TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED; SIGNING_UNAVAILABLE.
@@ -175,7 +181,10 @@ class RoleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _roles_pb2.RevokeRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_roles_pb2.RevokeRoleResponse, _abc.Awaitable[_roles_pb2.RevokeRoleResponse]]:
-        """Takes a role from a person. One that they do not have is fine. Refusals: as GrantRole; LAST_ADMINISTRATOR."""
+        """Takes a role from a person. One that they do not have is fine. It counts at once where the database is asked, as by
+        this service's own methods; elsewhere with the next access token, unless `end_sessions` is set.
+        Refusals: as GrantRole; LAST_ADMINISTRATOR.
+        """
 
     @_abc_1.abstractmethod
     def CheckLevel(
