@@ -120,8 +120,10 @@ def test_revoke_drops_the_key_once_and_says_which_signs_now(on_both: Command) ->
     begin()
     standby, active = (key["kid"] for key in rows(on_both("keys", "list", "--json")))
 
+    stale = on_both("keys", "revoke", active, "--yes", "--ring-version", "7")
     said, again = on_both("keys", "revoke", active, "--yes"), on_both("keys", "revoke", active, "--yes")
 
+    assert stale.err == "auth-service: ring_version: the key ring is at version 1, not at 7\n"
     assert said.out.startswith(f"{active} is revoked; {standby} signs now; ")
     assert again.out == said.out
     key = next(key for key in rows(on_both("keys", "list", "--json")) if key["kid"] == active)
@@ -415,7 +417,7 @@ def test_wrong_use_is_exit_code_2(run: Command, arguments: list[str]) -> None:
         (["--help"], ["serve", "migrate", "config", "keys", "users", "staff"]),
         (["keys", "--help"], ["list", "rotate", "revoke", "rewrap"]),
         (["keys", "rotate", "--help"], ["--only-if-published-ahead", "--ring-version"]),
-        (["keys", "revoke", "--help"], ["KID", "--yes"]),
+        (["keys", "revoke", "--help"], ["KID", "--yes", "--ring-version"]),
         (["users", "create", "--help"], ["--role", "--password-stdin", "--display-name"]),
         (["staff", "--help"], ["add", "remove", "list"]),
     ],

@@ -112,7 +112,7 @@ def http_door(
         *wellknown.routes(
             keys=base.keys,
             consumers=base.consumers,
-            revocations=RevocationList(stories.revoked, monotonic=time.monotonic),
+            revocations=RevocationList(stories.revoked, base.keys, monotonic=time.monotonic),
             issuer=settings.token_issuer,
             endpoints=oauth.metadata(settings.token_issuer),
             now=base.clock.now,

@@ -137,20 +137,23 @@ def canary() -> None:
 
 
 @keys.command
-def revoke(kid: Kid, *, yes: Yes = False) -> None:
+def revoke(kid: Kid, *, ring_version: int | None = None, yes: Yes = False) -> None:
     """Drop a key from the key set and refuse everything that it signed.
 
     Parameters
     ----------
     kid
         As `keys list` prints it.
+    ring_version
+        Revoke only while the ring is at this version.
     """
     confirm(f"Refuse every token that {kid} signed? People stay signed in; their clients refresh.", yes=yes)
     settings = settings_in_force()
 
     async def step() -> None:
         async with app.core(settings) as core:
-            revoked = await KeyRevocation(core.keys, consumers=core.consumers).revoke(kid, origin=OPERATOR)
+            revocation = KeyRevocation(core.keys, consumers=core.consumers)
+            revoked = await revocation.revoke(kid, origin=OPERATOR, ring_version=ring_version)
             ring = revoked.ring
             print(f"{kid} is revoked; {ring.active.kid} signs now; ring version {ring.version}")
             print("nobody has to sign in again: clients refresh, and get tokens of the key that signs now")

@@ -161,6 +161,9 @@ class Trust:
         Raises Overloaded, ServerLeaving, and until there is something to tell DatabaseUnavailable, SigningUnavailable.
         """
         with self._following(network_of(address)) as stream:
+            if not self._told_etag and self._knows:
+                # Keys that were read before the sessions were told to nobody; cursors have to name them.
+                self._publish()
             missed = self._missed_since(cursor)
             if missed is not None:
                 sent, chunks = self._number, missed
@@ -187,10 +190,14 @@ class Trust:
             await self._is_due.wait()
             await asyncio.sleep(GATHERED_FOR.total_seconds())
             self._is_due.clear()
-            if self._revoked.is_loaded and not self._keys.ring.is_empty:
+            if self._knows:
                 self._publish()
                 await self._wake()
                 await asyncio.sleep(min(LONGEST_REST, len(self._streams) * REST_PER_STREAM).total_seconds())
+
+    @property
+    def _knows(self) -> bool:
+        return self._revoked.is_loaded and not self._keys.ring.is_empty
 
     async def leave(self) -> None:
         """Returns when every stream has been told, or does not take it within a second."""

@@ -422,6 +422,22 @@ async def test_a_server_that_leaves_tells_its_streams_to_go_elsewhere(
             await serving
 
 
+async def test_a_replica_that_learnt_of_keys_before_sessions_is_gone_on_from_as_well(start: Start) -> None:
+    service = await start()
+    await service.sql(sa.text("ALTER TABLE revocation RENAME TO revocation_gone"))
+    replica = await start(waits=False)
+    await service.sql(sa.text("ALTER TABLE revocation_gone RENAME TO revocation"))
+    await eventually(lambda: admitted(replica))
+
+    stream = watch(replica)
+    beat = await until(stream, "heartbeat")
+    stream.cancel()
+    resumed = watch(replica, beat.cursor)
+
+    assert (await resumed.read()).WhichOneof("what") != "snapshot"
+    resumed.cancel()
+
+
 async def test_nothing_is_told_before_it_is_known(start: Start) -> None:
     service = await start()
     await service.sql(sa.text("ALTER TABLE revocation RENAME TO revocation_gone"))

@@ -233,7 +233,7 @@ def replica(
     routes = wellknown.routes(
         keys=keys,
         consumers=consumers,
-        revocations=RevocationList(revoked, monotonic=monotonic),
+        revocations=RevocationList(revoked, keys, monotonic=monotonic),
         issuer=TOKEN_POLICY.issuer,
         endpoints={},
         now=clock.now,

@@ -154,9 +154,9 @@ class TrustChannel:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    def unary_stream(self, path: str, **_: object) -> "Callable[[trust_pb2.WatchTrustRequest], TrustCall]":
+    def unary_stream(self, path: str, **_: object) -> "Callable[..., TrustCall]":
         assert path.endswith("/WatchTrust")
-        return lambda request: TrustCall(self._wire, request)
+        return lambda request, metadata: TrustCall(self._wire, request)
 
 
 class TrustCall:

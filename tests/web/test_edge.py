@@ -5,6 +5,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -307,3 +308,22 @@ async def test_ended_sessions_are_listed_until_their_tokens_are_gone_and_cacheab
         return (status, then["ETag"] != headers["ETag"]) == (200, True)
 
     await eventually(is_another, deadline=1)
+
+
+@pytest.mark.row("S27")
+async def test_a_key_that_was_revoked_is_listed_beside_the_sessions(start: Start) -> None:
+    one, other = await start(), await start()
+    before = (await get(one, REVOCATIONS))[1]["ETag"]
+    kid = (await one.jwks())[0]["kid"]
+    admin = bearer(await admin_token(one))
+
+    await one.keys.RevokeSigningKey(keys_pb2.RevokeSigningKeyRequest(kid=kid), metadata=admin)
+
+    async def is_listed(service: Service) -> bool:
+        return bool(json.loads((await get(service, REVOCATIONS))[2])["revoked_kids"] == [kid])
+
+    for service in (one, other):
+        await eventually(partial(is_listed, service), deadline=1)
+    etags = {(await get(service, REVOCATIONS))[1]["ETag"] for service in (one, other)}
+    assert len(etags) == 1
+    assert before not in etags

@@ -187,8 +187,9 @@ def _verifiers() -> Operations:
         ),
         ("GET", "/.well-known/revocations"): operation(
             tag,
-            "Sessions that ended before their tokens did",
-            {"200": answer("The ids of sessions.", things, **KEPT), **same, **refusals(503)},
+            "Sessions that ended before their tokens did, and keys that were revoked",
+            {"200": answer("What to refuse.", named("Revocations"), **KEPT), **same, **refusals(503)},
+            description="For verifiers that cannot follow `WatchTrust`: refuse tokens whose `sid` or `kid` is here.",
             parameters=since,
         ),
         ("GET", "/.well-known/openid-configuration"): metadata,

@@ -70,6 +70,31 @@ SCHEMAS: Mapping[str, Any] = {
             "password": {"type": "string", "minLength": 1, "format": "password"},
         },
     },
+    "Revocations": {
+        "type": "object",
+        "required": ["revoked_sessions", "revoked_kids"],
+        "properties": {
+            "revoked_sessions": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["until", "session_ids"],
+                    "properties": {
+                        "until": {
+                            "type": "integer",
+                            "description": "In seconds since 1970: after it no token of these sessions is left.",
+                        },
+                        "session_ids": {
+                            "type": "array",
+                            "items": STRING,
+                            "description": "Values of the claim `sid`; API keys that were revoked are among them.",
+                        },
+                    },
+                },
+            },
+            "revoked_kids": {"type": "array", "items": STRING, "description": "Keys that were withdrawn for cause."},
+        },
+    },
     "Token": {"type": "object", "required": ["token"], "properties": {"token": STRING}},
     "TokenResponse": {
         "type": "object",
