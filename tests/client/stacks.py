@@ -233,7 +233,7 @@ async def guarded_server(
 class Scans(Protocol):
     """A client of the other team's service."""
 
-    async def say(self, text: str, metadata: Metadata = ()) -> str: ...
+    async def say(self, text: str, metadata: Metadata = (), timeout: float = 10) -> str: ...
     async def count(self, to: int, metadata: Metadata = ()) -> list[str]: ...
     async def join(self, texts: Sequence[str], metadata: Metadata = ()) -> str: ...
     async def echo(self, texts: Sequence[str], metadata: Metadata = ()) -> list[str]: ...
@@ -249,9 +249,9 @@ class AioScans:
     def __init__(self, channel: Any) -> None:
         self.channel = channel
 
-    async def say(self, text: str, metadata: Metadata = ()) -> str:
+    async def say(self, text: str, metadata: Metadata = (), timeout: float = 10) -> str:
         with _aio_errors():
-            reply = await self.channel.unary_unary(SAY, **_CODING)(_value(text), metadata=metadata, timeout=10)
+            reply = await self.channel.unary_unary(SAY, **_CODING)(_value(text), metadata=metadata, timeout=timeout)
             return str(reply.value)
 
     async def count(self, to: int, metadata: Metadata = ()) -> list[str]:
@@ -279,9 +279,9 @@ class SyncScans:
     def __init__(self, channel: Any) -> None:
         self.channel = channel
 
-    async def say(self, text: str, metadata: Metadata = ()) -> str:
+    async def say(self, text: str, metadata: Metadata = (), timeout: float = 10) -> str:
         send = self.channel.unary_unary(SAY, **_CODING)
-        return str((await _in_thread(lambda: send(_value(text), metadata=metadata, timeout=10))).value)
+        return str((await _in_thread(lambda: send(_value(text), metadata=metadata, timeout=timeout))).value)
 
     async def count(self, to: int, metadata: Metadata = ()) -> list[str]:
         send = self.channel.unary_stream(COUNT, **_CODING)
@@ -303,9 +303,9 @@ class GrpclibScans:
         self._channel = channel
         self._through = call or _plainly
 
-    async def say(self, text: str, metadata: Metadata = ()) -> str:
+    async def say(self, text: str, metadata: Metadata = (), timeout: float = 10) -> str:
         method = UnaryUnaryMethod(self._channel, SAY, StringValue, StringValue)
-        return str((await self._call(method, _value(text), metadata)).value)
+        return str((await self._call(method, _value(text), metadata, timeout)).value)
 
     async def count(self, to: int, metadata: Metadata = ()) -> list[str]:
         method = UnaryStreamMethod(self._channel, COUNT, StringValue, StringValue)
@@ -319,9 +319,9 @@ class GrpclibScans:
         method = StreamStreamMethod(self._channel, ECHO, StringValue, StringValue)
         return _values(await self._call(method, list(map(_value, texts)), metadata))
 
-    async def _call(self, method: Any, request: object, metadata: Metadata) -> Any:
+    async def _call(self, method: Any, request: object, metadata: Metadata, timeout: float = 10) -> Any:
         try:
-            return await self._through(method, request, timeout=10, metadata=metadata)
+            return await self._through(method, request, timeout=timeout, metadata=metadata)
         except CALL_ERRORS as error:
             raise grpclib_error(error) from error
 

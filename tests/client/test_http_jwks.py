@@ -74,6 +74,19 @@ async def test_context_manager_comes_with_keys(endpoint: JwksEndpoint) -> None:
         assert verifier(keys=source).verify_now(token())
 
 
+async def test_what_was_closed_fetches_again_where_it_is_entered_again(endpoint: JwksEndpoint) -> None:
+    source = HttpJwks(endpoint.url)
+    async with source:
+        assert verifier(keys=source).verify_now(token())
+    endpoint.names, endpoint.headers["ETag"] = ("second",), '"2"'
+
+    async with source:
+        assert verifier(keys=source).verify_now(token_of("second"))
+
+    await source.refresh()
+    assert endpoint.hits == 2
+
+
 @pytest.mark.row("S85")
 @pytest.mark.parametrize("fault", [None, "500", "connection dropped"])
 async def test_unknown_kids_cause_one_fetch_per_cool_down(

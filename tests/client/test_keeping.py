@@ -164,11 +164,25 @@ def test_a_service_that_rejects_everything_causes_no_storm_of_renewals() -> None
     assert one.is_worth_repeating(EXPIRED, "at two", 11)
 
 
+@pytest.mark.parametrize("reason", ["TOKEN_INVALID", ""])
+def test_a_token_that_is_refused_without_a_good_reason_is_renewed_too_but_seldom(reason: str) -> None:
+    # A verifier that fetches keys says TOKEN_INVALID of a token whose key was revoked; most gateways say nothing.
+    one, error = keeper(), AuthError(Code.UNAUTHENTICATED, reason, "no")
+
+    assert one.is_worth_repeating(error, "at one", 1)
+    assert one.is_due(1)
+    one.brought(pair("two"), 1)
+
+    assert not one.is_worth_repeating(error, "at two", 60.9)
+    assert not one.is_due(60.9)
+    assert one.is_worth_repeating(error, "at two", 61)
+
+
 @pytest.mark.parametrize(
     "error",
     [
-        AuthError(Code.UNAUTHENTICATED, "TOKEN_INVALID", "no"),
-        AuthError(Code.UNAUTHENTICATED, "", "no"),
+        AuthError(Code.UNAUTHENTICATED, "CREDENTIALS_MISSING", "no"),
+        AuthError(Code.UNAUTHENTICATED, "BAD_CREDENTIALS", "no"),
         AuthError(Code.PERMISSION_DENIED, "PERMISSION_DENIED", "no"),
         AuthError(Code.UNAVAILABLE, "TOKEN_EXPIRED", "no"),
         AuthError(Code.OK, "", ""),

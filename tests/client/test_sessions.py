@@ -4,26 +4,31 @@ import asyncio
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from time import monotonic, time
 from types import SimpleNamespace
 from typing import Any
 
 import grpc.aio
 import pytest
+from auth_api.v1 import keys_pb2
 from auth_client import (
     SIGNED_IN,
     ApiKey,
     AuthError,
     Code,
     HttpJwks,
+    KeysUnavailable,
     Password,
     RefreshToken,
     Rights,
     SignInRefused,
     TokenExpired,
     TokenInvalid,
+    TokenPair,
     TokenRefused,
     TokenRevoked,
     TokenVerifier,
@@ -56,7 +61,16 @@ from tests.client.stacks import (
 from tests.support.certificates import Authority
 from tests.support.conditions import eventually
 from tests.support.ports import free_port
-from tests.support.service import AUDIENCE, ISSUER, PORTAL_API_KEY, Service, running_service, running_stand_in
+from tests.support.service import (
+    AUDIENCE,
+    ISSUER,
+    PORTAL_API_KEY,
+    Service,
+    admin_token,
+    bearer,
+    running_service,
+    running_stand_in,
+)
 
 ADA = Password("user1001", "user1001-password")
 
@@ -84,8 +98,9 @@ class Counting:
 class Judge:
     """A verifier with the service's keys, that can be told to have other reasons; remembers what it was shown."""
 
-    def __init__(self, verifier: TokenVerifier) -> None:
+    def __init__(self, verifier: TokenVerifier, keys: HttpJwks | None = None) -> None:
         self._verifier = verifier
+        self.keys = keys
         self.seen: list[str] = []
         self.refuses: Callable[[str], TokenRefused | None] = lambda _: None
 
@@ -103,6 +118,10 @@ def expired() -> TokenExpired:
 
 def revoked() -> TokenRevoked:
     return TokenRevoked("ended", reason="revoked")
+
+
+def of_no_known_key() -> TokenInvalid:
+    return TokenInvalid("no known key has the kid of the token", reason="unknown_key")
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +143,7 @@ async def service(
 @pytest.fixture
 async def judge(service: Service) -> AsyncIterator[Judge]:
     async with HttpJwks(f"http://{service.where.http}/.well-known/jwks.json") as keys:
-        yield Judge(TokenVerifier(issuer=ISSUER, audience=AUDIENCE, keys=keys))
+        yield Judge(TokenVerifier(issuer=ISSUER, audience=AUDIENCE, keys=keys), keys)
 
 
 @pytest.fixture
@@ -179,7 +198,7 @@ async def test_fifty_calls_at_once_sign_in_once_and_renew_once(
     assert auth.asked == {"login": 1, "refresh": 1}
 
 
-@pytest.mark.parametrize("reason", [expired, revoked])
+@pytest.mark.parametrize("reason", [expired, revoked, of_no_known_key])
 async def test_a_call_that_meets_the_end_of_its_token_is_sent_once_more(
     stack: str, auth: Counting, address: str, judge: Judge, reason: Callable[[], TokenRefused]
 ) -> None:
@@ -191,6 +210,23 @@ async def test_a_call_that_meets_the_end_of_its_token_is_sent_once_more(
         assert await client.say("x") == "user1001: x"
 
     assert [token == first for token in judge.seen] == [True, False]
+
+
+@pytest.mark.row("S27")
+async def test_after_an_emergency_callers_go_on_where_keys_are_fetched(
+    stack: str, auth: Counting, service: Service, address: str, judge: Judge
+) -> None:
+    async with session(stack, auth, ADA) as one, scans(stack, address, one) as client:
+        await client.say("x")
+        kid = (await judge.verify(judge.seen[0])).key_id
+        admin = bearer(await admin_token(service))
+        await service.keys.RevokeSigningKey(keys_pb2.RevokeSigningKeyRequest(kid=kid), metadata=admin)
+        assert judge.keys is not None
+        await judge.keys.refresh()
+
+        assert await client.say("x") == "user1001: x"
+
+    assert auth.asked == {"login": 1, "refresh": 1}
 
 
 async def test_a_token_that_expires_between_two_calls_is_not_noticed(
@@ -493,6 +529,33 @@ async def test_closing_while_somebody_waits_is_an_answer(stack: str) -> None:
         await waiting
 
 
+async def test_a_call_waits_for_its_token_no_longer_than_it_was_given(stack: str, address: str) -> None:
+    released = Event()
+
+    def slow(*_: object) -> Any:
+        if stack == "sync":
+            released.wait()
+            return TokenPair("at", "rt1.x", timedelta(minutes=10), timedelta(hours=12), "session")
+        return asyncio.get_running_loop().create_future()
+
+    auth = Counting(SimpleNamespace(login=slow))
+    async with session(stack, auth, ADA) as one, scans(stack, address, one) as client:
+        # Of threads one has to renew, and the others wait.
+        renewing = asyncio.create_task(awaited(stack, one).token())
+        await eventually(lambda: auth.asked["login"] == 1)
+
+        with pytest.raises(AuthError, match="DEADLINE_EXCEEDED"):
+            await client.say("x", timeout=0.05)
+
+        released.set()
+        if stack == "sync":
+            assert await renewing == "at"
+
+    with suppress(AuthError):
+        await renewing
+    assert auth.asked == {"login": 1}
+
+
 async def test_what_is_no_refusal_reaches_whoever_waits(stack: str) -> None:
     def broken(*_: object) -> Any:
         raise ZeroDivisionError
@@ -524,6 +587,17 @@ async def test_threads_verify_with_keys_that_are_kept_fresh_in_the_background() 
 
         assert await asyncio.to_thread(verified) == ["first", "second"]
         assert endpoint.hits == 2
+
+
+def test_threads_are_told_where_their_verifier_is_not_open_instead_of_waiting_for_ever() -> None:
+    keys = HttpJwks(f"http://127.0.0.1:{free_port()}/")
+    blocking = sync.BlockingVerifier(TokenVerifier(issuer=ISSUER, audience=AUDIENCE, keys=keys), keys)
+    with pytest.raises(RuntimeError, match="not open"):
+        blocking.verify(minting.token())
+    with blocking, pytest.raises(KeysUnavailable):
+        blocking.verify(minting.token())
+    with pytest.raises(RuntimeError, match="not open"):
+        blocking.verify(minting.token())
 
 
 def test_the_errors_of_a_call_are_read_alike() -> None:

@@ -1,7 +1,7 @@
 """Following what is trusted: what a verifier then believes, and what it goes on believing when the stream is cut."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -10,13 +10,20 @@ import grpc
 import pytest
 from auth_client import KeysUnavailable, TokenInvalid, TokenRefused, TokenVerifier
 from auth_client.sync import BlockingVerifier
-from auth_client.trust import TrustStream
+from auth_client.trust import GrpcJwks, TrustStream
 
 from tests.client.minting import claims, header, sign, token, verifier
 from tests.client.trust_endpoint import TrustEndpoint, Turned, change, chunk, heartbeat, trusted_keys
 from tests.support.conditions import eventually
 
 SESSION = str(claims()["sid"])
+NEVER_GOOD: dict[str, dict[str, Any]] = {
+    "plain text and credentials": {"credentials": grpc.ssl_channel_credentials()},
+    "a header": {"consumer_name": "scans\r\nx: y"},
+    "beyond ASCII": {"consumer_name": "müller"},
+    "a space before it": {"consumer_name": " scans"},
+    "too long": {"consumer_name": "x" * 65},
+}
 
 
 @asynccontextmanager
@@ -215,6 +222,45 @@ async def test_a_key_set_without_a_usable_key_replaces_none(keys: Any) -> None:
         assert checker.verify_now(token())
         assert refused(checker, token(sid="x")) == "revoked"
         assert trust.health.reconnects == 1
+
+
+async def test_a_message_that_nobody_can_read_ends_the_stream_and_not_the_following() -> None:
+    unreadable = heartbeat()
+    unreadable.now.seconds = 10**15
+    async with TrustEndpoint(chunk("first")) as endpoint, following(endpoint) as (trust, checker):
+        endpoint.script = [heartbeat()]
+        endpoint.say(unreadable)
+
+        await eventually(lambda: len(endpoint.cursors) == 2 and trust.health.is_following)
+
+        assert trust.health.reconnects == 1
+        assert checker.verify_now(token())
+
+
+async def test_what_was_closed_is_followed_again_where_it_is_entered_again() -> None:
+    async with TrustEndpoint(chunk("first")) as endpoint:
+        trust = TrustStream(endpoint.address, plaintext=True)
+        async with trust:
+            assert trust.health.is_following
+        assert (trust.health.is_following, trust.health.error) == (False, "the stream was closed")
+        endpoint.script = [change(revoked=[SESSION])]
+
+        async with trust:
+            assert trust.health.is_following
+            assert refused(verifier(keys=trust)) == "revoked"
+
+
+async def test_it_says_what_it_is_and_what_it_is_called() -> None:
+    async with TrustEndpoint(chunk("first")) as endpoint, following(endpoint, consumer_name="scans-3"):
+        assert endpoint.metadata["x-consumer-name"] == "scans-3"
+        assert endpoint.metadata["user-agent"].startswith("auth-client (Python) grpc-python")
+
+
+@pytest.mark.parametrize("arguments", NEVER_GOOD.values(), ids=list(NEVER_GOOD))
+@pytest.mark.parametrize("kind", [TrustStream, GrpcJwks])
+def test_what_can_never_do_is_refused_when_it_is_made(kind: Any, arguments: Mapping[str, Any]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        kind("127.0.0.1:1", plaintext=True, **arguments)
 
 
 async def test_sessions_are_forgotten_by_the_time_of_the_service() -> None:

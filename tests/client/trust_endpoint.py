@@ -24,11 +24,14 @@ class Turned:
 
 
 class TrustEndpoint(trust_pb2_grpc.TrustServiceServicer):
-    """Each stream is sent `script`, then what `say` adds, until `cut`. `cursors` are those that were asked with."""
+    """Each stream is sent `script`, then what `say` adds, until `cut`. `cursors` are those that were asked with, and
+    `metadata` is what came with the last.
+    """
 
     def __init__(self, *script: Response) -> None:
         self.script: Sequence[Response] = script
         self.cursors: list[str] = []
+        self.metadata: dict[str, str] = {}
         self.refuses: grpc.StatusCode | None = None
         self._said: asyncio.Queue[Response | None] = asyncio.Queue()
 
@@ -41,6 +44,7 @@ class TrustEndpoint(trust_pb2_grpc.TrustServiceServicer):
 
     async def WatchTrust(self, request: trust_pb2.WatchTrustRequest, context: Any) -> Any:
         self.cursors.append(request.cursor)
+        self.metadata = dict(context.invocation_metadata())
         if self.refuses is not None:
             await context.abort(self.refuses, "not now")
         for each in self.script:

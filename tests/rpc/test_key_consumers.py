@@ -7,6 +7,8 @@ import grpc
 import pytest
 import sqlalchemy as sa
 from auth_api.v1 import audit_pb2, audit_pb2_grpc, auth_pb2, keys_pb2, trust_pb2, trust_pb2_grpc
+from auth_client import HttpJwks
+from auth_client.trust import GrpcJwks, TrustStream
 
 from auth_service.demo import Facility
 from auth_service.domain.consumers import NAME_HEADER, REGULAR_AFTER
@@ -93,6 +95,26 @@ async def test_every_way_to_take_the_key_set_is_seen_with_what_was_held_before(s
         assert each.first_seen_at.ToSeconds() > 0
     # The times of what came once, and of a stream that sent several messages.
     assert (edge.times, edge.HasField("interval")) == (1, False)
+
+
+async def test_verifiers_of_the_client_library_are_known_by_what_they_are_and_by_name(start: Start) -> None:
+    service = await start(key_consumers="auth-client")
+    admin = bearer(await admin_token(service))
+    grpc_address = str(service.where.grpc)
+    async with (
+        HttpJwks(f"http://{service.where.http}{JWKS}", consumer_name="scans-1"),
+        GrpcJwks(grpc_address, plaintext=True, consumer_name="scans-2"),
+        TrustStream(grpc_address, plaintext=True, consumer_name="scans-3"),
+    ):
+
+        async def are_seen() -> bool:
+            return {(each.kind, each.name, each.profile) for each in await listed(service, admin)} == {
+                (HTTP, "scans-1", "auth-client"),
+                (GRPC, "scans-2", "auth-client"),
+                (STREAM, "scans-3", "auth-client"),
+            }
+
+        await eventually(are_seen)
 
 
 @pytest.mark.row("S23")

@@ -7,7 +7,7 @@ from typing import Self
 
 from .answers import ServiceToken, TokenPair
 from .errors import AuthError
-from .sign_in import Asks, Keeper, SignIn
+from .sign_in import Asks, Keeper, SignIn, no_token_in_time
 
 
 class AsyncSession:
@@ -28,14 +28,19 @@ class AsyncSession:
         self._clock = clock
         self._renewing: asyncio.Task[None] | None = None
 
-    async def token(self) -> str:
-        """An access token for the next call. Raises SignInRefused, or AuthError if the service is away."""
+    async def token(self, *, within: float | None = None) -> str:
+        """An access token for the next call. Raises SignInRefused, or AuthError if the service is away.
+
+        Waits for it no longer than `within` seconds; the renewal goes on.
+        """
         now = self._clock()
         if self._keeper.is_due(now) and (self._renewing is None or self._renewing.done()):
             self._renewing = asyncio.create_task(self._renew())
         if self._renewing is not None and self._keeper.usable(now) is None:
             # `wait`, because a caller that gives up must not take the others' token away.
-            await asyncio.wait((self._renewing,))
+            await asyncio.wait((self._renewing,), timeout=within)
+            if not self._renewing.done():
+                raise no_token_in_time()
             if not self._renewing.cancelled():
                 self._renewing.result()
         return self._keeper.token(self._clock())

@@ -143,6 +143,8 @@ class FetchedKeys:
             await asyncio.wait((self._fetching,))
 
     async def __aenter__(self) -> Self:
+        # Again, where a lifespan is: what was closed is open from now on.
+        self._is_closed = False
         await self.refresh()
         return self
 

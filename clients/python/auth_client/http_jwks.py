@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from .errors import KeySetRefused
 from .fetched_keys import FetchedKeys, Keeping
 from .keys import LARGEST_KEY_SET, KeySet
+from .sources import CONSUMER_NAME, USER_AGENT, checked_name
 
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 _NO_LIFETIME = re.compile(r"(?:^|[\s,])no-(?:store|cache)(?:$|[\s,])", re.IGNORECASE)
@@ -20,7 +21,8 @@ _NO_LIFETIME = re.compile(r"(?:^|[\s,])no-(?:store|cache)(?:$|[\s,])", re.IGNORE
 class HttpJwks(FetchedKeys):
     """A key source over HTTP(S). Use it in one event loop; `current` may be called from any thread.
 
-    A set lives for as long as its max-age says, or for `usual_life`. For `keeping` see FetchedKeys.
+    A set lives for as long as its max-age says, or for `usual_life`. `consumer_name` is what operators see this
+    verifier as: one of several behind one address. For `keeping` see FetchedKeys.
     """
 
     def __init__(
@@ -29,20 +31,33 @@ class HttpJwks(FetchedKeys):
         *,
         usual_life: timedelta = timedelta(minutes=5),
         ssl_context: ssl.SSLContext | None = None,
+        consumer_name: str = "",
         **keeping: Unpack[Keeping],
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("the JWKS URL must begin with http:// or https://")
-        endpoint = _Endpoint(url, usual_life=usual_life.total_seconds(), ssl_context=ssl_context)
+        endpoint = _Endpoint(
+            url,
+            usual_life=usual_life.total_seconds(),
+            ssl_context=ssl_context,
+            consumer_name=checked_name(consumer_name),
+        )
         super().__init__(endpoint.fetch, name=parts.hostname, **keeping)
 
 
 class _Endpoint:
-    def __init__(self, url: str, *, usual_life: float, ssl_context: ssl.SSLContext | None) -> None:
+    def __init__(self, url: str, *, usual_life: float, ssl_context: ssl.SSLContext | None, consumer_name: str) -> None:
         self._url = url
         self._usual_life = usual_life
         self._ssl = ssl_context
+        # Uncompressed, so that the size limit means what it says.
+        self._headers = {
+            "Accept": "application/jwk-set+json, application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": USER_AGENT,
+            **({CONSUMER_NAME: consumer_name} if consumer_name else {}),
+        }
         self._last = (b"", KeySet())
 
     async def fetch(self, known: KeySet | None) -> tuple[KeySet, float]:
@@ -57,8 +72,7 @@ class _Endpoint:
                 raise aiohttp.ClientConnectionError(str(error)) from error
 
         # A session per fetch: one every few minutes has no use for kept connections, and cookies must not stick.
-        # Uncompressed, so that the size limit means what it says.
-        headers = {"Accept": "application/jwk-set+json, application/json", "Accept-Encoding": "identity"}
+        headers = dict(self._headers)
         if known is not None and known.version:
             headers["If-None-Match"] = known.version
         async with (

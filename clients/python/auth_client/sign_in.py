@@ -20,10 +20,14 @@ from .errors import AuthError, Code, SignInRefused
 # clocks differ and calls take time. A short life leaves a tenth.
 _AHEAD, _MARGIN, _SHORT = 0.8, 10.0, 0.1
 _PAUSE, _PAUSE_WHEN_REFUSED = 1.0, 60.0
-# A service that refuses whatever we bring causes one renewal in this many seconds, not one for each call.
-_PAUSE_WHEN_REJECTED = 10.0
+# A service that refuses whatever we bring causes one renewal in this many seconds, not one for each call; fewer where a
+# new token may be no better.
+_PAUSE_WHEN_REJECTED, _PAUSE_WHEN_IN_DOUBT = 10.0, 60.0
 _REFUSED = {Code.UNAUTHENTICATED, Code.PERMISSION_DENIED, Code.INVALID_ARGUMENT, Code.FAILED_PRECONDITION}
-_WORTH_RENEWING = {"TOKEN_EXPIRED", "TOKEN_REVOKED"}
+_ENDED = {"TOKEN_EXPIRED", "TOKEN_REVOKED"}
+# These may be of a token whose key was revoked: whoever fetches keys does not know that one and says TOKEN_INVALID, and
+# most gateways give no reason at all. Any other reason is of something else than the token, such as a wrong password.
+_IN_DOUBT = {"TOKEN_INVALID", ""}
 
 _Answer_co = TypeVar("_Answer_co", covariant=True)
 
@@ -51,6 +55,11 @@ class ApiKey:
 
 
 SignIn: TypeAlias = Password | RefreshToken | ApiKey
+
+
+def no_token_in_time() -> AuthError:
+    """For a caller whose own time is over."""
+    return AuthError(Code.DEADLINE_EXCEEDED, "", "there was no access token in time")
 
 
 class Asks(Protocol[_Answer_co]):
@@ -130,10 +139,11 @@ class Keeper:
 
         To be asked once a call: what the second attempt meets is the outcome.
         """
-        if error.code is not Code.UNAUTHENTICATED or error.reason not in _WORTH_RENEWING:
+        if error.code is not Code.UNAUTHENTICATED or error.reason not in _ENDED | _IN_DOUBT:
             return False
         if token == self._token and token != self._rejected:
-            if now - self._rejected_at < _PAUSE_WHEN_REJECTED:
+            pause = _PAUSE_WHEN_REJECTED if error.reason in _ENDED else _PAUSE_WHEN_IN_DOUBT
+            if now - self._rejected_at < pause:
                 return False
             self._rejected, self._rejected_at = token, now
         return True

@@ -5,6 +5,12 @@ from typing import Protocol, runtime_checkable
 from .keys import KeySet
 from .token import VerifiedToken
 
+CONSUMER_NAME = "x-consumer-name"
+"""The header, or metadata over gRPC, by which whoever takes the key set says what it is called."""
+USER_AGENT = "auth-client (Python)"
+"""What it is: so the service knows how often it fetches, and that it meets an unknown key by fetching."""
+_LONGEST_NAME = 64
+
 
 class KeySource(Protocol):
     """Keys in hand, and a way to ask whether there are newer ones."""
@@ -42,3 +48,11 @@ class FixedKeys:
 
     async def look_again(self) -> bool:
         return False
+
+
+def checked_name(consumer_name: str) -> str:
+    """What a verifier wants to be called, or nothing. Raises ValueError for what cannot be sent."""
+    is_sendable = consumer_name.isascii() and consumer_name.isprintable() and consumer_name == consumer_name.strip()
+    if not is_sendable or len(consumer_name) > _LONGEST_NAME:
+        raise ValueError(f"consumer_name: expected up to {_LONGEST_NAME} printable characters of ASCII")
+    return consumer_name

@@ -120,12 +120,17 @@ def open_channel(
     options: Options,
     interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
 ) -> grpc.aio.Channel:
-    if not plaintext:
-        credentials = credentials or grpc.ssl_channel_credentials()
-        return grpc.aio.secure_channel(target, credentials, options=options, interceptors=interceptors)
-    if credentials is not None:
+    check_security(credentials, plaintext=plaintext)
+    if plaintext:
+        return grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
+    credentials = credentials or grpc.ssl_channel_credentials()
+    return grpc.aio.secure_channel(target, credentials, options=options, interceptors=interceptors)
+
+
+def check_security(credentials: grpc.ChannelCredentials | None, *, plaintext: bool) -> None:
+    """For whoever opens a channel later. Raises ValueError."""
+    if plaintext and credentials is not None:
         raise ValueError("expected either credentials or plaintext, not both")
-    return grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
 
 
 def error_from(error: grpc.aio.AioRpcError) -> AuthError:

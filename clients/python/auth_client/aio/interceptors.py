@@ -33,11 +33,12 @@ class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
         self, continuation: _Continuation, client_call_details: _Details, request: Any
     ) -> Any:
         began = monotonic()
-        token = await self._session.token()
+        token = await self._session.token(within=client_call_details.timeout)
         call = await continuation(_carrying(token, client_call_details, began), request)
         if not self._session.is_worth_repeating(await _outcome(call), token):
             return call
-        return await continuation(_carrying(await self._session.token(), client_call_details, began), request)
+        token = await self._session.token(within=_left(client_call_details, began))
+        return await continuation(_carrying(token, client_call_details, began), request)
 
 
 class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):
@@ -50,14 +51,15 @@ class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):
         self, continuation: _Continuation, client_call_details: _Details, request: Any
     ) -> AsyncIterator[Any]:
         began = monotonic()
-        token = await self._session.token()
+        token = await self._session.token(within=client_call_details.timeout)
         call = await continuation(_carrying(token, client_call_details, began), request)
         try:
             return _from(await _first(call), call)
         except grpc.aio.AioRpcError as error:
             if not self._session.is_worth_repeating(error_from(error), token):
                 raise
-        call = await continuation(_carrying(await self._session.token(), client_call_details, began), request)
+        token = await self._session.token(within=_left(client_call_details, began))
+        call = await continuation(_carrying(token, client_call_details, began), request)
         return _from(await _first(call), call)
 
 
@@ -69,8 +71,9 @@ class _Noting:
         self._notes: set[asyncio.Task[None]] = set()
 
     async def _begin(self, continuation: _Continuation, details: _Details, requests: Any) -> Any:
-        token = await self._session.token()
-        call = await continuation(_carrying(token, details, monotonic()), requests)
+        began = monotonic()
+        token = await self._session.token(within=details.timeout)
+        call = await continuation(_carrying(token, details, began), requests)
         call.add_done_callback(lambda over: self._note(over, token))
         return call
 
@@ -101,8 +104,12 @@ def _carrying(token: str, details: _Details, began: float) -> _Details:
     """`details` with the token, and with what is left of the time that the caller gave for everything together."""
     others = ((key, value) for key, value in details.metadata or () if key != "authorization")
     metadata = grpc.aio.Metadata(*others, ("authorization", f"Bearer {token}"))
-    left = None if details.timeout is None else max(0.0, details.timeout - (monotonic() - began))
+    left = _left(details, began)
     return grpc.aio.ClientCallDetails(details.method, left, metadata, details.credentials, details.wait_for_ready)
+
+
+def _left(details: _Details, began: float) -> float | None:
+    return None if details.timeout is None else max(0.0, details.timeout - (monotonic() - began))
 
 
 async def _outcome(call: Any) -> AuthError:

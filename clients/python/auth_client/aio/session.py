@@ -22,8 +22,8 @@ class Session(AsyncSession):
         """A channel to another service, on which every call carries the token. Close it when done.
 
         Over TLS unless you say `plaintext=True`, which shows the token to whoever listens.
-        A call that is refused with TOKEN_EXPIRED or TOKEN_REVOKED is sent once more with a new token; one whose
-        requests are a stream is not, for they are gone: it fails, and the next one has a new token.
+        A call whose token is refused is sent once more with a new one; one whose requests are a stream is not, for they
+        are gone: it fails, and the next one has a new token.
         """
         return open_channel(
             target,

@@ -41,7 +41,7 @@ class Session(AsyncSession):
         timeout: float | None = None,
         metadata: Mapping[str, str | bytes] | None = None,
     ) -> _Reply:
-        """`await method(request)`, and once more with a new token if it is refused with TOKEN_EXPIRED or TOKEN_REVOKED.
+        """`await method(request)`, and once more with a new token if the one it had is refused.
 
         `method` is a stub's, of any kind: grpclib takes and gives lists for streams. Each attempt has `timeout`
         seconds. A call that you `.open()` yourself is not sent again: it fails, and the next one has a new token.

@@ -40,11 +40,12 @@ class SignedIn(
         self, continuation: _Continuation, client_call_details: grpc.ClientCallDetails, request: Any
     ) -> Any:
         began = monotonic()
-        token = self._session.token()
+        token = self._session.token(within=client_call_details.timeout)
         call = continuation(_carrying(token, client_call_details, began), request)
         if not self._session.is_worth_repeating(error_from(call), token):
             return call
-        return continuation(_carrying(self._session.token(), client_call_details, began), request)
+        token = self._session.token(within=_left(client_call_details, began))
+        return continuation(_carrying(token, client_call_details, began), request)
 
     def intercept_unary_stream(
         self, continuation: _Continuation, client_call_details: grpc.ClientCallDetails, request: Any
@@ -52,7 +53,7 @@ class SignedIn(
         began = monotonic()
 
         def begin() -> tuple[Any, str]:
-            token = self._session.token()
+            token = self._session.token(within=_left(client_call_details, began))
             return continuation(_carrying(token, client_call_details, began), request), token
 
         return _Answers(self._session, begin)
@@ -69,8 +70,9 @@ class SignedIn(
 
     def _noting(self, continuation: _Continuation, details: grpc.ClientCallDetails, requests: Any) -> Any:
         """A stream of requests cannot be sent again, but the next call gets a better token."""
-        token = self._session.token()
-        call = continuation(_carrying(token, details, monotonic()), requests)
+        began = monotonic()
+        token = self._session.token(within=details.timeout)
+        call = continuation(_carrying(token, details, began), requests)
         call.add_done_callback(lambda over: self._session.is_worth_repeating(error_from(over), token))
         return call
 
@@ -104,12 +106,15 @@ class _Answers:
 def _carrying(token: str, details: grpc.ClientCallDetails, began: float) -> _Details:
     """`details` with the token, and with what is left of the time that the caller gave for everything together."""
     others = ((key, value) for key, value in details.metadata or () if key != "authorization")
-    left = None if details.timeout is None else max(0.0, details.timeout - (monotonic() - began))
     return _Details(
         details.method,
-        left,
+        _left(details, began),
         (*others, ("authorization", f"Bearer {token}")),
         details.credentials,
         details.wait_for_ready,
         details.compression,
     )
+
+
+def _left(details: grpc.ClientCallDetails, began: float) -> float | None:
+    return None if details.timeout is None else max(0.0, details.timeout - (monotonic() - began))

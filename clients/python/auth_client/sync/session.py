@@ -8,7 +8,7 @@ import grpc
 
 from ..answers import ServiceToken, TokenPair
 from ..errors import AuthError
-from ..sign_in import Asks, Keeper, SignIn
+from ..sign_in import Asks, Keeper, SignIn, no_token_in_time
 from .client import Options, open_channel
 from .interceptors import SignedIn
 
@@ -28,11 +28,14 @@ class Session:
         self._clock = clock
         self._renewing = Lock()
 
-    def token(self) -> str:
-        """An access token for the next call. Raises SignInRefused, or AuthError if the service is away."""
+    def token(self, *, within: float | None = None) -> str:
+        """An access token for the next call. Raises SignInRefused, or AuthError if the service is away.
+
+        Waits no longer than `within` seconds for another thread's renewal; one of its own is as long as `auth` takes.
+        """
         now = self._clock()
         must_wait = self._keeper.usable(now) is None
-        if self._keeper.is_due(now) and self._renewing.acquire(blocking=must_wait):
+        if self._keeper.is_due(now) and self._is_mine_to_renew(must_wait=must_wait, within=within):
             try:
                 # Whoever had the lock before may have done it.
                 if self._keeper.is_due(self._clock()):
@@ -57,9 +60,9 @@ class Session:
         """A channel to another service, on which every call carries the token. Close it when done.
 
         Over TLS unless you say `plaintext=True`, which shows the token to whoever listens.
-        A call that is refused with TOKEN_EXPIRED or TOKEN_REVOKED is sent once more with a new token; one whose
-        requests are a stream is not, for they are gone: it fails, and the next one has a new token. A unary call that
-        was begun with `.future` is over when `.future` returns.
+        A call whose token is refused is sent once more with a new one; one whose requests are a stream is not, for they
+        are gone: it fails, and the next one has a new token. A unary call that was begun with `.future` is over when
+        `.future` returns.
         """
         channel = open_channel(target, credentials=credentials, plaintext=plaintext, options=options)
         return grpc.intercept_channel(channel, SignedIn(self))
@@ -67,6 +70,13 @@ class Session:
     def is_worth_repeating(self, error: AuthError, token: str) -> bool:
         """Whether a call made with `token`, and refused with `error`, may succeed with what `token()` gives now."""
         return self._keeper.is_worth_repeating(error, token, self._clock())
+
+    def _is_mine_to_renew(self, *, must_wait: bool, within: float | None) -> bool:
+        if not must_wait:
+            return self._renewing.acquire(blocking=False)
+        if not self._renewing.acquire(timeout=-1 if within is None else within):
+            raise no_token_in_time()
+        return True
 
     def _renew(self) -> None:
         asks_again = True

@@ -12,8 +12,9 @@ from ..verifier import TokenVerifier
 class BlockingVerifier:
     """`verifier` for threads; `keys` is its key source, such as HttpJwks, that this opens and closes.
 
-    Use it as a context manager. A token whose key is known costs no more than `verify_now`; otherwise the calling
-    thread waits for the key source, which bounds that.
+    Use it as a context manager, entered in each process that verifies: a fork has no threads but the one that forked. A
+    token whose key is known costs no more than `verify_now`; otherwise the calling thread waits for the key source,
+    which bounds that.
     """
 
     def __init__(self, verifier: TokenVerifier, keys: AbstractAsyncContextManager[Any]) -> None:
@@ -28,15 +29,25 @@ class BlockingVerifier:
         verified = self._verifier.verify_if_known(token)
         if verified is not None:
             return verified
+        if not self._thread.is_alive():
+            # Nobody would ever answer, nor fetch keys.
+            raise RuntimeError("the verifier is not open: enter it with `with`, in each process that verifies")
         return asyncio.run_coroutine_threadsafe(self._verifier.verify(token), self._loop).result()
 
     def __enter__(self) -> Self:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._stack.enter_async_context(self._keys), self._loop).result()
+        try:
+            asyncio.run_coroutine_threadsafe(self._stack.enter_async_context(self._keys), self._loop).result()
+        except BaseException:
+            self._stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         asyncio.run_coroutine_threadsafe(self._stack.aclose(), self._loop).result()
+        self._stop()
+
+    def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -24,18 +24,20 @@ import grpc.aio
 from auth_api.v1 import trust_pb2
 
 from .. import calls
-from ..aio.client import Options, error_from, open_channel
+from ..aio.client import Options, check_security, error_from, open_channel
 from ..errors import AuthError, KeySetRefused, KeysUnavailable
 from ..fetched_keys import FetchedKeys
 from ..hooks import tell
 from ..keys import KeySet, LeftOut, report_left_out
 from ..token import VerifiedToken
+from .naming import AGENT, named
 from .told import Told
 
 _PATH = "/auth_api.v1.TrustService/WatchTrust"
 _FIRST_MESSAGE_WITHIN = 10.0  # Seconds.
 _SHORTEST_PAUSE, _PAUSE_AFTER_SUCCESS = 0.2, 0.5
 _OPTIONS: Options = (
+    AGENT,
     *calls.CHANNEL_OPTIONS,
     # Left to itself gRPC waits up to two minutes before it tries to connect again.
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -44,6 +46,7 @@ _OPTIONS: Options = (
     # Of several addresses another one than that which just failed.
     ("grpc.lb_policy_name", "round_robin"),
 )
+_NOT_BEGUN = "no stream was begun yet"
 _log = logging.getLogger("auth_client")
 
 
@@ -77,7 +80,8 @@ class TrustStream:
 
     `fallback`, such as HttpJwks, is opened and closed along, and gives the keys while no stream is followed. Which
     sessions end is then not known; `fail_closed_after` says for how long that will do, and begins when it is entered.
-    `on_stream` hears None whenever a stream is followed, and why it ended.
+    `on_stream` hears None whenever a stream is followed, and why it ended. `consumer_name` is what operators see this
+    verifier as: one of several behind one address.
     """
 
     def __init__(
@@ -92,14 +96,17 @@ class TrustStream:
         patience: timedelta = timedelta(seconds=5),
         longest_pause: timedelta = timedelta(seconds=10),
         options: Options = (),
+        consumer_name: str = "",
         on_stream: Callable[[str | None], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        check_security(credentials, plaintext=plaintext)
         # Opened when it is entered, on the event loop that it is then used in.
         self._open = partial(
             open_channel, target, credentials=credentials, plaintext=plaintext, options=(*_OPTIONS, *options)
         )
         self._target = target
+        self._metadata = named(consumer_name)
         self._fallback = fallback
         self._max_stale = _seconds(max_stale)
         self._fail_closed_after = _seconds(fail_closed_after)
@@ -111,7 +118,7 @@ class TrustStream:
         self._began_at = clock()
         self._heard_at: float | None = None
         self._streams = self._failures = 0
-        self._error: str | None = "no stream was begun yet"
+        self._error: str | None = _NOT_BEGUN
         self._settled = asyncio.Event()
         self._open_things = AsyncExitStack()
 
@@ -185,10 +192,13 @@ class TrustStream:
     async def close(self) -> None:
         """Stop following. What was told stays until it is too old."""
         await self._open_things.aclose()
+        self._error = "the stream was closed"
         self._settled.set()
 
     async def __aenter__(self) -> Self:
         self._began_at = self._clock()
+        # Of this event loop, and not settled by a stream that was left.
+        self._settled, self._error = asyncio.Event(), _NOT_BEGUN
         async with AsyncExitStack() as stack:
             stack.push_async_callback(_cancelled, asyncio.create_task(self._follow()))
             if self._fallback is not None:
@@ -217,6 +227,8 @@ class TrustStream:
                 why = "nothing came, not even a heartbeat"
             except KeySetRefused as error:
                 why = str(error)
+            except Exception as error:  # noqa: BLE001 - Whatever a server sends, following goes on, or it ends unseen.
+                why = f"{type(error).__name__}: {error}"
             self._ended(why)
             await asyncio.sleep(self._pause(least))
 
@@ -239,7 +251,7 @@ class TrustStream:
             request_serializer=trust_pb2.WatchTrustRequest.SerializeToString,
             response_deserializer=trust_pb2.WatchTrustResponse.FromString,
         )
-        call = watch(trust_pb2.WatchTrustRequest(cursor=self._told.cursor))
+        call = watch(trust_pb2.WatchTrustRequest(cursor=self._told.cursor), metadata=self._metadata)
         within = _FIRST_MESSAGE_WITHIN
         try:
             while True:
