@@ -20,6 +20,10 @@ const (
 	largestKeySetBody = 256 * 1024
 	firstBackOff      = 500 * time.Millisecond
 	backOff           = 10 * time.Second
+
+	consumerNameHeader = "X-Consumer-Name"
+	// What it is: so the service knows how often it fetches, and that it meets an unknown key by fetching.
+	userAgent = "auth-client (Go)"
 )
 
 var (
@@ -34,6 +38,8 @@ type HTTPOptions struct {
 	Timeout  time.Duration // 5 s, of a whole fetch.
 	// max-age is honoured between ShortestLife (10 s) and LongestLife (1 h); without one it is UsualLife (5 min).
 	ShortestLife, LongestLife, UsualLife time.Duration
+	// ConsumerName is what operators see this verifier as: one of several behind one address.
+	ConsumerName string
 	// Transport is for another certificate authority or a proxy. The default obeys the proxy variables of the
 	// environment.
 	Transport http.RoundTripper
@@ -269,6 +275,10 @@ func (h *HTTPKeys) ask(ctx context.Context, old *KeySet) (*KeySet, time.Duration
 	request.Header.Set("Accept", "application/jwk-set+json, application/json")
 	// Uncompressed, so that the size limit means what it says.
 	request.Header.Set("Accept-Encoding", "identity")
+	request.Header.Set("User-Agent", userAgent)
+	if h.options.ConsumerName != "" {
+		request.Header.Set(consumerNameHeader, h.options.ConsumerName)
+	}
 	isConditional := old != nil && old.Version() != ""
 	if isConditional {
 		request.Header.Set("If-None-Match", old.Version())

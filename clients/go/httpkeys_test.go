@@ -383,6 +383,23 @@ func TestWhatASetLeavesOutIsTold(t *testing.T) {
 	expect(t, "keys", keys.Health().Keys, 1)
 }
 
+func TestTheEndpointHearsWhatFetchesAndWhatItIsCalled(t *testing.T) {
+	heard := make(chan http.Header, 1)
+	served := httptest.NewServer(http.HandlerFunc(func(reply http.ResponseWriter, request *http.Request) {
+		heard <- request.Header
+		_, _ = reply.Write(minting.KeySet(minting.First()))
+	}))
+	defer served.Close()
+	keys, _ := fetching(t, served.URL, authclient.HTTPOptions{ConsumerName: "scans-3"})
+	if err := keys.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	header := <-heard
+	expect(t, "name", header.Get("X-Consumer-Name"), "scans-3")
+	expect(t, "agent", header.Get("User-Agent"), "auth-client (Go)")
+}
+
 func TestAnAddressThatIsNoneIsRefused(t *testing.T) {
 	for _, address := range []string{"", "auth.facility.example", "ftp://auth.facility.example", "http://", "http://a b"} {
 		if _, err := authclient.NewHTTPKeys(address, authclient.HTTPOptions{}); err == nil {

@@ -1,5 +1,6 @@
 """One `auth-service serve` on loopback, and what a client's tests in another language are told about it."""
 
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import ServiceProcess
+from tests.vectors.make import VECTORS
 
 CLIENTS = Path(__file__).parents[2] / "clients"
 _ISSUER, _AUDIENCE = "https://auth.facility.example", "facility"
@@ -31,6 +33,13 @@ def environment(service: ServiceProcess) -> Mapping[str, str]:
     """AUTH_GRPC_ADDRESS, AUTH_HTTP_ADDRESS, AUTH_ISSUER, AUTH_AUDIENCE; and AUTH_PYTHON, by which
     `$AUTH_PYTHON -m auth_service keys rotate` acts on this service, since the rest of its settings are here too."""
     return {**service.environment, "AUTH_PYTHON": sys.executable}
+
+
+def all_vectors_are_right(printed: str) -> bool:
+    """Whether a language says that it judged each of tests/vectors, and all as they say."""
+    cases = json.loads(VECTORS.read_text(encoding="ascii"))["cases"]
+    accepted = sum(case["accepted"] for case in cases)
+    return f"vectors: {accepted} accepted, {len(cases) - accepted} refused, 0 wrong" in printed
 
 
 def run(command: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> str:

@@ -15,6 +15,8 @@ import (
 func Dial(target string, creds credentials.TransportCredentials, more ...grpc.DialOption) (*grpc.ClientConn, error) {
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(creds),
+		// What it is: so the service knows how a verifier that follows it behaves.
+		grpc.WithUserAgent("auth-client (Go)"),
 		// The server counts pings closer than 60 s as abuse, so stay well clear of that.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 90 * time.Second, Timeout: 20 * time.Second}),
 		// Left to itself gRPC waits up to two minutes before it tries to connect again.

@@ -13,6 +13,7 @@ import (
 	"auth.example/authclient/authapi"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -24,6 +25,9 @@ const (
 	firstMessageWithin = 10 * time.Second
 	shortestPause      = 200 * time.Millisecond
 	pauseAfterSuccess  = 500 * time.Millisecond
+
+	// The metadata by which whoever follows says what it is called.
+	consumerName = "x-consumer-name"
 )
 
 var (
@@ -41,6 +45,8 @@ type TrustOptions struct {
 	// end is then not known; FailClosedAfter says for how long that will do, and is without bound if 0.
 	Fallback        *authclient.HTTPKeys
 	FailClosedAfter time.Duration
+	// ConsumerName is what operators see this verifier as: one of several behind one address.
+	ConsumerName string
 }
 
 // TrustStream is an authclient.KeySource that also knows which sessions have ended, within a second of their end.
@@ -114,14 +120,16 @@ func FollowTrust(conn grpc.ClientConnInterface, options TrustOptions) *TrustStre
 func (t *TrustStream) Current() (*authclient.KeySet, error) {
 	t.mutex.RLock()
 	defer t.mutex.RUnlock()
+	knownAt := t.beganAt
+	if t.trusted.keys != nil {
+		knownAt = t.trusted.trueAt
+	}
+	// Also of a stream that is followed: its server may itself have heard nothing for long.
+	if limit := t.options.FailClosedAfter; limit > 0 && time.Since(knownAt) > limit {
+		return nil, fmt.Errorf("%w: the trust stream has told nothing for too long", authclient.ErrKeysUnavailable)
+	}
 	// While it is followed the stream is right even where the fallback was asked later: caches may hold back a JWKS.
-	if t.err == nil {
-		return t.toldKeys()
-	}
-	if limit := t.options.FailClosedAfter; limit > 0 && min(time.Since(t.beganAt), time.Since(t.trusted.trueAt)) > limit {
-		return nil, fmt.Errorf("%w: the trust stream has been away for too long", authclient.ErrKeysUnavailable)
-	}
-	if t.options.Fallback == nil {
+	if t.err == nil || t.options.Fallback == nil {
 		return t.toldKeys()
 	}
 	return t.newerKeys()
@@ -231,6 +239,9 @@ func (t *TrustStream) read(ctx context.Context) error {
 	t.trusted.begin()
 	request := &authapi.WatchTrustRequest{Cursor: t.trusted.cursor}
 	t.mutex.Unlock()
+	if t.options.ConsumerName != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, consumerName, t.options.ConsumerName)
+	}
 	stream, err := t.client.WatchTrust(ctx, request)
 	for err == nil {
 		var message *authapi.WatchTrustResponse

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -23,6 +24,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -36,7 +38,8 @@ type endpoint struct {
 	authapi.UnimplementedTrustServiceServer
 
 	mutex   sync.Mutex
-	cursors []string // The cursor of each request.
+	cursors []string    // The cursor of each request.
+	brought metadata.MD // What came with the last request.
 	refuses error
 	script  []*message
 	said    chan *message // nil cuts the stream.
@@ -47,6 +50,7 @@ func (e *endpoint) WatchTrust(
 ) error {
 	e.mutex.Lock()
 	e.cursors = append(e.cursors, request.GetCursor())
+	e.brought, _ = metadata.FromIncomingContext(stream.Context())
 	script, refuses := slices.Clone(e.script), e.refuses
 	e.mutex.Unlock()
 	if refuses != nil {
@@ -558,6 +562,35 @@ func TestWhileTheStreamIsAwayNewKeysComeFromTheFallback(t *testing.T) {
 		expect(t, "a revoked key", verdict(t, verifier, minting.Third().Token(nil)), authclient.RevokedKey)
 		time.Sleep(time.Hour + time.Second)
 		expect(t, "away for too long", verdict(t, verifier, second), "unavailable")
+	})
+}
+
+func TestAServerThatHasHeardNothingForLongIsNoBetterThanNone(t *testing.T) {
+	old := chunk(first(), true)
+	old.Age = durationpb.New(3 * time.Minute)
+	bound := authgrpc.TrustOptions{FailClosedAfter: 2 * time.Minute}
+	following(t, bound, []*message{old}, func(
+		t *testing.T, served *endpoint, trust *authgrpc.TrustStream, verifier *authclient.Verifier,
+	) {
+		expect(t, "follows", trust.Health().IsFollowing, true)
+		expect(t, "its database is away", verdict(t, verifier, usual()), "unavailable")
+
+		served.say(heartbeat("later", 0))
+
+		expect(t, "it is back", verdict(t, verifier, usual()), "")
+	})
+}
+
+func TestItSaysWhatItIsAndWhatItIsCalled(t *testing.T) {
+	named := authgrpc.TrustOptions{ConsumerName: "scans-3"}
+	following(t, named, []*message{chunk(first(), true)}, func(
+		t *testing.T, served *endpoint, _ *authgrpc.TrustStream, _ *authclient.Verifier,
+	) {
+		served.mutex.Lock()
+		defer served.mutex.Unlock()
+		expect(t, "name", fmt.Sprint(served.brought["x-consumer-name"]), "[scans-3]")
+		agent := fmt.Sprint(served.brought["user-agent"])
+		expect(t, agent, strings.HasPrefix(agent, "[auth-client (Go) grpc-go/"), true)
 	})
 }
 

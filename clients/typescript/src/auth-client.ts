@@ -81,17 +81,22 @@ function pauseAfter(error: CallFailed, attempt: number): number | undefined {
   return error.retryAfterSeconds ?? Math.min(0.1 * 2 ** (attempt - 1), 1) * (0.8 + 0.4 * Math.random());
 }
 
-/** A token is renewed in the last fifth of its life. */
+/** A token is renewed in the last fifth of its life; so many seconds before its end it is no longer sent. */
 const AHEAD = 0.8;
+const MARGIN = 10;
+/** Seconds after a renewal that failed until the next one, while the token is good. */
+const PAUSE = 1;
 
 /**
  * A session of a person: signs in when first needed, and renews its token once for all who wait.
  *
- * When a refresh is refused it signs in again. It does not end the session: see AuthClient.logout.
+ * When a refresh is refused it signs in again. While the service is away the token goes on being used to its end. It does
+ * not end the session: see AuthClient.logout.
  */
 export class Session {
   #pair: TokenPair | undefined;
   #renewAt = -Infinity;
+  #goodUntil = -Infinity;
   #renewing: Promise<TokenPair> | undefined;
 
   constructor(
@@ -103,9 +108,18 @@ export class Session {
 
   /** For the next call. Rejects with CallFailed. */
   async accessToken(): Promise<string> {
-    const due = this.#pair === undefined || this.clock() >= this.#renewAt;
-    const pair = due ? await this.#renew() : this.#pair!;
-    return pair.accessToken;
+    if (this.#pair !== undefined && this.clock() < this.#renewAt) {
+      return this.#pair.accessToken;
+    }
+    try {
+      return (await this.#renew()).accessToken;
+    } catch (error) {
+      if (this.#pair === undefined || this.clock() >= this.#goodUntil) {
+        throw error;
+      }
+      this.#renewAt = this.clock() + ((error instanceof CallFailed ? error.retryAfterSeconds : undefined) ?? PAUSE);
+      return this.#pair.accessToken;
+    }
   }
 
   /** The one that is good now, to go on with the session later or to end it. */
@@ -113,10 +127,13 @@ export class Session {
     return this.#pair?.refreshToken;
   }
 
-  /** To be called where another service refused `accessToken` as expired or revoked: the next one will be new. */
+  /**
+   * To be called where another service refused `accessToken`, and not only as expired or revoked: whoever fetches keys calls
+   * a token of a revoked key invalid, and most gateways give no reason. The next one will be new.
+   */
   reject(accessToken: string): void {
     if (this.#pair?.accessToken === accessToken) {
-      this.#renewAt = -Infinity;
+      this.#renewAt = this.#goodUntil = -Infinity;
     }
   }
 
@@ -125,6 +142,7 @@ export class Session {
       .then((pair) => {
         this.#pair = pair;
         this.#renewAt = this.clock() + pair.expiresInSeconds * AHEAD;
+        this.#goodUntil = this.clock() + pair.expiresInSeconds - Math.min(MARGIN, pair.expiresInSeconds / 10);
         return pair;
       })
       .finally(() => (this.#renewing = undefined));

@@ -1,7 +1,7 @@
 /** Calls to auth-service over grpc-js with the messages of protobuf-es, and the errors they end with. */
 import { create, type DescMessage, type DescMethodServerStreaming, type DescMethodUnary } from "@bufbuild/protobuf";
 import { fromBinary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import { anyUnpack, durationMs } from "@bufbuild/protobuf/wkt";
+import { type Any, anyUnpack, durationMs } from "@bufbuild/protobuf/wkt";
 import * as grpc from "@grpc/grpc-js";
 
 import { AuthClientError } from "./errors.js";
@@ -52,10 +52,10 @@ export function failureOf(error: grpc.ServiceError): CallFailed {
   let retryAfter: number | undefined;
   let violations = new Map<string, string>();
   for (const detail of detailsOf(error)) {
-    reason = anyUnpack(detail, ErrorInfoSchema)?.reason ?? reason;
-    const delay = anyUnpack(detail, RetryInfoSchema)?.retryDelay;
+    reason = unpacked(detail, ErrorInfoSchema)?.reason ?? reason;
+    const delay = unpacked(detail, RetryInfoSchema)?.retryDelay;
     retryAfter = delay === undefined ? retryAfter : durationMs(delay) / 1000;
-    const fields = anyUnpack(detail, BadRequestSchema)?.fieldViolations;
+    const fields = unpacked(detail, BadRequestSchema)?.fieldViolations;
     violations = fields === undefined ? violations : new Map(fields.map((each) => [each.field, each.description]));
   }
   return new CallFailed(grpc.status[error.code], reason, error.details, retryAfter, violations);
@@ -68,6 +68,14 @@ function detailsOf(error: grpc.ServiceError) {
     return packed instanceof Buffer ? fromBinary(StatusSchema, packed).details : [];
   } catch {
     return [];
+  }
+}
+
+function unpacked<T extends DescMessage>(detail: Any, schema: T): MessageShape<T> | undefined {
+  try {
+    return anyUnpack(detail, schema);
+  } catch {
+    return undefined;
   }
 }
 

@@ -9,8 +9,8 @@
  * It follows no redirects, reads no more than 256 KiB, and replaces good keys neither by a broken set nor by none.
  */
 import { KeySetRefused, KeysUnavailable } from "./errors.js";
-import { KeySet } from "./key-set.js";
-import { CONSUMER_NAME, type KeySource } from "./sources.js";
+import { KeySet, type LeftOut } from "./key-set.js";
+import { CONSUMER_NAME, type KeySource, USER_AGENT } from "./sources.js";
 
 const LARGEST_BODY = 256 * 1024;
 const FIRST_BACK_OFF = 0.5;
@@ -43,6 +43,8 @@ export interface KeyHealth {
   readonly error: string | undefined;
   readonly version: string;
   readonly keys: number;
+  /** The keys of the set in hand that no token is judged by. */
+  readonly leftOut: readonly LeftOut[];
 }
 
 interface Fetched {
@@ -128,6 +130,7 @@ export class HttpJwks implements KeySource {
       error: this.#error,
       version: this.#keys?.version ?? "",
       keys: this.#keys?.size ?? 0,
+      leftOut: this.#keys?.leftOut ?? [],
     };
   }
 
@@ -183,7 +186,10 @@ export class HttpJwks implements KeySource {
 
   /** The key set as the endpoint has it now, and for how long it may be kept. */
   async #ask(): Promise<Fetched> {
-    const headers: Record<string, string> = { accept: "application/jwk-set+json, application/json" };
+    const headers: Record<string, string> = {
+      accept: "application/jwk-set+json, application/json",
+      "user-agent": USER_AGENT,
+    };
     if (this.#keys?.version) {
       headers["if-none-match"] = this.#keys.version;
     }
@@ -203,7 +209,8 @@ export class HttpJwks implements KeySource {
     }
     const keys = KeySet.fromJwks(await bodyOf(reply), { version: reply.headers.get("etag") ?? "" });
     if (keys.size === 0) {
-      throw new KeySetRefused("the JWKS holds no usable key");
+      const why = keys.leftOut.slice(0, 3).map((each) => `; ${JSON.stringify(each.kid)} ${each.why}`);
+      throw new KeySetRefused(`the JWKS holds no usable key${why.join("")}`);
     }
     return { keys, lifeSeconds };
   }

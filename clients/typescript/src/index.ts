@@ -3,7 +3,7 @@ export { AuthClient, Session, type TokenPair } from "./auth-client.js";
 export { CallFailed, type ChannelOptions } from "./calls.js";
 export { AuthClientError, type Code, KeySetRefused, KeysUnavailable, type Reason, TokenRefused } from "./errors.js";
 export { HttpJwks, type HttpJwksOptions, type KeyHealth } from "./http-jwks.js";
-export { KeySet } from "./key-set.js";
+export { KeySet, type LeftOut } from "./key-set.js";
 export { FixedKeys, type KeySource } from "./sources.js";
 export type { VerifiedToken } from "./token.js";
 export { type TrustHealth, TrustStream, type TrustStreamOptions } from "./trust-stream.js";

@@ -12,6 +12,13 @@ const LARGEST = 8192;
 /** 65537 */
 const EXPONENT = "AQAB";
 const PRIVATE = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+const MOST_LEFT_OUT = 20;
+
+/** A key that no token is judged by, and why. `kid` is as the document has it, but for its end; "" without one. */
+export interface LeftOut {
+  readonly kid: string;
+  readonly why: string;
+}
 
 /** Public keys by kid; never changes. Every key is for RS256 and nothing else, whatever a token's header says. */
 export class KeySet {
@@ -20,6 +27,8 @@ export class KeySet {
     readonly version: string,
     /** Keys that were withdrawn for cause, where the source tells: their tokens are revoked, not unknown. */
     readonly revoked: ReadonlySet<string>,
+    /** What the document had besides, or the first of it. */
+    readonly leftOut: readonly LeftOut[],
   ) {}
 
   /**
@@ -33,22 +42,31 @@ export class KeySet {
     const withdrawn = new Set(revoked);
     const keys = new Map<string, KeyObject>();
     const ambiguous = new Set<string>();
-    for (const [kid, key] of entries(document).flatMap(usable)) {
+    const leftOut: LeftOut[] = [];
+    for (const entry of entries(document)) {
+      const told = entry.get("kid");
+      const kid = typeof told === "string" ? told : "";
+      const why = defectOf(entry, kid);
+      if (why !== undefined) {
+        leftOut.push({ kid: kid.slice(0, LONGEST_KID), why });
+        continue;
+      }
       if (keys.has(kid)) {
         ambiguous.add(kid);
       }
-      keys.set(kid, key);
+      keys.set(kid, createPublicKey({ key: { kty: "RSA", n: entry.get("n") as string, e: EXPONENT }, format: "jwk" }));
     }
+    leftOut.push(...[...ambiguous].map((kid) => ({ kid, why: "is the kid of several keys" })));
     for (const kid of [...ambiguous, ...withdrawn]) {
       keys.delete(kid);
     }
-    return new KeySet(keys, version, withdrawn);
+    return new KeySet(keys, version, withdrawn, leftOut.slice(0, MOST_LEFT_OUT));
   }
 
   /** The same set, of which these keys are known to be revoked as well. */
   without(revoked: ReadonlySet<string>): KeySet {
     const keys = new Map([...this.keys].filter(([kid]) => !revoked.has(kid)));
-    return new KeySet(keys, this.version, new Set([...this.revoked, ...revoked]));
+    return new KeySet(keys, this.version, new Set([...this.revoked, ...revoked]), this.leftOut);
   }
 
   get(kid: string): KeyObject | undefined {
@@ -60,7 +78,7 @@ export class KeySet {
   }
 }
 
-function entries(document: Uint8Array | string): readonly Json[] {
+function entries(document: Uint8Array | string): readonly JsonObject[] {
   let keys: Json | undefined;
   try {
     keys = jsonObject(typeof document === "string" ? Buffer.from(document) : document).get("keys");
@@ -70,35 +88,35 @@ function entries(document: Uint8Array | string): readonly Json[] {
   if (!Array.isArray(keys)) {
     throw new KeySetRefused("the member 'keys' is not a list");
   }
-  return keys as readonly Json[];
+  return (keys as readonly Json[]).filter((each): each is JsonObject => each instanceof Map);
 }
 
-/** The kid and the key of `entry`; nothing if it is of no use. */
-function usable(entry: Json): [string, KeyObject][] {
-  if (!(entry instanceof Map)) {
-    return [];
+/** Why the key is of no use, as what follows its name; nothing if it is. */
+function defectOf(entry: JsonObject, kid: string): string | undefined {
+  if (kid === "" || lettersOf(kid) > LONGEST_KID) {
+    return `has no kid of 1 to ${LONGEST_KID} characters`;
   }
-  const kid = entry.get("kid");
-  const n = entry.get("n");
-  if (typeof kid !== "string" || kid === "" || lettersOf(kid) > LONGEST_KID) {
-    return [];
+  if (PRIVATE.some((member) => entry.has(member))) {
+    return "has members that only a private key has";
   }
-  if (!isForRs256(entry) || entry.get("e") !== EXPONENT || typeof n !== "string" || !isModulus(n)) {
-    return [];
+  if (entry.get("kty") !== "RSA") {
+    return "is no RSA key";
   }
-  return [[kid, createPublicKey({ key: { kty: "RSA", n, e: EXPONENT }, format: "jwk" })]];
-}
-
-function isForRs256(entry: JsonObject): boolean {
+  if (!isOr(entry, "use", "sig") || !isOr(entry, "alg", "RS256")) {
+    return "is not for RS256 signatures";
+  }
   const operations = entry.has("key_ops") ? entry.get("key_ops") : ["verify"];
-  return (
-    entry.get("kty") === "RSA" &&
-    (!entry.has("use") || entry.get("use") === "sig") &&
-    (!entry.has("alg") || entry.get("alg") === "RS256") &&
-    Array.isArray(operations) &&
-    operations.includes("verify") &&
-    !PRIVATE.some((member) => entry.has(member))
-  );
+  if (!Array.isArray(operations) || !operations.includes("verify")) {
+    return "is not for verifying";
+  }
+  const n = entry.get("n");
+  const isGood = entry.get("e") === EXPONENT && typeof n === "string" && isModulus(n);
+  return isGood ? undefined : `is not of ${SMALLEST} to ${LARGEST} bits with the exponent 65537`;
+}
+
+/** Whether a member is as expected, or absent. */
+function isOr(entry: JsonObject, member: string, expected: string): boolean {
+  return !entry.has(member) || entry.get(member) === expected;
 }
 
 /** Whether it is a Base64urlUInt, big-endian and without leading zeros (RFC 7518 section 2), odd and of a good size. */

@@ -8,6 +8,9 @@ import type { VerifiedToken } from "./token.js";
  */
 export const CONSUMER_NAME = "x-consumer-name";
 
+/** What it is: so the service knows how often it fetches, and that it meets an unknown key by fetching. */
+export const USER_AGENT = "auth-client (TypeScript)";
+
 /** Keys in hand, and a way to ask whether there are newer ones. */
 export interface KeySource {
   /** The keys to judge by, at once. Throws KeysUnavailable if none can be trusted. */

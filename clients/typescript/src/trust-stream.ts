@@ -13,8 +13,8 @@ import { type Client, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { CallFailed, type ChannelOptions, failureOf, openChannel, serverStream } from "./calls.js";
 import { KeysUnavailable } from "./errors.js";
 import { TrustService } from "./generated/auth_api/v1/trust_pb.js";
-import type { KeySet } from "./key-set.js";
-import { CONSUMER_NAME, type KeySource } from "./sources.js";
+import type { KeySet, LeftOut } from "./key-set.js";
+import { CONSUMER_NAME, type KeySource, USER_AGENT } from "./sources.js";
 import type { VerifiedToken } from "./token.js";
 import { Trusted } from "./trusted.js";
 
@@ -47,6 +47,8 @@ export interface TrustHealth {
   readonly version: string;
   readonly keys: number;
   readonly revokedSessions: number;
+  /** The keys that were told and that no token is judged by. */
+  readonly leftOut: readonly LeftOut[];
 }
 
 /**
@@ -71,7 +73,8 @@ export class TrustStream implements KeySource {
   #error: string | undefined = "no stream was begun yet";
 
   constructor(target: string, options: TrustStreamOptions = {}) {
-    this.#client = openChannel(target, options);
+    const channelOptions = { "grpc.primary_user_agent": USER_AGENT, ...options.channelOptions };
+    this.#client = openChannel(target, { ...options, channelOptions });
     if (options.consumerName) {
       this.#metadata.set(CONSUMER_NAME, options.consumerName);
     }
@@ -141,6 +144,7 @@ export class TrustStream implements KeySource {
       version: keys?.version ?? "",
       keys: keys?.size ?? 0,
       revokedSessions,
+      leftOut: keys?.leftOut ?? [],
     };
   }
 

@@ -104,7 +104,7 @@ test("what has not changed is not sent again", async () => {
   await keys.refresh();
 
   assert.deepEqual(requests, ["", '"7"']);
-  assert.deepEqual(keys.health, { ageSeconds: 0, error: undefined, version: '"7"', keys: 1 });
+  assert.deepEqual(keys.health, { ageSeconds: 0, error: undefined, version: '"7"', keys: 1, leftOut: [] });
 });
 
 for (const [name, fault] of Object.entries(FAULTS)) {
@@ -166,17 +166,44 @@ test("keys that are too old are trusted no longer, until the endpoint is back", 
   assert.ok(await verifier().verify(GOOD.token));
 });
 
-test("a verifier says what it is called", async () => {
+test("a verifier says what it is and what it is called", async () => {
   const named = source({ consumerName: "scans-1" });
-  let name: string | string[] | undefined;
-  answer = (request, reply) => {
-    name = request.headers["x-consumer-name"];
+  let said: object = {};
+  answer = ({ headers }, reply) => {
+    said = { name: headers["x-consumer-name"], agent: headers["user-agent"] };
     reply.end(ONE);
   };
   await named.refresh();
   named.close();
 
-  assert.equal(name, "scans-1");
+  assert.deepEqual(said, { name: "scans-1", agent: "auth-client (TypeScript)" });
+});
+
+test("what a set leaves out is told", async () => {
+  const [good] = (JSON.parse(ONE) as { keys: Record<string, string>[] }).keys;
+  const odd = [
+    { ...good, kid: "private", d: "AA" },
+    { ...good, kid: "elliptic", kty: "EC" },
+    { ...good, kid: "RS512", alg: "RS512" },
+    { ...good, kid: "encrypts", use: "enc" },
+    { ...good, kid: "short", n: "AQAB" },
+    { ...good, kid: "" },
+    { ...good, kid: "twice" },
+    { ...good, kid: "twice" },
+  ];
+  answer = serving(JSON.stringify({ keys: [good, ...odd] }));
+  await keys.refresh();
+
+  assert.ok(await verifier().verify(GOOD.token));
+  assert.deepEqual(keys.health.leftOut, [
+    { kid: "private", why: "has members that only a private key has" },
+    { kid: "elliptic", why: "is no RSA key" },
+    { kid: "RS512", why: "is not for RS256 signatures" },
+    { kid: "encrypts", why: "is not for RS256 signatures" },
+    { kid: "short", why: "is not of 2048 to 8192 bits with the exponent 65537" },
+    { kid: "", why: "has no kid of 1 to 128 characters" },
+    { kid: "twice", why: "is the kid of several keys" },
+  ]);
 });
 
 test("a withdrawn key is dropped with the next fetch", async () => {

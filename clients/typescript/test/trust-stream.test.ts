@@ -131,10 +131,11 @@ test("a snapshot says which keys count and which sessions have ended", async () 
   });
 });
 
-test("a verifier says what it is called", async () => {
+test("a verifier says what it is and what it is called", async () => {
   await following({ consumerName: "scans-1" });
 
   assert.deepEqual(streams[0]!.metadata.get("x-consumer-name"), ["scans-1"]);
+  assert.match(String(streams[0]!.metadata.get("user-agent")), /^auth-client \(TypeScript\) grpc-node-js\//);
 });
 
 test("a stream that nobody opened begins with the first token", async () => {
