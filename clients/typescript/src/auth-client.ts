@@ -86,6 +86,8 @@ const AHEAD = 0.8;
 const MARGIN = 10;
 /** Seconds after a renewal that failed until the next one, while the token is good. */
 const PAUSE = 1;
+/** A service that refuses whatever we bring causes one renewal in so many seconds, not one for each call. */
+const PAUSE_WHEN_REJECTED = 10;
 
 /**
  * A session of a person: signs in when first needed, and renews its token once for all who wait.
@@ -97,6 +99,7 @@ export class Session {
   #pair: TokenPair | undefined;
   #renewAt = -Infinity;
   #goodUntil = -Infinity;
+  #rejectedAt = -Infinity;
   #renewing: Promise<TokenPair> | undefined;
 
   constructor(
@@ -129,12 +132,19 @@ export class Session {
 
   /**
    * To be called where another service refused `accessToken`, and not only as expired or revoked: whoever fetches keys calls
-   * a token of a revoked key invalid, and most gateways give no reason. The next one will be new.
+   * a token of a revoked key invalid, and most gateways give no reason. True if the next one may be better; false if another
+   * one was rejected less than 10 seconds ago.
    */
-  reject(accessToken: string): void {
-    if (this.#pair?.accessToken === accessToken) {
-      this.#renewAt = this.#goodUntil = -Infinity;
+  reject(accessToken: string): boolean {
+    if (this.#pair?.accessToken !== accessToken) {
+      return true;
     }
+    if (this.clock() < this.#rejectedAt + PAUSE_WHEN_REJECTED) {
+      return false;
+    }
+    this.#rejectedAt = this.clock();
+    this.#renewAt = this.#goodUntil = -Infinity;
+    return true;
   }
 
   #renew(): Promise<TokenPair> {

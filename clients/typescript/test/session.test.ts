@@ -55,3 +55,21 @@ test("a token that was refused elsewhere is not used again, also while the servi
   it.next = pair("two");
   assert.equal(await session.accessToken(), "two");
 });
+
+test("a service that refuses every token causes one renewal in ten seconds", async () => {
+  const { it, session } = signedIn();
+  await session.accessToken();
+
+  it.next = pair("two");
+  assert.ok(session.reject("one"));
+  assert.equal(await session.accessToken(), "two");
+  assert.ok(session.reject("one"), "another caller's, which has been renewed since");
+  assert.ok(!session.reject("two"));
+  assert.equal(await session.accessToken(), "two");
+  assert.deepEqual(it.asked, ["login", "refresh"]);
+
+  it.now = 10;
+  it.next = pair("three");
+  assert.ok(session.reject("two"));
+  assert.equal(await session.accessToken(), "three");
+});
