@@ -60,6 +60,37 @@ def test_who_only_looks_makes_nothing(
         assert "generated at the first start" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["admin bootstrap", "keys list", "keys rotate", "users list", "audit list"])
+def test_a_command_elsewhere_than_the_service_makes_no_second_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    monkeypatch.delenv("AUTH_DATA_DIR", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(SystemExit) as ended:
+        cli(command.split())
+
+    assert ended.value.code == 1
+    assert f"there is no database in {tmp_path}/.auth-service: run this in" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lost_key_is_not_replaced_by_one_that_opens_nothing(tmp_path: Path) -> None:
+    home = {"AUTH_DATA_DIR": str(tmp_path)}
+    load(home)
+    (tmp_path / "auth.sqlite3").touch()
+    load(home)
+    (tmp_path / NAME).unlink()
+
+    with pytest.raises(
+        SettingsRefused, match=f"^AUTH_KEY_ENCRYPTION_KEYS: {tmp_path / NAME} is gone, and only it opens"
+    ):
+        load(home)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["auth.sqlite3"]
+    assert load(home | {"AUTH_KEY_ENCRYPTION_KEYS": RIVALS})[0].sealing_secrets
+
+
 def test_who_only_looks_sees_the_key_that_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

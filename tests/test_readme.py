@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import textwrap
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -75,13 +74,8 @@ async def test_the_python_example_greets_the_person(service: ServiceProcess) -> 
     (example,) = blocks(README, "python")
     async with AuthClient(service.grpc_address, plaintext=True) as client:
         pair = await client.login("user1001", "user1001-password")
-    script = here(example, service) + textwrap.dedent("""
-        import sys
-        asyncio.run(main(sys.argv[1]))
-    """)
-
     ran = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", script, pair.access_token, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        sys.executable, "-c", here(example, service), pair.access_token, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     stdout, stderr = await ran.communicate()
 

@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from auth_service import app
 from auth_service.app import Administration
-from auth_service.cli.terminal import confirm, run, settings_in_force
+from auth_service.cli.terminal import confirm, run, settings_where_it_serves
 from auth_service.domain.accounts import Account, Shown
 from auth_service.domain.pages import LARGEST_PAGE_SIZE
 
@@ -22,7 +22,7 @@ Row = TypeVar("Row")
 
 def administer(step: Callable[[Administration], Awaitable[None]]) -> None:
     """Run `step` on the database of the settings in force; a refusal ends the command."""
-    settings = settings_in_force()
+    settings = settings_where_it_serves()
 
     async def awaited() -> None:
         async with app.administering(settings) as admin:

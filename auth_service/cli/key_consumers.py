@@ -5,7 +5,7 @@ from datetime import timedelta
 from auth_service import app
 from auth_service.cli.administering import rows_of
 from auth_service.cli.options import Json
-from auth_service.cli.terminal import moment, print_rows, run, settings_in_force
+from auth_service.cli.terminal import moment, print_rows, run, settings_where_it_serves
 from auth_service.domain.pages import PageTokens
 from auth_service.usecases.key_consumers import ShownConsumer
 from auth_service.usecases.key_list import ConsumerPage
@@ -13,7 +13,7 @@ from auth_service.usecases.key_list import ConsumerPage
 
 def consumers(*, as_json: Json = False) -> None:
     """Print who takes the key set and what they hold, those first whom a rotation waits for."""
-    settings = settings_in_force()
+    settings = settings_where_it_serves()
 
     async def step() -> None:
         async with app.core(settings) as core:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from auth_service import app
 from auth_service.cli.key_formats import Copy, Format, Names, rendered
-from auth_service.cli.terminal import fail, run, settings_in_force, write_output
+from auth_service.cli.terminal import fail, run, settings_where_it_serves, write_output
 from auth_service.domain.timeline import timeline
 from auth_service.settings import Settings
 
@@ -39,7 +39,7 @@ def export(
     for option, value in (("--name", name), ("--namespace", namespace)):
         if value is not None and not _DNS_NAME.fullmatch(value):
             fail(f"{option}: expected up to 63 of a-z 0-9 -, such as auth-service-keys")
-    settings = settings_in_force()
+    settings = settings_where_it_serves()
 
     async def step() -> None:
         async with app.core(settings) as core:

@@ -10,7 +10,15 @@ from cyclopts import Parameter
 from auth_service import app
 from auth_service.cli.key_bars import bars
 from auth_service.cli.options import Json
-from auth_service.cli.terminal import fail, moment, print_fields, print_json, run, settings_in_force, write_output
+from auth_service.cli.terminal import (
+    fail,
+    moment,
+    print_fields,
+    print_json,
+    run,
+    settings_where_it_serves,
+    write_output,
+)
 from auth_service.domain import key_picture
 from auth_service.domain.consumers import Sighting, Waiting, activation, behind, named_in_short
 from auth_service.domain.keys import KeyPolicy, KeyRing, is_published_ahead, rotation_due_at
@@ -26,7 +34,7 @@ _LATE = timedelta(minutes=10)
 
 def status(*, as_json: Json = False) -> None:
     """Print who signs, what comes next, and what is left for you to do: nothing, usually."""
-    settings = settings_in_force()
+    settings = settings_where_it_serves()
 
     async def step() -> None:
         async with app.core(settings) as core:
@@ -57,7 +65,7 @@ def status(*, as_json: Json = False) -> None:
 
 def timeline(*, as_json: Json = False, svg_file: SvgFile = None) -> None:
     """Draw which key signs and verifies when: the past, and the earliest that is planned."""
-    settings = settings_in_force()
+    settings = settings_where_it_serves()
 
     async def step() -> None:
         async with app.core(settings) as core:

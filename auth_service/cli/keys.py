@@ -7,9 +7,11 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from auth_service import app
-from auth_service.cli.key_consumers import line_of
+from auth_service.cli.key_consumers import consumers, line_of
+from auth_service.cli.key_exports import export
+from auth_service.cli.key_plan import status, timeline
 from auth_service.cli.options import Json, Yes
-from auth_service.cli.terminal import confirm, moment, print_rows, run, settings_in_force
+from auth_service.cli.terminal import confirm, moment, print_rows, run, settings_where_it_serves
 from auth_service.domain.audit import OPERATOR
 from auth_service.domain.consumers import behind, named_in_short
 from auth_service.domain.keys import is_published_ahead
@@ -20,16 +22,14 @@ from auth_service.usecases.key_revocation import KeyRevocation
 Kid = Annotated[str, Parameter(allow_leading_hyphen=True)]
 
 keys = App(name="keys", help="The ring of signing keys.")
-keys.command("auth_service.cli.key_consumers:consumers", name="consumers")
-keys.command("auth_service.cli.key_exports:export", name="export")
-keys.command("auth_service.cli.key_plan:status", name="status")
-keys.command("auth_service.cli.key_plan:timeline", name="timeline")
+for _command in (consumers, export, status, timeline):
+    keys.command(_command)
 
 
 @keys.command(name="list")
 def list_keys(*, as_json: Json = False) -> None:
     """Print every key of the ring, newest first."""
-    settings = settings_in_force()
+    settings = settings_where_it_serves()
 
     async def step() -> None:
         async with app.core(settings) as core:
@@ -65,7 +65,7 @@ def rotate(*, only_if_published_ahead: bool = False, ring_version: int | None = 
     ring_version
         Rotate only while the ring is at this version.
     """
-    settings = settings_in_force()
+    settings = settings_where_it_serves()
 
     async def step() -> None:
         async with app.core(settings) as core:
@@ -104,7 +104,7 @@ def rollback(*, ring_version: int | None = None, yes: Yes = False) -> None:
         Roll back only while the ring is at this version.
     """
     confirm("Let the key that signed before sign again? The key that signs now goes on verifying.", yes=yes)
-    settings = settings_in_force()
+    settings = settings_where_it_serves()
 
     async def step() -> None:
         async with app.core(settings) as core:
@@ -120,7 +120,7 @@ def rollback(*, ring_version: int | None = None, yes: Yes = False) -> None:
 @keys.command
 def canary() -> None:
     """Print a token without rights that the standby signed, good for a minute: to try every verifier with."""
-    settings = settings_in_force()
+    settings = settings_where_it_serves()
 
     async def step() -> None:
         async with app.core(settings) as core:
@@ -148,7 +148,7 @@ def revoke(kid: Kid, *, ring_version: int | None = None, yes: Yes = False) -> No
         Revoke only while the ring is at this version.
     """
     confirm(f"Refuse every token that {kid} signed? People stay signed in; their clients refresh.", yes=yes)
-    settings = settings_in_force()
+    settings = settings_where_it_serves()
 
     async def step() -> None:
         async with app.core(settings) as core:
@@ -169,7 +169,7 @@ def revoke(kid: Kid, *, ring_version: int | None = None, yes: Yes = False) -> No
 @keys.command
 def rewrap() -> None:
     """Seal every private key with the first of AUTH_KEY_ENCRYPTION_KEYS."""
-    settings = settings_in_force()
+    settings = settings_where_it_serves()
 
     async def step() -> None:
         async with app.core(settings) as core:

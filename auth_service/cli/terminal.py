@@ -26,6 +26,17 @@ def settings_in_force(*, warns: bool = True, makes_home: bool = True) -> Setting
     return settings
 
 
+def settings_where_it_serves() -> Settings:
+    """For a command on the service's database. In another directory than the service's it would make an empty one."""
+    database = settings_in_force(warns=False, makes_home=False).home_database
+    if database is not None and not database.exists():
+        fail(
+            f"there is no database in {database.parent.absolute()}: run this in the directory of `auth-service serve`,"
+            " or set AUTH_DATA_DIR or AUTH_DATABASE_URL as it has them; `auth-service migrate` makes one here"
+        )
+    return settings_in_force()
+
+
 def run(settings: Settings, step: Callable[[], Awaitable[None]]) -> None:
     """Run `step`; what the service refuses becomes one line on standard error."""
     from auth_service.domain.errors import AuthError

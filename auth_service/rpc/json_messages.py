@@ -39,9 +39,7 @@ def read(body: bytes, request: Message) -> None:
     try:
         members = json_object(body) if body else {}
     except ValueError:
-        raise MalformedMessage(
-            "the body cannot be read: expected a JSON object, in UTF-8, no name in it twice"
-        ) from None
+        raise MalformedMessage("a JSON object, in UTF-8, no name in it twice") from None
     try:
         json_format.ParseDict(members, request)
     except _REFUSALS:
@@ -59,8 +57,8 @@ def _violation(members: dict[str, Any], kind: type[Message], path: str = "") -> 
     for name, value in members.items():
         field = fields.get(name)
         if field is None:
-            known = ", ".join(sorted(each.json_name for each in kind.DESCRIPTOR.fields)) or "no field"
-            return FieldViolation(f"{path}{_short(name)}", f"expected {known}")
+            known = ", ".join(sorted(each.json_name for each in kind.DESCRIPTOR.fields))
+            return FieldViolation(f"{path}{_short(name)}", f"expected one of {known}" if known else "expected no field")
         if _fits({name: value}, kind):
             continue
         if (

@@ -30,6 +30,8 @@ from auth_service.settings.values import (
 )
 
 PREFIX = "AUTH_"
+HOME_DATABASE = "auth.sqlite3"
+"""In the embedded profile's directory."""
 KeyConsumers = Annotated[dict[str, timedelta], BeforeValidator(consumers)]
 
 
@@ -277,8 +279,13 @@ class Settings(BaseModel):
     def database(self) -> str:
         """The database's address, password included."""
         if self.database_url is None:
-            return f"sqlite:///{self.data_dir / 'auth.sqlite3'}"
+            return f"sqlite:///{self.home_database}"
         return self.database_url.get_secret_value()
+
+    @property
+    def home_database(self) -> Path | None:
+        """The file that is the database where no address of one was given."""
+        return None if self.database_url else self.data_dir / HOME_DATABASE
 
 
 SECRETS = frozenset(

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 from auth_service.settings.checks import problems_of, warnings_about
-from auth_service.settings.model import PREFIX, SECRETS, Profile, Settings
+from auth_service.settings.model import HOME_DATABASE, PREFIX, SECRETS, Profile, Settings
 from auth_service.settings.values import UNIT_OF
 
 
@@ -149,10 +149,20 @@ def _find_home(values: dict[str, Any], problems: list[str], *, makes_it: bool) -
         if makes_it:
             data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = data_dir / "key-encryption-key"
-        if needs_secret and (makes_it or path.exists()):
+        if needs_secret and makes_it and "database_url" not in values and _is_lost(path):
+            problems.append(
+                f"AUTH_KEY_ENCRYPTION_KEYS: {path} is gone, and only it opens {HOME_DATABASE} beside it: put it back"
+                " from a backup, or move both away to begin anew"
+            )
+        elif needs_secret and (makes_it or path.exists()):
             values["key_encryption_keys"] = _generated(path)
     except OSError as error:
         problems.append(f"AUTH_DATA_DIR: cannot use {data_dir} ({error.strerror})")
+
+
+def _is_lost(path: Path) -> bool:
+    """Whether the secret was there once: it is made before the database. Another in its place would open nothing."""
+    return path.with_name(HOME_DATABASE).exists() and not path.exists()
 
 
 def _generated(path: Path) -> str:

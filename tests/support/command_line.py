@@ -38,9 +38,11 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An environment with nothing of ours but a data directory."""
+    """An environment with nothing of ours but a data directory, where the service was before."""
     for name in [name for name in os.environ if name.startswith("AUTH_")]:
         monkeypatch.delenv(name)
+    (tmp_path / "data").mkdir(mode=0o700)
+    (tmp_path / "data" / "auth.sqlite3").touch(mode=0o600)
     monkeypatch.setenv("AUTH_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("AUTH_KEY_ENCRYPTION_KEYS", KEYS[0])
     monkeypatch.setenv("AUTH_DATABASE_TIMEOUT", "5s")

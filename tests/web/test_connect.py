@@ -105,7 +105,7 @@ async def test_two_bearers_are_none(service: Service) -> None:
     ("body", "field", "expected"),
     [
         ({"username": 5}, "username", "expected a string"),
-        ({"name": "x"}, "name", "expected newPassword, password, username"),
+        ({"name": "x"}, "name", "expected one of newPassword, password, username"),
         ({"username": {"a": 1}}, "username", "expected a string"),
     ],
 )
