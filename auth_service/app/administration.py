@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from auth_service.app.core import NAME, Core, core
+from auth_service.domain.accounts import LOCAL
 from auth_service.domain.pages import PageTokens
 from auth_service.domain.policy import RolePolicy
 from auth_service.providers.password_hashing import PasswordHashing
@@ -70,7 +71,7 @@ def administration(
     page_tokens: PageTokens,
     hashing: PasswordHashing,
 ) -> Administration:
-    levels = Levels(base.database, policy=role_policy(settings))
+    levels = Levels(base.database, policy=role_policy(settings), providers=settings.providers_there)
     ending = Ending(revoked, longest_token=base.keys.longest_token)
     rules = password_rules(settings)
     accounts = Accounts(
@@ -94,7 +95,9 @@ def administration(
             revoked=revoked,
             longest_token=base.keys.longest_token,
         ),
-        bootstrap=Bootstrap(base.database, levels=levels, accounts=accounts),
+        bootstrap=Bootstrap(
+            base.database, levels=levels, accounts=accounts, asks_for_our_passwords=LOCAL in settings.providers_there
+        ),
         audit_log=AuditLog(base.database, page_tokens=page_tokens),
         notices=Notices(base.database),
     )

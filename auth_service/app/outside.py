@@ -45,10 +45,10 @@ DEMO_ALLOCATIONS_API_KEY = "stand-in-allocations-key"
 def providers_of(settings: Settings, database: Database, hashing: PasswordHashing) -> Mapping[str, IdentityProvider]:
     """By name, in the order in which they are asked."""
     known: dict[str, IdentityProvider] = {}
-    for name in settings.provider_order:
+    for name in settings.providers_there:
         if name == "local":
             known[name] = LocalAccounts(database, hashing)
-        elif settings.uows_url or settings.runs_demo_facility:
+        else:
             key = settings.uows_api_key.get_secret_value() if settings.uows_api_key else DEMO_UOWS_API_KEY
             url = settings.uows_url or f"http://{settings.facility_address}"
             known[name] = Uows(url, api_key=key, deadline=settings.uows_timeout)

@@ -247,6 +247,12 @@ class Settings(BaseModel):
         return self.providers or ("uows", "local")
 
     @property
+    def providers_there(self) -> Sequence[str]:
+        """Of `provider_order`, whom the deployment has."""
+        has_uows = bool(self.uows_url) or self.runs_demo_facility
+        return [name for name in self.provider_order if name == "local" or has_uows]
+
+    @property
     def lets_people_register(self) -> bool:
         """Unless it is said, in the embedded profile; never where nobody could sign in afterwards."""
         asked = self.is_embedded if self.registration is None else self.registration

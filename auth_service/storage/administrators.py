@@ -19,6 +19,7 @@ _may_sign_in = sa.and_(
     person.c.id != sa.bindparam("but"),
     person.c.disabled_at.is_(None),
     person.c.deleted_at.is_(None),
+    person.c.provider == sa.bindparam("provider"),
     sa.or_(person.c.provider != LOCAL, local_account.c.person_id.is_not(None)),
 )
 _granted = Statement(
@@ -42,16 +43,23 @@ _mapped = Statement(
 
 
 async def take_turns(connection: Connection) -> None:
-    """Wait until nobody else is about to take an administrator away; whoever comes next waits for this transaction."""
+    """Wait for one's turn, such as to take an administrator away; whoever comes next waits for this transaction."""
     await connection.row(_take_turns)
 
 
-async def is_there_one(connection: Connection, *, but: UUID | None, mapped: Iterable[str]) -> bool:
-    """Whether anybody other than `but` may administer and sign in. `mapped` are provider roles that bring `admin`."""
-    but = but or _NOBODY
-    if await connection.row(_granted, but=but) is not None:
-        return True
-    for name in mapped:
-        if await connection.row(_mapped, but=but, name=json.dumps(name)) is not None:
+async def is_there_one(
+    connection: Connection, *, but: UUID | None, mapped: Iterable[str], providers: Iterable[str]
+) -> bool:
+    """Whether anybody other than `but` may administer and sign in.
+
+    `mapped` are provider roles that bring `admin`; `providers` are those that are asked for passwords.
+    """
+    names = [json.dumps(name) for name in mapped]
+    for provider in providers:
+        of_provider = {"but": but or _NOBODY, "provider": provider}
+        if await connection.row(_granted, **of_provider) is not None:
             return True
+        for name in names:
+            if await connection.row(_mapped, name=name, **of_provider) is not None:
+                return True
     return False

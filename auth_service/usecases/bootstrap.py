@@ -16,16 +16,25 @@ _GROUPS, _GROUP_LENGTH = 5, 5
 
 
 class Bootstrap:
-    def __init__(self, database: Database, *, levels: Levels, accounts: Accounts) -> None:
+    """`asks_for_our_passwords` is false where nobody signs in with an account of our own."""
+
+    def __init__(self, database: Database, *, levels: Levels, accounts: Accounts, asks_for_our_passwords: bool) -> None:
         self._database = database
         self._levels = levels
         self._accounts = accounts
+        self._asks_for_our_passwords = asks_for_our_passwords
 
     async def first_administrator(self, username: str) -> tuple[Shown, str]:
         """The account, and the password that is good for the first sign-in only.
 
-        Raises InvalidInput, AlreadyExists, WrongAccountState if somebody may administer already, DatabaseUnavailable.
+        Raises InvalidInput, AlreadyExists, DatabaseUnavailable, and WrongAccountState if somebody may administer
+        already, or nobody could sign in with it.
         """
+        if not self._asks_for_our_passwords:
+            raise WrongAccountState(
+                "AUTH_PROVIDERS: expected local among them, or nobody signs in with this account; whoever has signed in"
+                " through the facility is made an administrator by `auth-service roles grant NAME admin`"
+            )
         if await self._database.autocommit(self._levels.has_administrator):
             raise WrongAccountState("there is an administrator already: see `auth-service roles users admin`")
         password = "-".join("".join(secrets.choice(_LETTERS) for _ in range(_GROUP_LENGTH)) for _ in range(_GROUPS))

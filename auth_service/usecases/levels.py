@@ -1,6 +1,6 @@
 """How strong a person is now, whatever their token says."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from auth_service.domain.accounts import Account, Shown
@@ -31,11 +31,15 @@ from auth_service.storage.database import Connection, Database
 
 
 class Levels:
-    """Asks the database, so that a role taken away counts at once."""
+    """Asks the database, so that a role taken away counts at once.
 
-    def __init__(self, database: Database, *, policy: RolePolicy) -> None:
+    `providers` are those that are asked for passwords: nobody else signs in.
+    """
+
+    def __init__(self, database: Database, *, policy: RolePolicy, providers: Collection[str]) -> None:
         self._database = database
         self._policy = policy
+        self._providers = providers
 
     async def of(self, caller: PersonCalling) -> int:
         """Raises AccessTokenRefused for a person who is gone, DatabaseUnavailable."""
@@ -91,7 +95,12 @@ class Levels:
         """
         if await self.of_actor(connection, origin) > STRONGEST_LEVEL:
             raise PermissionDenied(f"user_number: expected a caller of level {STRONGEST_LEVEL}")
-        if number is not None and await accounts.bears_number(connection, number, but=to):
+        if number is None:
+            return
+        # Of two who give one number at once, the second has to find it given. The turns are those of whoever takes an
+        # administrator away: both are rare.
+        await administrators.take_turns(connection)
+        if await accounts.bears_number(connection, number, but=to):
             raise AlreadyExists(FieldViolation("user_number", "is another person's already"))
 
     async def check_not_last(self, connection: Connection, person_id: UUID) -> None:
@@ -101,7 +110,9 @@ class Levels:
         """
         await administrators.take_turns(connection)
         person = await people.find(connection, person_id)
-        if person is None or not person.may_sign_in or ADMIN not in roles_for(person, policy=self._policy):
+        if person is None or not person.may_sign_in or person.provider not in self._providers:
+            return
+        if ADMIN not in roles_for(person, policy=self._policy):
             return
         if not await self.has_administrator(connection, but=person_id):
             raise LastAdministrator
@@ -126,4 +137,4 @@ class Levels:
     async def has_administrator(self, connection: Connection, *, but: UUID | None = None) -> bool:
         """Whether anybody, other than `but`, may administer and sign in."""
         mapped = [name for name, role in self._policy.mapped.items() if role == ADMIN]
-        return await administrators.is_there_one(connection, but=but, mapped=mapped)
+        return await administrators.is_there_one(connection, but=but, mapped=mapped, providers=self._providers)

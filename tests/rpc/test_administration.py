@@ -126,7 +126,7 @@ async def test_a_name_or_address_that_is_taken_is_refused_however_it_is_spelt(ad
     name = new_name()
     await admin.create(name, email=f"{name}@example.org")
 
-    for taken in (name, name.upper(), f"{name[0]}\uff4e"[:1] + name[1:]):
+    for taken in (name, name.upper(), f"\uff4e{name[1:]}"):
         refused = await refusal(admin.create(taken))
         assert (refused.verdict, refused.fields) == (TAKEN, {"username"})
     refused = await refusal(admin.create(email=f"{name.upper()}@EXAMPLE.org"))
@@ -203,13 +203,13 @@ async def test_a_password_that_has_to_be_changed_ends_the_sessions_that_it_began
         ("update_mask", ["state"], {"state": users_pb2.USER_STATE_DELETED}),
         ("update_mask", ["display_name", "user_id"], {"display_name": "X"}),
         ("update_mask", ["*"], {"display_name": "X"}),
-        ("username", ["username"], {}),
-        ("display_name", ["display_name"], {}),
-        ("email", ["email"], {"email": "nobody"}),
-        ("email", ["email", "display_name"], {"email": "a" * 388 + "@example.org", "display_name": "X"}),
-        ("email_verified", ["email_verified", "display_name"], {"email_verified": True, "display_name": "X"}),
-        ("user_number", ["user_number"], {"user_number": -1}),
-        ("username", ["username"], {"username": "admin"}),
+        ("user.username", ["username"], {}),
+        ("user.display_name", ["display_name"], {}),
+        ("user.email", ["email"], {"email": "nobody"}),
+        ("user.email", ["email", "display_name"], {"email": "a" * 388 + "@example.org", "display_name": "X"}),
+        ("user.email_verified", ["email_verified", "display_name"], {"email_verified": True, "display_name": "X"}),
+        ("user.user_number", ["user_number"], {"user_number": -1}),
+        ("user.username", ["username"], {"username": "admin"}),
     ],
 )
 async def test_an_update_that_cannot_be_names_its_field_and_changes_nothing(
@@ -239,8 +239,8 @@ async def test_an_update_to_a_taken_name_or_address_changes_nothing(admin: Actin
     by_name = await refusal(admin.update(before.user_id, username=name.upper(), display_name="X"))
     by_address = await refusal(admin.update(before.user_id, email=f"{name}@example.org", display_name="X"))
 
-    assert (by_name.verdict, by_name.fields) == (TAKEN, {"username"})
-    assert (by_address.verdict, by_address.fields) == (TAKEN, {"email"})
+    assert (by_name.verdict, by_name.fields) == (TAKEN, {"user.username"})
+    assert (by_address.verdict, by_address.fields) == (TAKEN, {"user.email"})
     assert await admin.get(before.user_id) == before
 
 
@@ -463,13 +463,29 @@ async def test_a_number_is_given_by_the_strongest_and_borne_by_one(admin: Acting
         deputy.update(bearer.user_id, "user_number"),
     ):
         assert (await refusal(call)).verdict == DENIED
-    for call in (admin.create(user_number=number), admin.update(other.user_id, user_number=number)):
-        refused = await refusal(call)
-        assert (refused.verdict, refused.fields) == (TAKEN, {"user_number"})
+    made, changed = [
+        await refusal(call)
+        for call in (admin.create(user_number=number), admin.update(other.user_id, user_number=number))
+    ]
+    assert (made.verdict, made.fields) == (TAKEN, {"user_number"})
+    assert (changed.verdict, changed.fields) == (TAKEN, {"user.user_number"})
     assert (await admin.update(bearer.user_id, user_number=number)).user_number == number
 
     await admin.delete(bearer.user_id)
     assert (await admin.update(other.user_id, user_number=number)).user_number == number
+
+
+@pytest.mark.row("E10")
+async def test_of_those_who_are_given_one_number_at_once_one_bears_it(admin: Acting) -> None:
+    users = [await admin.create(password="") for _ in range(6)]
+    number = 50_000 + int(users[0].user_id[:4], 16)
+
+    outcomes = await asyncio.gather(
+        *(admin.update(user.user_id, user_number=number) for user in users), return_exceptions=True
+    )
+
+    assert sum(isinstance(each, users_pb2.User) for each in outcomes) == 1
+    assert [(await admin.get(user.user_id)).user_number for user in users].count(number) == 1
 
 
 @pytest.mark.row("E10", "C9")
@@ -527,6 +543,17 @@ async def test_whoever_a_mapped_role_makes_an_administrator_is_one(start: Start)
     assert (await mapped.get(mapped.person_id)).level == 0
     assert (await admin.disable(admin.person_id)).state == users_pb2.USER_STATE_DISABLED
     assert (await refusal(mapped.disable(mapped.person_id))).verdict == LAST
+
+
+async def test_whoever_is_not_asked_for_a_password_any_more_is_no_administrator_who_could_stay(start: Start) -> None:
+    service = await start(role_map="ISIS Instrument Scientist=admin", providers="uows")
+    await _another_administrator(service, password_hash="$argon2id$somebody's")
+    mapped = await signed_in(service, "staff1002")
+
+    for call in (mapped.disable(mapped.person_id), mapped.delete(mapped.person_id)):
+        assert (await refusal(call)).verdict == LAST
+
+    assert (await service.verify(mapped.token)).subject == mapped.person_id
 
 
 async def _another_administrator(service: Service, *, password_hash: str | None) -> UUID:
@@ -740,8 +767,9 @@ async def test_nobody_takes_the_name_of_somebody_of_the_facility(admin: Acting) 
     request = users_pb2.RegisterRequest(username="user1001", password=PASSWORD)
     registered = await refusal(admin.users.Register(request))
 
-    for each in (created, renamed, registered):
+    for each in (created, registered):
         assert (each.verdict, each.fields) == (TAKEN, {"username"})
+    assert (renamed.verdict, renamed.fields) == (TAKEN, {"user.username"})
 
 
 async def test_a_name_that_somebody_of_the_facility_came_with_as_well_means_neither(admin: Acting) -> None:

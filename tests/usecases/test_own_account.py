@@ -46,7 +46,7 @@ def own_account(at: Replica, provider: Meanwhile) -> OwnAccount:
     )
     return OwnAccount(
         at.database,
-        levels=Levels(at.database, policy=RolePolicy(frozenset())),
+        levels=Levels(at.database, policy=RolePolicy(frozenset()), providers=("local",)),
         ending=ending,
         password_again=PasswordAgain(at.database, providers={"local": provider}, attempts=attempts, clock=at.clock),
         password_change=PasswordChange(hashing=hashing, password_rules=rules, ending=ending),
