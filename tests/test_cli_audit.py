@@ -2,29 +2,32 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from auth_service import app
 from auth_service import settings as settings_module
-from auth_service.domain.audit import EventType, Origin, happened
+from auth_service.domain.audit import AuditEvent, EventType, Origin, happened
 from auth_service.storage import audit
 from tests.support.command_line import PASSWORD, Command, Terminal, rows
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-def written(at: datetime, *, times: int = 1) -> None:
+def written(at: datetime, *, times: int = 1, **about: Any) -> list[AuditEvent]:
+    events = [
+        happened(EventType.ROLE_CREATED, origin=Origin(), now=at, on=uuid4(), role="r", level="7", **about)
+        for _ in range(times)
+    ]
+
     async def write() -> None:
         async with app.core(settings_module.load()[0]) as core:
-            events = [
-                happened(EventType.ROLE_CREATED, origin=Origin(), now=at, on=uuid4(), role="r", level="7")
-                for _ in range(times)
-            ]
             await core.database.transaction(lambda connection: audit.add(connection, *events))
 
     asyncio.run(write())
+    return events
 
 
 @pytest.mark.row("E17", "S91")
@@ -38,6 +41,41 @@ def test_what_the_command_line_does_is_in_the_log(on_both: Command) -> None:
         ("person.created", "operator", ada["id"])
     ]
     assert PASSWORD not in str(found)
+
+
+@pytest.mark.row("E7", "E17")
+def test_of_whoever_was_erased_the_log_is_found_by_the_id(on_both: Command) -> None:
+    on_both("users", "create", "ada", "--no-password")
+    (ada,) = rows(on_both("users", "list", "--json"))
+    for deed in ("delete", "purge"):
+        on_both("users", deed, "ada", "--yes")
+
+    found = rows(on_both("audit", "list", "--on", ada["id"], "--json"))
+
+    assert [each["type"] for each in found] == ["person.purged", "person.deleted", "person.created"]
+    assert on_both("audit", "list", "--on", "ada").err == "auth-service: user: there is no account 'ada'\n"
+
+
+def test_events_are_found_by_who_did_it_and_by_how_it_ended(on_both: Command) -> None:
+    eve = uuid4()
+    refused = written(LONG_AGO, by=eve, outcome="refused")
+    written(LONG_AGO, by=eve)
+    written(LONG_AGO, outcome="refused")
+
+    found = rows(on_both("audit", "list", "--by", str(eve), "--outcome", "refused", "--json"))
+
+    assert [each["id"] for each in found] == [str(each.id) for each in refused]
+    assert on_both("audit", "list", "--outcome", "maybe").code == 2
+
+
+def test_nobody_forges_a_line_of_the_table(run: Command) -> None:
+    run("users", "create", "ada", "--no-password")
+
+    run("users", "disable", "ada", "--reason", "left\n2026-11-30 09:00:00Z  person.purged\u202eover")
+
+    _header, line, *others = run("audit", "list", "--event", "person.disabled").out.splitlines()
+    assert others == []
+    assert line.endswith("left\\n2026-11-30 09:00:00Z  person.purged\\u202eover")
 
 
 def test_events_are_a_table_for_a_person(on_both: Command) -> None:

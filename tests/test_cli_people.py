@@ -60,6 +60,18 @@ def test_an_administrator_who_cannot_sign_in_is_none(run: Command) -> None:
     )
 
 
+@pytest.mark.row("B12")
+def test_nobody_is_made_an_administrator_who_could_not_sign_in(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH_PROVIDERS", "uows")
+
+    said = run("admin", "bootstrap")
+
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("auth-service: AUTH_PROVIDERS: expected local among them")
+    assert len(said.err.splitlines()) == 1
+    assert run("users", "list").out == "none\n"
+
+
 @pytest.mark.row("D7")
 def test_an_account_is_created_with_everything_that_it_can_have(on_both: Command) -> None:
     assert on_both("roles", "create", "beamline", "--level", "300", "--description", "Runs it").code == 0
@@ -192,6 +204,87 @@ def test_roles_are_made_granted_taken_away_and_deleted(on_both: Command) -> None
     assert (holder["id"], holder["username"], holder["state"]) == (user["id"], "ada", "active")
 
 
+@pytest.mark.row("D7")
+def test_an_operator_changes_what_is_said_of_a_person_and_nothing_else(on_both: Command) -> None:
+    before = created(on_both, "ada", "--email", "ada@example.org", "--user-number", "17")
+
+    renamed = fields(on_both("users", "update", "ada", "--username", "support", "--email-verified", "--json"))
+    said = on_both("users", "update", before["id"], "--email", "", "--no-user-number", "--must-change-password")
+
+    assert renamed == before | {"username": "support", "email_verified": True}
+    assert said.out == "support is changed\n"
+    changed = {"username": "support", "email": None, "user_number": None, "must_change_password": True}
+    assert shown(on_both, "support") == before | changed
+    assert [each["type"] for each in rows(on_both("audit", "list", "--on", "support", "--json"))] == [
+        "person.updated",
+        "person.updated",
+        "person.created",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("users", "update", "ada"), "expected something to change: see --help"),
+        (("roles", "update", "beamline"), "expected something to change: see --help"),
+        (("users", "update", "ada", "--user-number", "7", "--no-user-number"), "expected one of --user-number and "),
+        (("users", "update", "ada", "--email", "nobody"), "email: expected a mail address"),
+        (("users", "update", "ada", "--username", "grace"), "username: 'grace' is taken"),
+        (("roles", "update", "beamline", "--level", "500"), "level: 500 is another role's already"),
+        (("roles", "update", "staff", "--level", "7"), "name: 'staff' is built in and stays as it is"),
+    ],
+)
+def test_a_change_that_cannot_be_is_one_line_and_changes_nothing(
+    run: Command, arguments: tuple[str, ...], said: str
+) -> None:
+    before = created(run)
+    created(run, "grace")
+    run("roles", "create", "beamline", "--level", "300")
+
+    refused = run(*arguments)
+
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err.startswith(f"auth-service: {said}")
+    assert shown(run, "ada") == before
+    assert [each["level"] for each in rows(run("roles", "list", "--json"))] == [0, 300, 500, 1000]
+
+
+def test_a_role_is_changed_as_far_as_it_is_said(on_both: Command) -> None:
+    on_both("roles", "create", "beamline", "--level", "300", "--description", "Runs it")
+
+    said = on_both("roles", "update", "beamline", "--level", "40")
+    told = fields(on_both("roles", "update", "beamline", "--description", "Runs\nit all", "--json"))
+
+    assert said.out == "beamline is changed, level 40\n"
+    assert (told["level"], told["description"]) == (40, "Runs\nit all")
+    assert [line.split()[0] for line in on_both("roles", "list").out.splitlines()] == [
+        *("name", "admin", "beamline", "staff", "user")
+    ]
+
+
+def test_whatever_is_done_is_told_to_a_script_as_json(run: Command) -> None:
+    ada = created(run)["id"]
+
+    def done(*arguments: str, stdin: str = "") -> dict[str, Any]:
+        return fields(run(*arguments, "--json", stdin=stdin))
+
+    assert done("roles", "create", "beamline", "--level", "300")["level"] == 300
+    assert done("roles", "grant", "ada", "beamline") == {"id": ada, "username": "ada", "roles": ["user", "beamline"]}
+    assert done("roles", "revoke", "ada", "beamline")["roles"] == ["user"]
+    assert done("roles", "delete", "beamline", "--yes") == {"name": "beamline"}
+    assert done("staff", "add", "7") == {"user_number": 7, "was_listed": False}
+    assert done("staff", "remove", "7", "--yes") == {"user_number": 7, "was_listed": True}
+    assert done("sessions", "end", "ada", "--yes") == {"id": ada, "sessions_ended": 0}
+    password = "nine walnuts under a chair\n"
+    assert done("users", "set-password", "ada", "--password-stdin", stdin=password) == {"id": ada, "sessions_ended": 0}
+    account = done("service-accounts", "create", "portal")
+    key = done("api-keys", "create", "portal", "--scope", "roles:read")
+    assert done("api-keys", "revoke", key["id"], "--yes")["revoked"] is not None
+    assert done("service-accounts", "delete", "portal", "--yes") == {"name": "portal", "id": account["id"]}
+    assert done("users", "delete", "ada", "--yes")["state"] == "deleted"
+    assert done("users", "purge", "ada", "--yes") == {"id": ada}
+
+
 def test_the_staff_list_is_kept_and_its_changes_are_told(on_both: Command) -> None:
     told = [on_both("staff", *arguments).out for arguments in (("add", "7"), ("add", "7"), ("remove", "7", "--yes"))]
 
@@ -252,10 +345,14 @@ def test_a_refusal_is_one_line(run: Command, arguments: list[str], code: int) ->
     [
         (["--help"], ["admin", "users", "roles", "staff", "sessions"]),
         (["admin", "bootstrap", "--help"], ["--username", "--json"]),
-        (["users", "--help"], ["create", "list", "show", "set-password", "disable", "enable", "delete", "purge"]),
+        (
+            ["users", "--help"],
+            ["create", "list", "show", "update", "set-password", "disable", "enable", "delete", "purge"],
+        ),
         (["users", "create", "--help"], ["--email", "--user-number", "--password-hash-stdin", "--no-password"]),
         (["users", "list", "--help"], ["--username-prefix", "--email-prefix", "--role", "--state", "--limit"]),
-        (["roles", "--help"], ["create", "list", "delete", "grant", "revoke", "users"]),
+        (["users", "update", "--help"], ["--username", "--email-verified", "--no-user-number"]),
+        (["roles", "--help"], ["create", "list", "update", "delete", "grant", "revoke", "users"]),
         (["sessions", "--help"], ["list", "end"]),
         (["sessions", "end", "--help"], ["--session", "--yes"]),
     ],

@@ -1,6 +1,8 @@
 """`auth-service audit …`: what happened, and what of it is kept."""
 
 from datetime import UTC, datetime
+from typing import Literal
+from uuid import UUID
 
 from cyclopts import App
 
@@ -9,6 +11,7 @@ from auth_service.cli.administering import administer, rows_of
 from auth_service.cli.options import Json, Limit, Yes
 from auth_service.cli.terminal import confirm, moment, print_rows
 from auth_service.domain.audit import OPERATOR, AuditEvent, AuditFilter, types_named
+from auth_service.domain.identifiers import uuid_or_none
 from auth_service.usecases.audit_log import AuditPage
 
 audit = App(name="audit", help="The audit log: what happened. docs/audit.md tells what each event means.")
@@ -19,6 +22,8 @@ def list_events(
     *,
     event: str = "",
     on: str = "",
+    by: str = "",
+    outcome: Literal["success", "refused"] | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     request_id: str | None = None,
@@ -32,7 +37,11 @@ def list_events(
     event
         Of this type only; one that ends in a dot means all that begin so, such as session.
     on
-        On this person only: a user name or an id.
+        On this person only: a user name, or the id of anybody, also of a service account or of somebody who was erased.
+    by
+        Done by them, named alike.
+    outcome
+        Which ended so.
     since
         At this moment or later, in UTC unless it says otherwise, such as 2026-11-22T09:30.
     until
@@ -44,7 +53,9 @@ def list_events(
     async def step(use: Administration) -> None:
         wanted = AuditFilter(
             types=types_named(event),
-            subject_id=(await use.accounts.addressed(on)).id if on else None,
+            subject_id=await _id_of(use, on),
+            actor_id=await _id_of(use, by),
+            outcome=outcome,
             since=_in_utc(since) if since else None,
             until=_in_utc(until) if until else None,
             request_id=request_id,
@@ -89,6 +100,13 @@ def renumber(*, yes: Yes = False) -> None:
         print(f"renumbered: {await use.audit_log.renumber()}")
 
     administer(step)
+
+
+async def _id_of(use: Administration, who: str) -> UUID | None:
+    """The log remembers ids of those whom nobody knows by name any more."""
+    if not who:
+        return None
+    return uuid_or_none(who) or (await use.accounts.addressed(who)).id
 
 
 def _row(event: AuditEvent, *, as_json: bool) -> dict[str, object]:

@@ -1,12 +1,16 @@
 """`auth-service roles …`: roles, their levels, and who has them. Operators may make administrators."""
 
+from collections.abc import Mapping, Sequence
+
 from cyclopts import App
 
 from auth_service.app import Administration
 from auth_service.cli.administering import administer, rows_of
 from auth_service.cli.options import Json, Yes
-from auth_service.cli.terminal import confirm, print_rows
+from auth_service.cli.terminal import confirm, fail, print_rows, say
+from auth_service.domain.accounts import Account
 from auth_service.domain.audit import OPERATOR
+from auth_service.domain.roles import Role
 from auth_service.usecases.accounts import HolderPage
 from auth_service.usecases.roles import RolePage
 
@@ -14,7 +18,7 @@ roles = App(name="roles", help="Roles, their levels, and who has them. USER is a
 
 
 @roles.command
-def create(name: str, *, level: int, description: str = "") -> None:
+def create(name: str, *, level: int, description: str = "", as_json: Json = False) -> None:
     """Make a role.
 
     Parameters
@@ -29,7 +33,7 @@ def create(name: str, *, level: int, description: str = "") -> None:
 
     async def step(use: Administration) -> None:
         role = await use.roles.create(name, level=level, description=description, origin=OPERATOR)
-        print(f"created {role.name}, level {role.level}")
+        say(f"created {role.name}, level {role.level}", _row(role), as_json=as_json)
 
     administer(step)
 
@@ -43,16 +47,7 @@ def list_roles(*, as_json: Json = False) -> None:
             return await use.roles.page(size=size, page_token=page_token)
 
         print_rows(
-            [
-                {
-                    "name": role.name,
-                    "level": role.level,
-                    "built in": role.built_in,
-                    "created": role.created_at,
-                    "description": role.description,
-                }
-                async for role in rows_of(page, lambda found: found.roles)
-            ],
+            [_row(role) async for role in rows_of(page, lambda found: found.roles)],
             as_json=as_json,
         )
 
@@ -60,31 +55,52 @@ def list_roles(*, as_json: Json = False) -> None:
 
 
 @roles.command
-def delete(name: str, *, yes: Yes = False) -> None:
+def update(name: str, *, level: int | None = None, description: str | None = None, as_json: Json = False) -> None:
+    """Change a role; what is not given stays. Whoever has it is as strong as its level from now on.
+
+    Parameters
+    ----------
+    level
+        0 (strongest) to 1000, which no other role has.
+    description
+        For people.
+    """
+    if level is None and description is None:
+        fail("expected something to change: see --help")
+
+    async def step(use: Administration) -> None:
+        role = await use.roles.update(name, level=level, description=description, origin=OPERATOR)
+        say(f"{role.name} is changed, level {role.level}", _row(role), as_json=as_json)
+
+    administer(step)
+
+
+@roles.command
+def delete(name: str, *, yes: Yes = False, as_json: Json = False) -> None:
     """Delete a role that nobody has."""
     confirm(f"Delete the role {name}?", yes=yes)
 
     async def step(use: Administration) -> None:
         await use.roles.delete(name, origin=OPERATOR)
-        print(f"{name} is deleted")
+        say(f"{name} is deleted", {"name": name}, as_json=as_json)
 
     administer(step)
 
 
 @roles.command
-def grant(user: str, role: str) -> None:
+def grant(user: str, role: str, *, as_json: Json = False) -> None:
     """Give a person a role, which shows in their next access token."""
 
     async def step(use: Administration) -> None:
         account = await use.accounts.addressed(user)
         held = await use.roles.grant(account.id, role, origin=OPERATOR)
-        print(f"{account.person.username} has {', '.join(held)}")
+        _say_held(account, held, as_json=as_json)
 
     administer(step)
 
 
 @roles.command
-def revoke(user: str, role: str, *, end_sessions: bool = False) -> None:
+def revoke(user: str, role: str, *, end_sessions: bool = False, as_json: Json = False) -> None:
     """Take a role from a person.
 
     Parameters
@@ -96,9 +112,8 @@ def revoke(user: str, role: str, *, end_sessions: bool = False) -> None:
     async def step(use: Administration) -> None:
         account = await use.accounts.addressed(user)
         revoked = await use.roles.revoke(account.id, role, end_sessions=end_sessions, origin=OPERATOR)
-        print(f"{account.person.username} has {', '.join(revoked.roles)}")
-        if end_sessions:
-            print(f"sessions ended: {revoked.ended_sessions}")
+        ended = revoked.ended_sessions if end_sessions else None
+        _say_held(account, revoked.roles, ended_sessions=ended, as_json=as_json)
 
     administer(step)
 
@@ -125,3 +140,24 @@ def users(name: str, *, as_json: Json = False) -> None:
         )
 
     administer(step)
+
+
+def _row(role: Role) -> Mapping[str, object]:
+    return {
+        "name": role.name,
+        "level": role.level,
+        "built in": role.built_in,
+        "created": role.created_at,
+        "description": role.description,
+    }
+
+
+def _say_held(account: Account, held: Sequence[str], *, ended_sessions: int | None = None, as_json: bool) -> None:
+    """`ended_sessions` is how many ended, where they were to."""
+    username = account.person.username
+    sentence = f"{username} has {', '.join(held)}"
+    fields: dict[str, object] = {"id": account.id, "username": username, "roles": list(held)}
+    if ended_sessions is not None:
+        sentence += f"\nsessions ended: {ended_sessions}"
+        fields["sessions ended"] = ended_sessions
+    say(sentence, fields, as_json=as_json)

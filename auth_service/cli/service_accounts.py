@@ -9,7 +9,7 @@ from cyclopts import App
 from auth_service.app import Administration
 from auth_service.cli.administering import administer, rows_of
 from auth_service.cli.options import Json, Yes
-from auth_service.cli.terminal import confirm, fail, print_json, print_rows
+from auth_service.cli.terminal import confirm, fail, print_json, print_rows, say
 from auth_service.domain.api_keys import ApiKey, ServiceAccount
 from auth_service.domain.audit import OPERATOR
 from auth_service.usecases.service_accounts import KeyPage, ServiceAccountPage
@@ -19,7 +19,7 @@ api_keys = App(name="api-keys", help="The keys of services that call us. Two of 
 
 
 @service_accounts.command(name="create")
-def create_account(name: str, *, description: str = "") -> None:
+def create_account(name: str, *, description: str = "", as_json: Json = False) -> None:
     """Make an account without keys.
 
     Parameters
@@ -32,7 +32,7 @@ def create_account(name: str, *, description: str = "") -> None:
 
     async def step(use: Administration) -> None:
         account = await use.service_accounts.create(name=name, description=description, origin=OPERATOR)
-        print(f"created {account.name} ({account.id})")
+        say(f"created {account.name} ({account.id})", _account_row(account), as_json=as_json)
 
     administer(step)
 
@@ -42,29 +42,20 @@ def list_accounts(*, as_json: Json = False) -> None:
     """Print every account, by name."""
 
     async def step(use: Administration) -> None:
-        rows = [
-            {
-                "name": account.name,
-                "id": str(account.id),
-                "created": account.created_at,
-                "description": account.description,
-            }
-            async for account in _accounts(use)
-        ]
-        print_rows(rows, as_json=as_json)
+        print_rows([_account_row(account) async for account in _accounts(use)], as_json=as_json)
 
     administer(step)
 
 
 @service_accounts.command(name="delete")
-def delete_account(name: str, *, yes: Yes = False) -> None:
+def delete_account(name: str, *, yes: Yes = False, as_json: Json = False) -> None:
     """Delete an account and refuse its keys, and the tokens made from them, from now on."""
 
     async def step(use: Administration) -> None:
         account = await use.service_accounts.named(name)
         confirm(f"Delete {account.name} ({account.id}) and refuse its keys?", yes=yes)
         await use.service_accounts.delete(account.id, origin=OPERATOR)
-        print(f"deleted {account.name} ({account.id})")
+        say(f"deleted {account.name} ({account.id})", {"name": account.name, "id": account.id}, as_json=as_json)
 
     administer(step)
 
@@ -122,7 +113,7 @@ def list_keys(service_account: str = "", *, as_json: Json = False) -> None:
 
 
 @api_keys.command(name="revoke")
-def revoke_key(key: str, *, yes: Yes = False) -> None:
+def revoke_key(key: str, *, yes: Yes = False, as_json: Json = False) -> None:
     """Refuse a key, and the tokens made from it, from now on.
 
     Parameters
@@ -142,8 +133,8 @@ def revoke_key(key: str, *, yes: Yes = False) -> None:
             fail(f"{key}: expected the id or the prefix of a key")
         ((account, known),) = found
         confirm(f"Refuse the key {known.id} of {account.name}?", yes=yes)
-        await use.service_accounts.revoke_key(known.id, origin=OPERATOR)
-        print(f"revoked {known.id} of {account.name}")
+        revoked = await use.service_accounts.revoke_key(known.id, origin=OPERATOR)
+        say(f"revoked {known.id} of {account.name}", _row(account, revoked), as_json=as_json)
 
     administer(step)
 
@@ -153,6 +144,15 @@ def _in_days(days: int | None) -> datetime | None:
         return None if days is None else datetime.now(UTC) + timedelta(days=days)
     except OverflowError:
         fail(f"--days: expected fewer than {days}")
+
+
+def _account_row(account: ServiceAccount) -> Mapping[str, object]:
+    return {
+        "name": account.name,
+        "id": str(account.id),
+        "created": account.created_at,
+        "description": account.description,
+    }
 
 
 def _row(account: ServiceAccount, key: ApiKey) -> Mapping[str, object]:

@@ -5,7 +5,7 @@ from cyclopts import App
 from auth_service.app import Administration
 from auth_service.cli.administering import administer, confirmed
 from auth_service.cli.options import Json, Yes
-from auth_service.cli.terminal import print_rows
+from auth_service.cli.terminal import print_rows, say
 from auth_service.domain.audit import OPERATOR
 from auth_service.domain.identifiers import uuid_in
 from auth_service.domain.pages import LARGEST_PAGE_SIZE
@@ -39,7 +39,7 @@ def list_sessions(user: str, *, as_json: Json = False) -> None:
 
 
 @sessions.command
-def end(user: str, *, session: str = "", yes: Yes = False) -> None:
+def end(user: str, *, session: str = "", yes: Yes = False, as_json: Json = False) -> None:
     """End every session of a person, or one.
 
     Parameters
@@ -55,6 +55,6 @@ def end(user: str, *, session: str = "", yes: Yes = False) -> None:
         account = await confirmed(use, user, f"End {which} of {{who}}?", yes=yes)
         only = uuid_in(session, field="session") if session else None
         ended = await use.standing.end_sessions(account.id, only=only, origin=OPERATOR)
-        print(f"sessions ended: {ended}")
+        say(f"sessions ended: {ended}", {"id": account.id, "sessions ended": ended}, as_json=as_json)
 
     administer(step)

@@ -101,6 +101,14 @@ def print_fields(fields: Mapping[str, object], *, as_json: bool) -> None:
         print(f"{name:<{width}}  {_told(value)}")
 
 
+def say(sentence: str, fields: Mapping[str, object], *, as_json: bool) -> None:
+    """What was done: a sentence for a person, `fields` for a script."""
+    if as_json:
+        print_json(fields)
+    else:
+        print(sentence)
+
+
 def print_json(value: Mapping[str, object] | Sequence[Mapping[str, object]]) -> None:
     """Names in one word, moments by RFC 3339, nothing as null."""
     rows = [value] if isinstance(value, Mapping) else value
@@ -121,8 +129,15 @@ def _told(value: object) -> str:
         case datetime():
             return moment(value)
         case list() | tuple():
-            return ", ".join(map(str, value))
-    return str(value)
+            return ", ".join(map(_told, value))
+    return _on_one_line(str(value))
+
+
+def _on_one_line(text: str) -> str:
+    """What people wrote may hold line ends and marks that turn it around: another line, or another name, to look at."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _in_json(value: object) -> str:

@@ -2,15 +2,15 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from cyclopts import App
 
 from auth_service.app import Administration
 from auth_service.cli.administering import administer, confirmed, described, line_of, rows_of
 from auth_service.cli.options import Json, Limit, Yes
-from auth_service.cli.terminal import fail, password, print_fields, print_json, print_rows
-from auth_service.domain.accounts import AccountFilter, AccountState, NewAccount, Shown
+from auth_service.cli.terminal import fail, password, print_fields, print_rows, say
+from auth_service.domain.accounts import AccountChanges, AccountFilter, AccountState, NewAccount
 from auth_service.domain.audit import OPERATOR
 from auth_service.usecases.accounts import AccountPage
 
@@ -74,7 +74,7 @@ def create(
 
     async def step(use: Administration) -> None:
         shown = await use.accounts.create(new, origin=OPERATOR)
-        _say(shown, f"created {shown.account.person.username} ({shown.account.id})", as_json=as_json)
+        say(f"created {shown.account.person.username} ({shown.account.id})", described(shown), as_json=as_json)
 
     administer(step)
 
@@ -128,7 +128,67 @@ def show(user: str, *, as_json: Json = False) -> None:
 
 
 @users.command
-def set_password(user: str, *, password_stdin: bool = False, must_change_password: bool = False) -> None:
+def update(
+    user: str,
+    *,
+    username: str | None = None,
+    display_name: str | None = None,
+    email: str | None = None,
+    email_verified: bool = False,
+    user_number: int | None = None,
+    no_user_number: bool = False,
+    must_change_password: bool = False,
+    as_json: Json = False,
+) -> None:
+    """Change what is said of a person; what is not given stays.
+
+    Parameters
+    ----------
+    user
+        A user name or an id.
+    username
+        What the person signs in with from now on.
+    display_name
+        What others see.
+    email
+        The person's mail address, which then has to be verified; '' for none.
+    email_verified
+        The address is known to be the person's.
+    user_number
+        The facility's number of the person.
+    no_user_number
+        The person has no number of the facility.
+    must_change_password
+        The password has to be changed at the next sign-in. Ends the person's sessions.
+    """
+    if no_user_number and user_number is not None:
+        fail("expected one of --user-number and --no-user-number")
+    given: dict[str, Any] = {
+        "username": username,
+        "display_name": display_name,
+        "email": email,
+        "email_verified": email_verified or None,
+        "user_number": user_number,
+        "must_change_password": must_change_password or None,
+    }
+    values = {name: value for name, value in given.items() if value is not None}
+    if no_user_number:
+        values["user_number"] = None
+    if not values:
+        fail("expected something to change: see --help")
+
+    async def step(use: Administration) -> None:
+        account = await use.accounts.addressed(user)
+        shown = await use.accounts.update(account.id, AccountChanges(frozenset(values), **values), origin=OPERATOR)
+        say(f"{shown.account.person.username} is changed", described(shown), as_json=as_json)
+
+    administer(step)
+
+
+@users.command
+def set_password(
+    user: str, *, password_stdin: bool = False, must_change_password: bool = False, as_json: Json = False
+) -> None:
     """Set a person's password and end their sessions. Asks for the password.
 
     Parameters
@@ -146,7 +206,11 @@ def set_password(user: str, *, password_stdin: bool = False, must_change_passwor
         ended = await use.standing.set_password(
             account.id, password(from_stdin=password_stdin), must_change=must_change_password, origin=OPERATOR
         )
-        print(f"{account.person.username} has a new password; sessions ended: {ended}")
+        say(
+            f"{account.person.username} has a new password; sessions ended: {ended}",
+            {"id": account.id, "sessions ended": ended},
+            as_json=as_json,
+        )
 
     administer(step)
 
@@ -166,7 +230,7 @@ def disable(user: str, *, reason: str = "", as_json: Json = False) -> None:
     async def step(use: Administration) -> None:
         account = await use.accounts.addressed(user)
         shown = await use.standing.disable(account.id, reason=reason, origin=OPERATOR)
-        _say(shown, f"{account.person.username} is disabled", as_json=as_json)
+        say(f"{account.person.username} is disabled", described(shown), as_json=as_json)
 
     administer(step)
 
@@ -178,7 +242,7 @@ def enable(user: str, *, as_json: Json = False) -> None:
     async def step(use: Administration) -> None:
         account = await use.accounts.addressed(user)
         shown = await use.standing.enable(account.id, origin=OPERATOR)
-        _say(shown, f"{account.person.username} may sign in", as_json=as_json)
+        say(f"{account.person.username} may sign in", described(shown), as_json=as_json)
 
     administer(step)
 
@@ -190,25 +254,18 @@ def delete(user: str, *, yes: Yes = False, as_json: Json = False) -> None:
     async def step(use: Administration) -> None:
         account = await confirmed(use, user, "Delete {who}? Nobody can undo it.", yes=yes)
         shown = await use.standing.delete(account.id, origin=OPERATOR)
-        _say(shown, f"{account.person.username} is deleted", as_json=as_json)
+        say(f"{account.person.username} is deleted", described(shown), as_json=as_json)
 
     administer(step)
 
 
 @users.command
-def purge(user: str, *, yes: Yes = False) -> None:
-    """Erase a deleted account: of the person, only the id in the audit log is left."""
+def purge(user: str, *, yes: Yes = False, as_json: Json = False) -> None:
+    """Erase a deleted account: only the audit log still has the person's id, and the addresses they came from."""
 
     async def step(use: Administration) -> None:
         account = await confirmed(use, user, "Erase everything that is known of {who}?", yes=yes)
         await use.standing.purge(account.id, origin=OPERATOR)
-        print(f"{account.id} is purged")
+        say(f"{account.id} is purged", {"id": account.id}, as_json=as_json)
 
     administer(step)
-
-
-def _say(shown: Shown, sentence: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json(described(shown))
-    else:
-        print(sentence)

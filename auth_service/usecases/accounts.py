@@ -20,6 +20,7 @@ from auth_service.domain.accounts import (
 from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.domain.emails import email_key
 from auth_service.domain.errors import FieldViolation, InvalidInput, NotFound, WrongAccountState
+from auth_service.domain.identifiers import uuid_or_none
 from auth_service.domain.imported_hashes import valid_imported_hash
 from auth_service.domain.names import check_not_reserved, name_key
 from auth_service.domain.pages import PageTokens, page_size
@@ -80,7 +81,10 @@ class Accounts:
         self._page_tokens = page_tokens
 
     async def create(self, new: NewAccount, *, origin: Origin) -> Shown:
-        """Raises InvalidInput, AlreadyExists, NotFound for a role, PermissionDenied, Unavailable, Overloaded."""
+        """Raises InvalidInput, AlreadyExists, NotFound for a role, PermissionDenied, Unavailable, Overloaded.
+
+        And WrongAccountState for more roles than a token has room for.
+        """
         new = valid_new_account(new)
         _check_may_be_named(new.username, origin)
         password_hash = await self._hash_of(new)
@@ -124,7 +128,7 @@ class Accounts:
 
     async def addressed(self, who: str) -> Account:
         """The account that an operator means by its id or its name, deleted ones too. Raises as `look_up`."""
-        found = await self._sought(_uuid_or_none(who), who, field="user")
+        found = await self._sought(uuid_or_none(who), who, field="user")
         if found is None:
             raise NotFound(f"user: there is no account {who!r}")
         return found
@@ -245,13 +249,6 @@ def _by_keys(filters: AccountFilter) -> AccountFilter:
         role=valid_role(filters.role) if filters.role else "",
         state=filters.state,
     )
-
-
-def _uuid_or_none(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _check_beginning(text: str, *, field: str) -> str:
