@@ -7,7 +7,7 @@ from auth_service.domain.errors import FieldViolation, InvalidInput
 from auth_service.domain.identifiers import uuid_in
 from auth_service.rpc.call import Context, current_session_id, origin
 from auth_service.rpc.users_messages import session_message, state_in, user_message
-from auth_service.rpc.wire import paths_in
+from auth_service.rpc.wire import inside, paths_in
 from auth_service.usecases.accounts import Accounts
 from auth_service.usecases.session_lists import SessionLists
 from auth_service.usecases.standing import Standing
@@ -60,7 +60,8 @@ class AdministeredAccounts:
             user_number=request.user.user_number if request.user.HasField("user_number") else None,
             must_change_password=request.user.must_change_password,
         )
-        shown = await self._accounts.update(person_id, changes, origin=origin())
+        with inside("user", CHANGEABLE):
+            shown = await self._accounts.update(person_id, changes, origin=origin())
         return users_pb2.UpdateUserResponse(user=user_message(shown))
 
     async def SetPassword(

@@ -6,7 +6,7 @@ from auth_service.domain.accounts import AccountChanges
 from auth_service.domain.identifiers import uuid_in
 from auth_service.rpc.call import Context, current_session_id, origin
 from auth_service.rpc.users_messages import session_message, user_message
-from auth_service.rpc.wire import paths_in
+from auth_service.rpc.wire import inside, paths_in
 from auth_service.usecases import own_account as usecase
 from auth_service.usecases.registration import Registration
 from auth_service.usecases.session_lists import SessionLists
@@ -39,7 +39,8 @@ class OwnAccount:
             display_name=request.user.display_name,
             email=request.user.email,
         )
-        shown = await self._own_account.update(changes, current_password=request.current_password, origin=origin())
+        with inside("user", usecase.CHANGEABLE):
+            shown = await self._own_account.update(changes, current_password=request.current_password, origin=origin())
         return users_pb2.UpdateMeResponse(user=user_message(shown))
 
     async def ChangePassword(

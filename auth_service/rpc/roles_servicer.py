@@ -5,10 +5,12 @@ from auth_api.v1 import roles_pb2, roles_pb2_grpc
 from auth_service.domain.identifiers import uuid_in
 from auth_service.domain.roles import Role
 from auth_service.rpc.call import Context, origin
-from auth_service.rpc.wire import paths_in, timestamp
+from auth_service.rpc.wire import inside, paths_in, timestamp
 from auth_service.usecases.accounts import Accounts
 from auth_service.usecases.roles import Roles
 from auth_service.usecases.verification import Verification
+
+_CHANGEABLE = ("level", "description")
 
 
 class RoleServicer(roles_pb2_grpc.RoleServiceServicer):
@@ -33,13 +35,14 @@ class RoleServicer(roles_pb2_grpc.RoleServiceServicer):
         )
 
     async def UpdateRole(self, request: roles_pb2.UpdateRoleRequest, context: Context) -> roles_pb2.UpdateRoleResponse:
-        fields = paths_in(request.update_mask, allowed=("level", "description"))
-        role = await self._roles.update(
-            request.role.name,
-            level=request.role.level if "level" in fields else None,
-            description=request.role.description if "description" in fields else None,
-            origin=origin(),
-        )
+        fields = paths_in(request.update_mask, allowed=_CHANGEABLE)
+        with inside("role", ("name", *_CHANGEABLE)):
+            role = await self._roles.update(
+                request.role.name,
+                level=request.role.level if "level" in fields else None,
+                description=request.role.description if "description" in fields else None,
+                origin=origin(),
+            )
         return roles_pb2.UpdateRoleResponse(role=_message(role))
 
     async def DeleteRole(self, request: roles_pb2.DeleteRoleRequest, context: Context) -> roles_pb2.DeleteRoleResponse:

@@ -90,21 +90,21 @@ class Roles:
 
     async def update(self, name: str, *, level: int | None, description: str | None, origin: Origin) -> Role:
         """None leaves what is there. Raises InvalidInput, NotFound, AlreadyExists, PermissionDenied, RoleState."""
-        valid_role_name(name, field="role.name")
+        valid_role_name(name, field="name")
         if level is not None:
-            valid_level(level, field="role.level")
+            valid_level(level)
         if description is not None:
-            description = valid_remark(description, field="role.description", longest=LONGEST_DESCRIPTION)
+            description = valid_remark(description, field="description", longest=LONGEST_DESCRIPTION)
 
         async def step(connection: Connection) -> Role:
             now = await self._database.time(connection)
-            role = await self._changeable(connection, name, origin, field="role.name")
+            role = await self._changeable(connection, name, origin)
             changed = replace(
                 role,
                 level=role.level if level is None else level,
                 description=role.description if description is None else description,
             )
-            check_strength(await self._levels.of_actor(connection, origin), above=changed.level, what="role.level")
+            check_strength(await self._levels.of_actor(connection, origin), above=changed.level, what="level")
             await roles.change(connection, name, level=changed.level, description=changed.description)
             event = happened(EventType.ROLE_UPDATED, origin=origin, now=now, role=name, level=str(changed.level))
             await audit.add(connection, event)
@@ -118,7 +118,7 @@ class Roles:
 
         async def step(connection: Connection) -> None:
             now = await self._database.time(connection)
-            await self._changeable(connection, name, origin, field="name")
+            await self._changeable(connection, name, origin)
             if not await roles.delete(connection, name):
                 raise RoleState(f"name: expected a role that nobody has; take {name!r} away first")
             await audit.add(connection, happened(EventType.ROLE_DELETED, origin=origin, now=now, role=name))
@@ -178,12 +178,12 @@ class Roles:
         held = await self._database.autocommit(lambda connection: self._levels.of_caller(connection, bearer))
         return LevelVerdict(held <= level and not isinstance(bearer, ServiceCalling), bearer_level=held)
 
-    async def _changeable(self, connection: Connection, name: str, origin: Origin, *, field: str) -> Role:
+    async def _changeable(self, connection: Connection, name: str, origin: Origin) -> Role:
         """The role, locked. Raises NotFound, RoleState, PermissionDenied."""
         role = await roles.lock(connection, name)
         if role is None:
-            raise NotFound(f"{field}: there is no role {name!r}")
+            raise NotFound(f"name: there is no role {name!r}")
         if role.built_in:
-            raise RoleState(f"{field}: {name!r} is built in and stays as it is")
-        check_strength(await self._levels.of_actor(connection, origin), above=role.level, what=field)
+            raise RoleState(f"name: {name!r} is built in and stays as it is")
+        check_strength(await self._levels.of_actor(connection, origin), above=role.level, what="name")
         return role

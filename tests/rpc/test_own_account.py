@@ -149,6 +149,8 @@ async def test_nobody_registers_where_registration_is_closed(start: Start) -> No
         ("email", {"email": "ada@exa\u0000mple.org"}),
         ("display_name", {"display_name": "x" * 256}),
         ("display_name", {"display_name": "Ada\u0007"}),
+        ("display_name", {"display_name": "\u200b\u3164 "}),
+        ("display_name", {"display_name": "Ada \u202eegdir"}),
         ("password", {"password": ""}),
         ("password", {"password": "short but odd"}),
         ("password", {"password": "x" * 1025}),
@@ -293,7 +295,7 @@ async def test_where_addresses_must_be_verified_sign_in_waits_and_says_so_to_the
     assert ("session.refused", "refused", "EMAIL_NOT_VERIFIED") in await events_on(service, made.user_id)
     await verify_address(service, made.user_id)
     me = await sign_in(service, name)
-    assert (await refusal(me.change("email", current_password=PASSWORD))).fields == {"email"}
+    assert (await refusal(me.change("email", current_password=PASSWORD))).fields == {"user.email"}
     assert (await me.change(email=f"new-{name}@example.org", current_password=PASSWORD)).email_verified is False
     assert (await refusal(service.login(name, PASSWORD))).reason == "EMAIL_NOT_VERIFIED"
 
@@ -367,7 +369,7 @@ async def test_a_new_address_wants_the_password_and_is_not_verified(service: Ser
     bad = await refusal(me.change(email="a" * 400 + "@example.org", current_password=PASSWORD))
     assert (missing.verdict, missing.fields) == (INVALID, {"current_password"})
     assert wrong.verdict == WRONG
-    assert (bad.verdict, bad.fields) == (INVALID, {"email"})
+    assert (bad.verdict, bad.fields) == (INVALID, {"user.email"})
     assert (await me.read()).email_verified
     changed = await me.change(email=f"new-{name}@example.org", current_password=PASSWORD)
 
@@ -386,7 +388,7 @@ async def test_a_new_address_that_is_anothers_is_refused(service: Service) -> No
 
     refused = await refusal(me.change(email=f"{name.upper()}@example.org", current_password=PASSWORD))
 
-    assert (refused.verdict, refused.fields) == (TAKEN, {"email"})
+    assert (refused.verdict, refused.fields) == (TAKEN, {"user.email"})
     assert (await me.read()).email == ""
 
 

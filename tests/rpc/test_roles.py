@@ -97,7 +97,7 @@ async def test_a_name_or_level_that_is_taken_is_refused_and_named(admin: Acting)
         (TAKEN, {"name"}),
         (TAKEN, {"level"}),
         (TAKEN, {"name"}),
-        (TAKEN, {"level"}),
+        (TAKEN, {"role.level"}),
     ]
     assert await admin.all_roles() == before
 
@@ -197,6 +197,25 @@ async def test_a_grant_shows_in_the_next_token_and_twice_is_fine(admin: Acting) 
     event = schema.audit_event
     told = await found(admin.service, sa.select(event.c.type).where(event.c.type.like("role.%ed")).order_by(event.c.id))
     assert [row.type for row in told][-2:] == ["role.granted", "role.revoked"]
+
+
+@pytest.mark.row("E10", "S31")
+async def test_nobody_is_given_more_roles_than_a_token_has_room_for(start: Start) -> None:
+    admin = await administrator(await start())
+    names = [(await admin.role(f"{new_name()}-{'x' * 46}")).name for _ in range(18)]
+    user = await admin.create(display_name="🦊" * 255, roles=names[:16])
+
+    one_more = await admin.grant(user.user_id, names[16])
+    refused = await refusal(admin.grant(user.user_id, names[17]))
+    of_new = await refusal(admin.create(roles=names))
+
+    assert one_more == ["user", *sorted(names[:17])]
+    for each in (refused, of_new):
+        assert each.verdict == ("FAILED_PRECONDITION", "ACCOUNT_STATE")
+    person = await signed_in(admin.service, user.username, PASSWORD)
+    assert len(person.token) <= 8192
+    assert list((await admin.service.verify(person.token)).roles) == one_more
+    assert await admin.grant(user.user_id, names[3]) == one_more
 
 
 @pytest.mark.parametrize("role", ["staff", "user"])
