@@ -2,15 +2,18 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from auth_service.domain.errors import FieldViolation, InvalidInput
+from auth_service.domain.errors import FieldViolation, InvalidInput, WrongAccountState
 from auth_service.domain.policy import STAFF, STRONGEST_LEVEL, USER, WEAKEST_LEVEL
 
 NEVER_GRANTED = frozenset({STAFF, USER})
 """Roles that follow from what the facility and the `staff` table say."""
 LONGEST_DESCRIPTION = 1000
+MOST_LETTERS = 1024
+"""Of all roles that one person is granted: they travel in access tokens, and one of more than 8 KiB is refused."""
 _NAME = re.compile(r"[a-z][a-z0-9._:-]{0,63}")
 
 
@@ -35,8 +38,19 @@ def valid_role_name(name: str, *, field: str) -> str:
 def valid_role(name: str, *, field: str = "role") -> str:
     """`name` itself: that of a role which can be granted, if there is one. Raises InvalidInput."""
     if valid_role_name(name, field=field) in NEVER_GRANTED:
-        raise InvalidInput(FieldViolation(field, f"expected none of {', '.join(sorted(NEVER_GRANTED))}: they follow"))
+        following = " and ".join(sorted(NEVER_GRANTED))
+        expected = f"expected a role that is granted; {following} follow from what the facility says"
+        raise InvalidInput(FieldViolation(field, expected))
     return name
+
+
+def check_fit_into_a_token(roles: Iterable[str]) -> None:
+    """Holds that one person may be granted all of them. Raises WrongAccountState."""
+    if sum(map(len, roles)) > MOST_LETTERS:
+        raise WrongAccountState(
+            f"user_id: expected somebody whose roles have at most {MOST_LETTERS} letters together, for they travel in"
+            " every access token; take one away first"
+        )
 
 
 def valid_level(level: int, *, field: str = "level") -> int:

@@ -6,7 +6,7 @@ from uuid import UUID
 from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.domain.errors import NotFound, RoleState
 from auth_service.domain.policy import check_strength
-from auth_service.domain.roles import NEVER_GRANTED, Role
+from auth_service.domain.roles import NEVER_GRANTED, Role, check_fit_into_a_token
 from auth_service.storage import audit, people, roles
 from auth_service.storage.database import Connection
 
@@ -31,8 +31,15 @@ async def grantable(connection: Connection, name: str, *, field: str, level: int
 async def grant(
     connection: Connection, person_id: UUID, name: str, *, field: str, level: int, origin: Origin, now: datetime
 ) -> None:
-    """By an actor of `level`; a role that the person has already is fine. Raises as `grantable`."""
+    """By an actor of `level`; a role that the person has already is fine.
+
+    Raises as `grantable`, and WrongAccountState for a person whose roles would be too many for a token.
+    """
     role = await grantable(connection, name, field=field, level=level)
+    person = await people.find(connection, person_id)
+    assert person is not None, "the step holds it"
+    if role.name not in person.granted_roles:
+        check_fit_into_a_token(person.granted_roles | {role.name})
     if await people.grant(connection, person_id, role.name, now=now):
         event = happened(EventType.ROLE_GRANTED, origin=origin, now=now, on=person_id, role=role.name)
         await audit.add(connection, event)

@@ -53,11 +53,13 @@ type RoleServiceClient interface {
 	// Deletes a role. Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE while somebody has it whose account is not deleted,
 	// or if it is built in.
 	DeleteRole(ctx context.Context, in *DeleteRoleRequest, opts ...grpc.CallOption) (*DeleteRoleResponse, error)
-	// Who was granted a role; whoever was first comes first. Deleted accounts are left out. Refusals: NOT_FOUND.
+	// Who was granted a role; whoever was first comes first. Deleted accounts are left out. Refusals: NOT_FOUND;
+	// INVALID_FIELD for `staff` and `user`, which are not granted but follow.
 	ListRoleUsers(ctx context.Context, in *ListRoleUsersRequest, opts ...grpc.CallOption) (*ListRoleUsersResponse, error)
 	// Gives a person a role, which shows in their next access token. Twice is fine.
 	// Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE for a role that is not granted but follows; ACCOUNT_STATE for a
-	// deleted account.
+	// deleted account, and where the names of all that were granted would have more than 1,024 letters: they travel in
+	// access tokens.
 	GrantRole(ctx context.Context, in *GrantRoleRequest, opts ...grpc.CallOption) (*GrantRoleResponse, error)
 	// Takes a role from a person. One that they do not have is fine. It counts at once where the database is asked, as by
 	// this service's own methods; elsewhere with the next access token, unless `end_sessions` is set.
@@ -187,11 +189,13 @@ type RoleServiceServer interface {
 	// Deletes a role. Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE while somebody has it whose account is not deleted,
 	// or if it is built in.
 	DeleteRole(context.Context, *DeleteRoleRequest) (*DeleteRoleResponse, error)
-	// Who was granted a role; whoever was first comes first. Deleted accounts are left out. Refusals: NOT_FOUND.
+	// Who was granted a role; whoever was first comes first. Deleted accounts are left out. Refusals: NOT_FOUND;
+	// INVALID_FIELD for `staff` and `user`, which are not granted but follow.
 	ListRoleUsers(context.Context, *ListRoleUsersRequest) (*ListRoleUsersResponse, error)
 	// Gives a person a role, which shows in their next access token. Twice is fine.
 	// Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE for a role that is not granted but follows; ACCOUNT_STATE for a
-	// deleted account.
+	// deleted account, and where the names of all that were granted would have more than 1,024 letters: they travel in
+	// access tokens.
 	GrantRole(context.Context, *GrantRoleRequest) (*GrantRoleResponse, error)
 	// Takes a role from a person. One that they do not have is fine. It counts at once where the database is asked, as by
 	// this service's own methods; elsewhere with the next access token, unless `end_sessions` is set.

@@ -1736,7 +1736,7 @@ type ListUsersRequest struct {
 	UsernamePrefix string `protobuf:"bytes,3,opt,name=username_prefix,json=usernamePrefix,proto3" json:"username_prefix,omitempty"`
 	// Accounts whose address begins so, however it is spelt.
 	EmailPrefix string `protobuf:"bytes,4,opt,name=email_prefix,json=emailPrefix,proto3" json:"email_prefix,omitempty"`
-	// Accounts that were granted this role.
+	// Accounts that were granted this role. `staff` and `user` are not granted but follow: INVALID_FIELD.
 	Role string `protobuf:"bytes,5,opt,name=role,proto3" json:"role,omitempty"`
 	// Accounts in this state; those that are not deleted if unset.
 	State         UserState `protobuf:"varint,6,opt,name=state,proto3,enum=auth_api.v1.UserState" json:"state,omitempty"`

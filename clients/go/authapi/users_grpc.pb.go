@@ -88,7 +88,7 @@ type UserServiceClient interface {
 	EndMyOtherSessions(ctx context.Context, in *EndMyOtherSessionsRequest, opts ...grpc.CallOption) (*EndMyOtherSessionsResponse, error)
 	// Makes an account for somebody. Refusals: INVALID_FIELD, also for a weak password; ALREADY_EXISTS, which names the
 	// field; NOT_FOUND for a role that there is not; ROLE_STATE for one that is not granted but follows; PERMISSION_DENIED
-	// for one at or above the caller's level.
+	// for one at or above the caller's level; ACCOUNT_STATE for more of them than GrantRole would give.
 	CreateUser(ctx context.Context, in *CreateUserRequest, opts ...grpc.CallOption) (*CreateUserResponse, error)
 	// One account. Deleted ones are shown until they are purged. Refusals: NOT_FOUND.
 	GetUser(ctx context.Context, in *GetUserRequest, opts ...grpc.CallOption) (*GetUserResponse, error)
@@ -116,7 +116,8 @@ type UserServiceClient interface {
 	// Deletes an account: its sessions end, its name and its verified address stay reserved. Refusals: as DisableUser;
 	// ACCOUNT_STATE if it is deleted already.
 	DeleteUser(ctx context.Context, in *DeleteUserRequest, opts ...grpc.CallOption) (*DeleteUserResponse, error)
-	// Erases a deleted account: nothing of the person is left but their id in the audit log. Refusals: NOT_FOUND;
+	// Erases a deleted account: nothing of the person is left but, in the audit log, their id and the addresses they came
+	// from. Refusals: NOT_FOUND;
 	// PERMISSION_DENIED; ACCOUNT_STATE unless it is deleted.
 	PurgeUser(ctx context.Context, in *PurgeUserRequest, opts ...grpc.CallOption) (*PurgeUserResponse, error)
 	// A person's live sessions, newest first. Refusals: NOT_FOUND.
@@ -416,7 +417,7 @@ type UserServiceServer interface {
 	EndMyOtherSessions(context.Context, *EndMyOtherSessionsRequest) (*EndMyOtherSessionsResponse, error)
 	// Makes an account for somebody. Refusals: INVALID_FIELD, also for a weak password; ALREADY_EXISTS, which names the
 	// field; NOT_FOUND for a role that there is not; ROLE_STATE for one that is not granted but follows; PERMISSION_DENIED
-	// for one at or above the caller's level.
+	// for one at or above the caller's level; ACCOUNT_STATE for more of them than GrantRole would give.
 	CreateUser(context.Context, *CreateUserRequest) (*CreateUserResponse, error)
 	// One account. Deleted ones are shown until they are purged. Refusals: NOT_FOUND.
 	GetUser(context.Context, *GetUserRequest) (*GetUserResponse, error)
@@ -444,7 +445,8 @@ type UserServiceServer interface {
 	// Deletes an account: its sessions end, its name and its verified address stay reserved. Refusals: as DisableUser;
 	// ACCOUNT_STATE if it is deleted already.
 	DeleteUser(context.Context, *DeleteUserRequest) (*DeleteUserResponse, error)
-	// Erases a deleted account: nothing of the person is left but their id in the audit log. Refusals: NOT_FOUND;
+	// Erases a deleted account: nothing of the person is left but, in the audit log, their id and the addresses they came
+	// from. Refusals: NOT_FOUND;
 	// PERMISSION_DENIED; ACCOUNT_STATE unless it is deleted.
 	PurgeUser(context.Context, *PurgeUserRequest) (*PurgeUserResponse, error)
 	// A person's live sessions, newest first. Refusals: NOT_FOUND.

@@ -131,7 +131,8 @@ class RoleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListRoleUsers(self, request, context):
-        """Who was granted a role; whoever was first comes first. Deleted accounts are left out. Refusals: NOT_FOUND.
+        """Who was granted a role; whoever was first comes first. Deleted accounts are left out. Refusals: NOT_FOUND;
+        INVALID_FIELD for `staff` and `user`, which are not granted but follow.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,7 +141,8 @@ class RoleServiceServicer:
     def GrantRole(self, request, context):
         """Gives a person a role, which shows in their next access token. Twice is fine.
         Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE for a role that is not granted but follows; ACCOUNT_STATE for a
-        deleted account.
+        deleted account, and where the names of all that were granted would have more than 1,024 letters: they travel in
+        access tokens.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -51,11 +51,14 @@ class RoleServiceStub:
     or if it is built in.
     """
     ListRoleUsers: _grpc.UnaryUnaryMultiCallable[_roles_pb2.ListRoleUsersRequest, _roles_pb2.ListRoleUsersResponse]
-    """Who was granted a role; whoever was first comes first. Deleted accounts are left out. Refusals: NOT_FOUND."""
+    """Who was granted a role; whoever was first comes first. Deleted accounts are left out. Refusals: NOT_FOUND;
+    INVALID_FIELD for `staff` and `user`, which are not granted but follow.
+    """
     GrantRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.GrantRoleRequest, _roles_pb2.GrantRoleResponse]
     """Gives a person a role, which shows in their next access token. Twice is fine.
     Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE for a role that is not granted but follows; ACCOUNT_STATE for a
-    deleted account.
+    deleted account, and where the names of all that were granted would have more than 1,024 letters: they travel in
+    access tokens.
     """
     RevokeRole: _grpc.UnaryUnaryMultiCallable[_roles_pb2.RevokeRoleRequest, _roles_pb2.RevokeRoleResponse]
     """Takes a role from a person. One that they do not have is fine. It counts at once where the database is asked, as by
@@ -90,11 +93,14 @@ class RoleServiceAsyncStub(RoleServiceStub):
     or if it is built in.
     """
     ListRoleUsers: _aio.UnaryUnaryMultiCallable[_roles_pb2.ListRoleUsersRequest, _roles_pb2.ListRoleUsersResponse]  # type: ignore[assignment]
-    """Who was granted a role; whoever was first comes first. Deleted accounts are left out. Refusals: NOT_FOUND."""
+    """Who was granted a role; whoever was first comes first. Deleted accounts are left out. Refusals: NOT_FOUND;
+    INVALID_FIELD for `staff` and `user`, which are not granted but follow.
+    """
     GrantRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.GrantRoleRequest, _roles_pb2.GrantRoleResponse]  # type: ignore[assignment]
     """Gives a person a role, which shows in their next access token. Twice is fine.
     Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE for a role that is not granted but follows; ACCOUNT_STATE for a
-    deleted account.
+    deleted account, and where the names of all that were granted would have more than 1,024 letters: they travel in
+    access tokens.
     """
     RevokeRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.RevokeRoleRequest, _roles_pb2.RevokeRoleResponse]  # type: ignore[assignment]
     """Takes a role from a person. One that they do not have is fine. It counts at once where the database is asked, as by
@@ -162,7 +168,9 @@ class RoleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _roles_pb2.ListRoleUsersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_roles_pb2.ListRoleUsersResponse, _abc.Awaitable[_roles_pb2.ListRoleUsersResponse]]:
-        """Who was granted a role; whoever was first comes first. Deleted accounts are left out. Refusals: NOT_FOUND."""
+        """Who was granted a role; whoever was first comes first. Deleted accounts are left out. Refusals: NOT_FOUND;
+        INVALID_FIELD for `staff` and `user`, which are not granted but follow.
+        """
 
     @_abc_1.abstractmethod
     def GrantRole(
@@ -172,7 +180,8 @@ class RoleServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_roles_pb2.GrantRoleResponse, _abc.Awaitable[_roles_pb2.GrantRoleResponse]]:
         """Gives a person a role, which shows in their next access token. Twice is fine.
         Refusals: NOT_FOUND; PERMISSION_DENIED; ROLE_STATE for a role that is not granted but follows; ACCOUNT_STATE for a
-        deleted account.
+        deleted account, and where the names of all that were granted would have more than 1,024 letters: they travel in
+        access tokens.
         """
 
     @_abc_1.abstractmethod

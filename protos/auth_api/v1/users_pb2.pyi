@@ -880,7 +880,7 @@ class ListUsersRequest(_message.Message):
     email_prefix: _builtins.str
     """Accounts whose address begins so, however it is spelt."""
     role: _builtins.str
-    """Accounts that were granted this role."""
+    """Accounts that were granted this role. `staff` and `user` are not granted but follow: INVALID_FIELD."""
     state: Global___UserState.ValueType
     """Accounts in this state; those that are not deleted if unset."""
     def __init__(

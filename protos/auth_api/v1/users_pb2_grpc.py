@@ -258,7 +258,7 @@ class UserServiceServicer:
     def CreateUser(self, request, context):
         """Makes an account for somebody. Refusals: INVALID_FIELD, also for a weak password; ALREADY_EXISTS, which names the
         field; NOT_FOUND for a role that there is not; ROLE_STATE for one that is not granted but follows; PERMISSION_DENIED
-        for one at or above the caller's level.
+        for one at or above the caller's level; ACCOUNT_STATE for more of them than GrantRole would give.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -326,7 +326,8 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PurgeUser(self, request, context):
-        """Erases a deleted account: nothing of the person is left but their id in the audit log. Refusals: NOT_FOUND;
+        """Erases a deleted account: nothing of the person is left but, in the audit log, their id and the addresses they came
+        from. Refusals: NOT_FOUND;
         PERMISSION_DENIED; ACCOUNT_STATE unless it is deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -75,7 +75,7 @@ class UserServiceStub:
     CreateUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.CreateUserRequest, _users_pb2.CreateUserResponse]
     """Makes an account for somebody. Refusals: INVALID_FIELD, also for a weak password; ALREADY_EXISTS, which names the
     field; NOT_FOUND for a role that there is not; ROLE_STATE for one that is not granted but follows; PERMISSION_DENIED
-    for one at or above the caller's level.
+    for one at or above the caller's level; ACCOUNT_STATE for more of them than GrantRole would give.
     """
     GetUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.GetUserRequest, _users_pb2.GetUserResponse]
     """One account. Deleted ones are shown until they are purged. Refusals: NOT_FOUND."""
@@ -110,7 +110,8 @@ class UserServiceStub:
     ACCOUNT_STATE if it is deleted already.
     """
     PurgeUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.PurgeUserRequest, _users_pb2.PurgeUserResponse]
-    """Erases a deleted account: nothing of the person is left but their id in the audit log. Refusals: NOT_FOUND;
+    """Erases a deleted account: nothing of the person is left but, in the audit log, their id and the addresses they came
+    from. Refusals: NOT_FOUND;
     PERMISSION_DENIED; ACCOUNT_STATE unless it is deleted.
     """
     ListUserSessions: _grpc.UnaryUnaryMultiCallable[_users_pb2.ListUserSessionsRequest, _users_pb2.ListUserSessionsResponse]
@@ -167,7 +168,7 @@ class UserServiceAsyncStub(UserServiceStub):
     CreateUser: _aio.UnaryUnaryMultiCallable[_users_pb2.CreateUserRequest, _users_pb2.CreateUserResponse]  # type: ignore[assignment]
     """Makes an account for somebody. Refusals: INVALID_FIELD, also for a weak password; ALREADY_EXISTS, which names the
     field; NOT_FOUND for a role that there is not; ROLE_STATE for one that is not granted but follows; PERMISSION_DENIED
-    for one at or above the caller's level.
+    for one at or above the caller's level; ACCOUNT_STATE for more of them than GrantRole would give.
     """
     GetUser: _aio.UnaryUnaryMultiCallable[_users_pb2.GetUserRequest, _users_pb2.GetUserResponse]  # type: ignore[assignment]
     """One account. Deleted ones are shown until they are purged. Refusals: NOT_FOUND."""
@@ -202,7 +203,8 @@ class UserServiceAsyncStub(UserServiceStub):
     ACCOUNT_STATE if it is deleted already.
     """
     PurgeUser: _aio.UnaryUnaryMultiCallable[_users_pb2.PurgeUserRequest, _users_pb2.PurgeUserResponse]  # type: ignore[assignment]
-    """Erases a deleted account: nothing of the person is left but their id in the audit log. Refusals: NOT_FOUND;
+    """Erases a deleted account: nothing of the person is left but, in the audit log, their id and the addresses they came
+    from. Refusals: NOT_FOUND;
     PERMISSION_DENIED; ACCOUNT_STATE unless it is deleted.
     """
     ListUserSessions: _aio.UnaryUnaryMultiCallable[_users_pb2.ListUserSessionsRequest, _users_pb2.ListUserSessionsResponse]  # type: ignore[assignment]
@@ -334,7 +336,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_users_pb2.CreateUserResponse, _abc.Awaitable[_users_pb2.CreateUserResponse]]:
         """Makes an account for somebody. Refusals: INVALID_FIELD, also for a weak password; ALREADY_EXISTS, which names the
         field; NOT_FOUND for a role that there is not; ROLE_STATE for one that is not granted but follows; PERMISSION_DENIED
-        for one at or above the caller's level.
+        for one at or above the caller's level; ACCOUNT_STATE for more of them than GrantRole would give.
         """
 
     @_abc_1.abstractmethod
@@ -417,7 +419,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _users_pb2.PurgeUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_users_pb2.PurgeUserResponse, _abc.Awaitable[_users_pb2.PurgeUserResponse]]:
-        """Erases a deleted account: nothing of the person is left but their id in the audit log. Refusals: NOT_FOUND;
+        """Erases a deleted account: nothing of the person is left but, in the audit log, their id and the addresses they came
+        from. Refusals: NOT_FOUND;
         PERMISSION_DENIED; ACCOUNT_STATE unless it is deleted.
         """
 
