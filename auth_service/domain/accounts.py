@@ -8,8 +8,8 @@ from uuid import UUID
 
 from auth_service.domain.emails import valid_email
 from auth_service.domain.errors import FieldViolation, InvalidInput, WrongAccountState
-from auth_service.domain.names import new_username
-from auth_service.domain.people import Person, valid_display_name, valid_user_number
+from auth_service.domain.names import new_display_name, new_username
+from auth_service.domain.people import Person, valid_user_number
 from auth_service.domain.roles import valid_role
 
 LOCAL = "local"
@@ -104,7 +104,7 @@ def valid_new_account(new: NewAccount) -> NewAccount:
     return replace(
         new,
         username=username,
-        display_name=valid_display_name(new.display_name) if new.display_name else username,
+        display_name=new_display_name(new.display_name) if new.display_name else username,
         email=valid_email(new.email) if new.email else "",
         user_number=valid_user_number(new.user_number) if new.user_number is not None else None,
         roles=frozenset(valid_role(role, field="roles") for role in new.roles),
@@ -136,7 +136,7 @@ def valid_changes(changes: AccountChanges) -> AccountChanges:
     if "username" in changes.fields:
         made = replace(made, username=new_username(changes.username))
     if "display_name" in changes.fields:
-        made = replace(made, display_name=valid_display_name(changes.display_name))
+        made = replace(made, display_name=new_display_name(changes.display_name))
     if "email" in changes.fields and changes.email:
         made = replace(made, email=valid_email(changes.email))
     if "user_number" in changes.fields and changes.user_number is not None:

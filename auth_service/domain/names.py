@@ -9,7 +9,7 @@ import unicodedata
 
 from auth_service.domain.errors import FieldViolation, InvalidInput
 from auth_service.domain.lookalikes import LATIN_FOR
-from auth_service.domain.people import normalised_username
+from auth_service.domain.people import normalised_username, valid_display_name
 
 # Default_Ignorable_Code_Point beside the format characters: fillers, joiners, variation selectors; and empty Braille.
 _FILLERS = re.compile(
@@ -17,6 +17,9 @@ _FILLERS = re.compile(
 )
 _NEVER_SEEN = frozenset({"Cf", "Zl", "Zp"})
 _NO_CHARACTERS = frozenset({"Cn", "Co"})
+
+# Embeddings, overrides and isolates: behind one, whatever follows may be shown backwards (UAX #9 section 2).
+_TURNS_TEXT_AROUND = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 # Who writes these writes them together, and beside Latin letters.
 _EAST_ASIAN = frozenset({"CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO"})
@@ -54,6 +57,17 @@ def new_username(text: str, *, field: str = "username") -> str:
         raise InvalidInput(FieldViolation(field, "expected single spaces, and none at either end"))
     if not _is_of_one_script(name):
         raise InvalidInput(FieldViolation(field, "expected letters of one script"))
+    return name
+
+
+def new_display_name(text: str) -> str:
+    """NFC of what somebody chooses to be shown as: it is seen, and leaves what stands around it as it is.
+
+    Raises InvalidInput.
+    """
+    name = valid_display_name(text)
+    if not folded(name) or any(unicodedata.bidirectional(character) in _TURNS_TEXT_AROUND for character in name):
+        raise InvalidInput(FieldViolation("display_name", "expected characters that are seen as they are written"))
     return name
 
 

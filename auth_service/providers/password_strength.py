@@ -7,11 +7,14 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from auth_service.domain.errors import FieldViolation, InvalidInput
+from auth_service.domain.errors import FieldViolation, InvalidInput, Overloaded
 from auth_service.domain.passwords import context_words, judged_part, new_password
 
 LOWEST_SCORE = 3
 """Of 0 to 4: takes 10^8 guesses or more."""
+
+MOST_WAITING = 128
+"""Passwords that are judged or wait for it: at 20 ms each the last one waits for less than a call's deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +31,30 @@ class PasswordRules:
         self._service_words = tuple(service_words)
         # The estimator holds the interpreter: several at once gain nothing and keep the event loop waiting longer.
         self._one_at_a_time = asyncio.Lock()
+        self._waiting = 0
 
     async def check(self, password: str, *, field: str, words: Iterable[str] = ()) -> str:
         """`password` in NFC, ready to be hashed.
 
         `field` is its name on the wire. `words` are the person's: user name, display name, e-mail address; parts are
-        found here. Raises InvalidInput with a violation for each piece of advice.
+        found here. Raises InvalidInput with a violation for each piece of advice, Overloaded.
         """
         chosen = new_password(password, field=field, shortest=self._shortest)
-        known = context_words([*words, *self._service_words])
-        async with self._one_at_a_time:
-            estimate = await asyncio.to_thread(_estimate, judged_part(chosen), known)
+        estimate = await self._estimated(judged_part(chosen), context_words([*words, *self._service_words]))
         if estimate.score < LOWEST_SCORE:
             told = ("expected one that is harder to guess", *estimate.advice)
             raise InvalidInput(*(FieldViolation(field, each) for each in told))
         return chosen
+
+    async def _estimated(self, password: str, words: list[str]) -> Estimate:
+        if self._waiting >= MOST_WAITING:
+            raise Overloaded("too many passwords are being judged")
+        self._waiting += 1
+        try:
+            async with self._one_at_a_time:
+                return await asyncio.to_thread(_estimate, password, words)
+        finally:
+            self._waiting -= 1
 
 
 def _estimate(password: str, words: list[str]) -> Estimate:

@@ -67,7 +67,7 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
     async def LoginService(
         self, request: auth_pb2.LoginServiceRequest, context: Context
     ) -> auth_pb2.LoginServiceResponse:
-        token = await self._service_sign_in.login(request.api_key)
+        token = await self._service_sign_in.login(request.api_key, origin=origin())
         return auth_pb2.LoginServiceResponse(
             access_token=token.access_token,
             token_type=TOKEN_TYPE,

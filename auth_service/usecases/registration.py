@@ -4,8 +4,7 @@ from auth_service.domain.accounts import Shown
 from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.domain.emails import email_key, valid_email
 from auth_service.domain.errors import FieldViolation, InvalidInput, RegistrationClosed
-from auth_service.domain.names import check_not_reserved, new_username
-from auth_service.domain.people import valid_display_name
+from auth_service.domain.names import check_not_reserved, new_display_name, new_username
 from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.password_strength import PasswordRules
 from auth_service.storage import audit, local_accounts
@@ -44,7 +43,7 @@ class Registration:
             raise RegistrationClosed
         address = self._address(email)
         name = _name(username, address)
-        shown_as = valid_display_name(display_name) if display_name else name
+        shown_as = new_display_name(display_name) if display_name else name
         words = (name, shown_as, address or "")
         chosen = await self._password_rules.check(password, field="password", words=words)
         password_hash = await self._hashing.hash(chosen)

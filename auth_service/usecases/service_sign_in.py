@@ -2,6 +2,7 @@
 
 import structlog
 
+from auth_service.domain.audit import Origin
 from auth_service.usecases.api_keys import ApiKeys
 from auth_service.usecases.issuing import Issuer, ServiceToken
 
@@ -15,7 +16,7 @@ class ServiceSignIn:
         self._api_keys = api_keys
         self._issuer = issuer
 
-    async def login(self, api_key: str) -> ServiceToken:
+    async def login(self, api_key: str, *, origin: Origin) -> ServiceToken:
         """Raises CredentialsInvalid, DatabaseUnavailable, SigningUnavailable.
 
         Wrong keys are not counted: nobody guesses 256 random bits, and one service that retries an old key would lock
@@ -23,5 +24,5 @@ class ServiceSignIn:
         """
         held = await self._api_keys.holder(api_key)
         token = await self._issuer.service_token(held.key, account_name=held.account_name)
-        log.info("login.service", service=held.account_name, api_key=str(held.key.id))
+        log.info("login.service", service=held.account_name, api_key=str(held.key.id), address=origin.address)
         return token

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from auth_service.domain.emails import email_key
 from auth_service.domain.errors import InvalidInput
-from auth_service.domain.names import RESERVED, check_not_reserved, name_key, new_username
+from auth_service.domain.names import RESERVED, check_not_reserved, name_key, new_display_name, new_username
 from auth_service.domain.people import LONGEST_USERNAME
 
 ALIKE = [
@@ -33,6 +33,20 @@ ALIKE = [
 @pytest.mark.row("S50", "S58")
 def test_names_that_look_alike_are_one_name() -> None:
     assert {name_key(name) for name in ALIKE} == {"scope"}
+
+
+@pytest.mark.row("S59")
+@pytest.mark.parametrize("name", ["\u200b", "\u3164 \u2060", "Ada\u202e", "\u2066Ada\u2069", "a" * 256, "Ada\n"])
+def test_what_nobody_sees_or_what_turns_the_text_around_is_no_display_name(name: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        new_display_name(name)
+
+    assert [each.field for each in caught.value.violations] == ["display_name"]
+
+
+@pytest.mark.parametrize("name", ["Ada Lovelace", "👩\u200d🔬 Ada", "زن\u200cها", "\u200fעדה", "山田", "O'Neill (2)"])
+def test_people_are_shown_as_their_alphabet_writes_them(name: str) -> None:
+    assert new_display_name(name) == name
 
 
 @pytest.mark.row("S58")

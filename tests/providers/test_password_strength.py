@@ -1,10 +1,12 @@
 """Which passwords are too easy to guess, and what people are told."""
 
+import asyncio
 import time
 
 import pytest
 
-from auth_service.domain.errors import InvalidInput
+from auth_service.domain.errors import InvalidInput, Overloaded
+from auth_service.providers import password_strength
 from auth_service.providers.password_strength import PasswordRules
 
 WORDS = ("ada.lovelace", "Ada Lovelace", "ada@analytical.example")
@@ -101,6 +103,19 @@ async def test_advice_comes_with_the_field_that_was_sent() -> None:
 async def test_the_shortest_is_a_setting() -> None:
     assert await refused("Xk7#pQ2!") == [("password", "expected 15 to 1024 characters")]
     assert await rules(shortest=8).check("Xk7#pQ2!vR", field="password") == "Xk7#pQ2!vR"
+
+
+@pytest.mark.row("S55")
+async def test_a_crowd_that_chooses_passwords_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(password_strength, "MOST_WAITING", 3)
+    judging = rules()
+
+    told = await asyncio.gather(
+        *(judging.check(f"Xk7#pQ2!vR9$mL4@w{number}", field="password") for number in range(5)), return_exceptions=True
+    )
+
+    assert [type(each) for each in told] == [str, str, str, Overloaded, Overloaded]
+    assert await judging.check("Xk7#pQ2!vR9$mL4@w", field="password")
 
 
 async def test_a_password_made_to_be_slow_to_judge_is_not() -> None:

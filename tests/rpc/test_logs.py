@@ -102,6 +102,35 @@ async def test_no_secret_of_a_whole_run_is_in_the_log(start: Start, facility: Fa
     assert all(set(line) >= {"event", "level", "timestamp"} for line in logs.lines)
 
 
+@pytest.mark.row("S91")
+async def test_a_service_that_signs_in_is_a_line_that_says_from_where(start: Start, logs: Logs) -> None:
+    service = await start(trusted_proxies="127.0.0.1")
+    logs.clear()
+
+    await service.auth.LoginService(
+        auth_pb2.LoginServiceRequest(api_key=PORTAL_API_KEY),
+        metadata=(("x-forwarded-for", "192.0.2.7"), ("x-request-id", "the-portal")),
+    )
+
+    (line,) = logs.named("login.service", service="portal")
+    assert (line["address"], line["request_id"]) == ("192.0.2.7", "the-portal")
+    assert PORTAL_API_KEY not in logs.text
+
+
+@pytest.mark.row("S91")
+async def test_whoever_tries_what_they_may_not_is_named_in_the_log(service: Service, logs: Logs) -> None:
+    pair = await service.login()
+    person = (await service.verify(pair.access_token)).subject
+    logs.clear()
+
+    for credential in (pair.access_token, PORTAL_API_KEY):
+        await refusal(service.keys.ListSigningKeys(keys_pb2.ListSigningKeysRequest(), metadata=bearer(credential)))
+
+    lines = logs.named("rpc", method="KeyService/ListSigningKeys", code="PERMISSION_DENIED")
+    assert [(line["by"], line["address"]) for line in lines] == [(person, "127.0.0.1"), ("portal", "127.0.0.1")]
+    assert pair.access_token not in logs.text
+
+
 @pytest.mark.row("S82")
 async def test_a_defect_of_ours_tells_the_caller_its_number_and_the_log_its_place_only(
     start: Start, logs: Logs

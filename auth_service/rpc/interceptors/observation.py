@@ -7,6 +7,7 @@ from time import perf_counter
 import grpc
 import structlog
 
+from auth_service.domain.policy import Caller, PersonCalling, ServiceCalling
 from auth_service.rpc.call import Context, Handler, Interceptor, current
 
 Observe = Callable[[str, str, float, str], None]
@@ -40,13 +41,26 @@ def observation(observe: Observe) -> Interceptor:
                 call = current.get()
                 observe(method, code, seconds, call.refusal)
                 if code != "OK":
-                    log.info("rpc", method=name, code=code, reason=call.refusal, ms=round(seconds * 1000, 1))
+                    told = {"method": name, "code": code, "reason": call.refusal}
+                    # A caller who is known, and tries what they may not: somebody may ask who it was (ASVS 16.3.2).
+                    if code == "PERMISSION_DENIED":
+                        told |= {"by": _who(call.caller), "address": call.address}
+                    log.info("rpc", **told, ms=round(seconds * 1000, 1))
                 else:
                     log.debug("rpc", method=name, code=code, ms=round(seconds * 1000, 1))
 
         return answer
 
     return observed
+
+
+def _who(caller: Caller | None) -> str:
+    match caller:
+        case PersonCalling(person_id=person_id):
+            return str(person_id)
+        case ServiceCalling(name=name):
+            return name
+    return ""
 
 
 def _name(context: Context) -> str:

@@ -78,7 +78,7 @@ DEEDS = (
         "UserService/PurgeUser",
         "Erase {name}?",
         (
-            "Everything that is known about {name} is erased. In the audit log only an id is left.",
+            "Everything that is known about {name} is erased. In the audit log an id and network addresses are left.",
             "The user name and the address become free for others. There is no way back.",
         ),
         "Erase for good",
