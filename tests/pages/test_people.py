@@ -73,6 +73,23 @@ async def test_roles_are_granted_and_taken_away(service: Service) -> None:
 
 
 @pytest.mark.row("D6/REST")
+async def test_a_role_is_taken_away_with_every_session_where_that_is_ticked(service: Service) -> None:
+    root, admin = await browser_of(service), await administrator(service)
+    role = await admin.role()
+    person = await admin.create(roles=[role.name], password=PASSWORD)
+    pair = await service.login(person.username, PASSWORD)
+    page = f"/admin/people/{person.user_id}/roles/{role.name}/revoke"
+
+    assert "has to sign in again" in (await root.open(page)).text
+    assert (await root.fill(page)).status == 303
+    assert await service.verify(pair.access_token)
+    assert (await root.fill(page, end_sessions="yes")).status == 303
+
+    assert list((await admin.get(person.user_id)).roles) == ["user"]
+    assert (await refusal(service.verify(pair.access_token))).reason == "TOKEN_REVOKED"
+
+
+@pytest.mark.row("D6/REST")
 async def test_a_person_is_locked_out_let_in_deleted_and_erased(service: Service) -> None:
     root, admin = await browser_of(service), await administrator(service)
     person = await admin.create()

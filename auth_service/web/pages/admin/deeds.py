@@ -148,8 +148,11 @@ def _revoked(path: str) -> Handler:
     async def handler(visit: Visit) -> Response:
         person, role = await _person(visit), visit.path("role")
         refused = None
+        ends_sessions = bool(visit.form["end_sessions"])
         if visit.is_post:
-            refused = await visit.change("RoleService/RevokeRole", user_id=person.user_id, role=role)
+            refused = await visit.change(
+                "RoleService/RevokeRole", user_id=person.user_id, role=role, end_sessions=ends_sessions
+            )
             if refused.code == "ok":
                 return visit.done(f"{path}/{person.user_id}", f"{person.username} no longer has the role {role}.")
         says = [
@@ -157,7 +160,13 @@ def _revoked(path: str) -> Handler:
             " token."
         ]
         title = f"Take the role {role} from {person.username}?"
-        return await _ask(visit, person, path, refused, title=title, says=says, button="Take it away")
+        box = {
+            "name": "end_sessions",
+            "label": "End every session too",
+            "hint": f"Then it counts within a second elsewhere as well, and {person.username} has to sign in again.",
+            "is_ticked": ends_sessions,
+        }
+        return await _ask(visit, person, path, refused, title=title, says=says, box=box, button="Take it away")
 
     return handler
 
