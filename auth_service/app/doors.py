@@ -159,6 +159,9 @@ def _site(settings: Settings, base: Core, stories: Stories, methods: LocalCalls)
         trusted_proxies=settings.trusted_proxies,
         next_origins=settings.next_origins,
         lets_people_register=settings.lets_people_register,
+        sends_mail=stories.sender is not None,
+        keeps_passwords="local" in settings.providers_there,
+        asks_facility="uows" in settings.providers_there,
         nav=SECTIONS,
     )
 

@@ -11,8 +11,25 @@ from pathlib import Path
 from auth_service.storage import migrate
 from tests.pages.browser import PASSWORD
 from tests.pages.chromium import SIZES, THEMES, chromium, sign_in, watched
-from tests.pages.tour import OPERATING, PUBLIC, SIGNED_IN, arrive, furnished, operated
+from tests.pages.tour import (
+    GRACE,
+    OF_SOMEBODY_NEW,
+    OF_THE_FACILITY,
+    OPERATING,
+    PUBLIC,
+    SIGNED_IN,
+    arrive,
+    furnished,
+    operated,
+)
 from tests.support.service import ADMIN, running_service, running_stand_in
+
+VISITS = (
+    ("", "", PUBLIC),
+    (ADMIN, PASSWORD, (*SIGNED_IN, *OPERATING)),
+    (GRACE, PASSWORD, OF_SOMEBODY_NEW),
+    ("user1001", "user1001-password", OF_THE_FACILITY),
+)
 
 
 async def main(folder: Path, word: str) -> None:
@@ -28,19 +45,13 @@ async def main(folder: Path, word: str) -> None:
             for size in SIZES:
                 for theme in THEMES:
                     async with watched(browser, f"http://{service.where.http}", size=size, theme=theme) as tab:
-                        for stop in PUBLIC:
-                            if word in stop.name:
+                        for name, password, stops in VISITS:
+                            if name:
+                                await sign_in(tab, name, password)
+                            for stop in (each for each in stops if word in each.name):
                                 await arrive(tab, stop, ids)
-                                await tab.page.screenshot(
-                                    path=folder / f"{stop.name}-{size}-{theme}.png", full_page=True
-                                )
-                        await sign_in(tab, ADMIN, PASSWORD)
-                        for stop in (*SIGNED_IN, *OPERATING):
-                            if word in stop.name:
-                                await arrive(tab, stop, ids)
-                                await tab.page.screenshot(
-                                    path=folder / f"{stop.name}-{size}-{theme}.png", full_page=True
-                                )
+                                picture = folder / f"{stop.name}-{size}-{theme}.png"
+                                await tab.page.screenshot(path=picture, full_page=True)
                         print(size, theme, tab.complaints, tab.hosts)
 
 

@@ -48,6 +48,20 @@ async def test_a_person_changes_their_address_with_their_password(service: Servi
     assert (user.email, user.email_verified) == (address, False)
 
 
+async def test_what_is_said_of_an_address_is_what_happened(service: Service) -> None:
+    browser, _ = await somebody(service)
+    address = f"{new_name()}@example.org"
+
+    for typed, said in (
+        ("", "You have no address."),
+        (address, "A mail asks you to show that it is yours."),
+        (address, "That was your address already."),
+        ("", "You have no address any more."),
+    ):
+        await browser.fill("/account/email", email=typed, current_password=PASSWORD)
+        assert said in (await browser.open("/account")).text
+
+
 async def test_a_person_changes_their_password_and_other_sessions_end(service: Service) -> None:
     browser, person_id = await somebody(service)
     name = (await (await administrator(service)).get(person_id)).username
@@ -78,6 +92,33 @@ async def test_a_person_sees_and_ends_their_sessions(service: Service) -> None:
     assert (await browser.fill("/account/sessions/end")).location == "/account"
     assert (await refusal(service.verify(two.token))).reason == "TOKEN_REVOKED"
     assert (await browser.open("/account")).status == 200
+
+
+async def test_a_person_of_the_facility_is_offered_what_is_theirs_to_do(service: Service) -> None:
+    browser = Browser(service)
+    await browser.sign_in("user1003")
+
+    page = await browser.open("/account")
+
+    assert "Your name and your password are kept by the facility, and changed there." in page.text
+    assert "this one" in page.text
+    for part in ("name", "email", "password"):
+        assert f'href="/account/{part}"' not in page.text
+        refused = await browser.open(f"/account/{part}")
+        assert (refused.status, "are not kept here" in refused.text) == (403, True)
+    other = await signed_in(service, "user1003", None)
+    assert "1 other session has ended." in await said_after(browser, "/account/sessions/end")
+    assert (await refusal(service.verify(other.token))).reason == "TOKEN_REVOKED"
+    assert "There is no address to verify." in await said_after(browser, "/account/email/verify")
+
+
+async def said_after(browser: Browser, path: str) -> str:
+    """The account's page after the form at `path` was sent, or the page itself had nothing to ask."""
+    page = await browser.open(path)
+    if page.status == 200:
+        page = await browser.send(path, page.form().fields)
+    assert (page.status, page.location) == (303, "/account")
+    return (await browser.open("/account")).text
 
 
 @pytest.fixture
@@ -115,6 +156,7 @@ async def test_a_forgotten_password_is_replaced_by_mail(start: Start, post: Mail
     # The token is good still, and so it is kept for the next try.
     assert mail.token in weak.text
     assert "This link is of no use any more" in again.text
+    assert "If you used it just now, it has worked" in again.text
     await signed_in(service, person.username, BETTER)
 
 
@@ -135,12 +177,66 @@ async def test_an_address_is_verified_by_a_click_and_not_by_looking(start: Start
     service.secrets.add(mail.token)
     await browser.open("/verify-email")
     assert not (await admin.get(person.user_id)).email_verified
-    done = await browser.fill("/verify-email", token=mail.token)
+    # Where no script puts it there, somebody copies the link as it is.
+    done = await browser.fill("/verify-email", token=f"https://auth.facility.example/verify-email#token={mail.token}")
 
     assert "The address is yours." in done.text
     assert (await admin.get(person.user_id)).email_verified
     assert (await browser.fill("/verify-email", token=mail.token)).status == 422
     assert (await browser.send("/verify-email", {"token": mail.token})).status == 403
+
+
+async def test_an_address_is_verified_from_the_account_page(start: Start, post: MailServer) -> None:
+    service = await start(
+        smtp_address=f"127.0.0.1:{post.port}",
+        smtp_tls="none",
+        mail_from="auth@facility.example",
+        mail_link_base="https://auth.facility.example",
+    )
+    address = f"{new_name()}@example.org"
+    browser, person_id = await somebody(service, email=address)
+
+    assert 'href="/account/email/verify"' in (await browser.open("/account")).text
+    assert f"A mail to {address} is on its way." in await said_after(browser, "/account/email/verify")
+    mail = await post.mail_to(address)
+    service.secrets.add(mail.token)
+    done = await browser.fill("/verify-email", token=mail.token)
+
+    assert 'href="/account"' in done.text
+    assert (await (await administrator(service)).get(person_id)).email_verified
+    assert "/account/email/verify" not in (await browser.open("/account")).text
+
+
+async def test_where_no_mail_is_sent_none_is_promised(start: Start) -> None:
+    service = await start(
+        profile="production",
+        allow_plaintext="true",
+        providers="local",
+        uows_url="",
+        allocations_url="",
+        registration="true",
+    )
+    browser, _ = await somebody(service, email=f"{new_name()}@example.org")
+
+    for path in ("/forgotten-password", "/verify-email/again"):
+        for page in (await browser.open(path), await browser.send(path, {"email": "a@b.example"})):
+            assert "This service sends no mail" in page.text
+            assert "on its way" not in page.text
+    assert "/account/email/verify" not in (await browser.open("/account")).text
+    assert (await browser.open("/account/email/verify")).status == 404
+    await browser.fill("/account/email", email=f"{new_name()}@example.org", current_password=PASSWORD)
+    said = (await browser.open("/account")).text
+    assert ("Your address is changed." in said, "A mail" in said) == (True, False)
+    assert "forgotten password stays forgotten" not in (await browser.open("/register")).text
+
+
+async def test_where_only_the_facility_keeps_passwords_no_form_promises_another(start: Start) -> None:
+    service = await start(providers="uows")
+
+    page = await Browser(service).open("/forgotten-password")
+
+    assert "The facility keeps your password." in page.text
+    assert "E-mail address" not in page.text
 
 
 async def test_people_make_accounts_where_they_may(start: Start) -> None:

@@ -265,4 +265,7 @@ async def test_pages_say_when_the_database_is_away(databases: Databases, facilit
                 assert (page.status, int(page.headers["Retry-After"]) >= 1) == (503, True)
                 assert "did not answer in time" in page.text
             assert "refresh_token" in stale.cookies
+            sent = await root.send(path, form.fields)
+            assert "What you sent was not done. Reload this page to send it again." in sent.text
+            assert 'href="">Try again' in (await root.open(path)).text
             await proxy.pass_through()

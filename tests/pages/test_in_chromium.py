@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page
 from auth_service.demo import Facility
 from tests.pages.browser import PASSWORD
 from tests.pages.chromium import SIZES, THEMES, Watched, chromium, executable, fill, sign_in, watched
-from tests.pages.tour import PUBLIC, SIGNED_IN, arrive, furnished
+from tests.pages.tour import GRACE, OF_SOMEBODY_NEW, OF_THE_FACILITY, PUBLIC, SIGNED_IN, arrive, furnished
 from tests.support.administering import administrator, new_name
 from tests.support.service import ADMIN, Databases, Logs, Service, running_service
 
@@ -176,6 +176,14 @@ async def test_axe_finds_nothing_serious_on_any_page(place: Place, size: str, th
         for stop in SIGNED_IN:
             await arrive(tab, stop, place.ids)
             found += await defects(tab, stop.name)
+        for name, password, stops in (
+            (GRACE, PASSWORD, OF_SOMEBODY_NEW),
+            ("user1001", "user1001-password", OF_THE_FACILITY),
+        ):
+            await sign_in(tab, name, password)
+            for stop in stops:
+                await arrive(tab, stop, place.ids)
+                found += await defects(tab, stop.name)
 
         assert found == []
         assert tab.hosts == {str(place.service.where.http)}

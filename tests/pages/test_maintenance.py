@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.pages.browser import administrator
-from tests.support.service import Service
+from tests.pages.browser import PASSWORD, administrator
+from tests.support.service import ADMIN, Service
 
 PATH = "/admin/maintenance"
 
@@ -49,3 +49,17 @@ async def test_there_are_two_notices_and_no_third(service: Service) -> None:
     form = (await browser.open(PATH)).form(f"{PATH}/maintenance")
 
     assert (await browser.send(f"{PATH}/party", form.fields | {"show": "yes"})).status == 404
+
+
+async def test_whoever_had_to_sign_in_meanwhile_comes_back_to_the_notices(service: Service) -> None:
+    browser = await administrator(service)
+    form = (await browser.open(PATH)).form(f"{PATH}/maintenance")
+    await service.logout(browser.cookies["refresh_token"])
+
+    sent = await browser.send(form.action, form.fields)
+    page = await browser.open(sent.location)
+    signed_in = await browser.send(page.form().action, page.form().fields | {"username": ADMIN, "password": PASSWORD})
+    back = await browser.open(signed_in.location)
+
+    assert "what you sent was not done" in page.text
+    assert (back.status, back.location) == (303, PATH)

@@ -14,6 +14,7 @@ from tests.support.service import Service
 
 Then = Callable[[Page], Awaitable[None]]
 
+GRACE = "grace.hopper"
 LONG = "a-rather-long-user-name-of-somebody@a-department-with-a-long-name.facility.example"
 
 
@@ -38,6 +39,7 @@ async def furnished(service: Service) -> Mapping[str, str]:
     ids = {}
     for key, name, more in (
         ("ada", "ada.lovelace", {"display_name": "Ada Lovelace", "email": "ada@facility.example", "roles": "beamline"}),
+        ("grace", GRACE, {"display_name": "Grace Hopper", "email": "grace@facility.example"}),
         ("off", "charles.babbage", {"display_name": "Charles Babbage", "email": "charles@facility.example"}),
         ("gone", "left.long.ago", {"display_name": "Somebody Who Left"}),
         ("long", LONG, {"display_name": "Someone with a name that goes on and on and on", "email": LONG}),
@@ -49,6 +51,7 @@ async def furnished(service: Service) -> Mapping[str, str]:
     await root.fill("/admin/people/new", username="new.person", password=PASSWORD, password_again=PASSWORD)
     await root.fill(f"/admin/people/{ids['off']}/disable", reason="Left the project")
     await root.fill(f"/admin/people/{ids['gone']}/delete")
+    await root.fill(f"/admin/people/{ids['grace']}/edit", must_change_password="")
     await root.fill(f"/admin/people/{ids['ada']}/edit", must_change_password="", email_verified="yes")
     ada = Browser(service)
     await ada.sign_in("ada.lovelace", PASSWORD)
@@ -80,7 +83,7 @@ PUBLIC = (
     Stop(
         "reset-password-refused",
         "/reset-password",
-        _typed({"Token": "x", "New password": "password", "New password again": "password"}, "Save"),
+        _typed({"Link or token": "x", "New password": "password", "New password again": "password"}, "Save"),
     ),
     Stop("verify-email", "/verify-email"),
     Stop("verify-email-again", "/verify-email/again"),
@@ -95,6 +98,8 @@ SIGNED_IN = (
     Stop("account-email", "/account/email"),
     Stop("account-password", "/account/password"),
     Stop("account-end-others", "/account/sessions/end"),
+    Stop("account-delete", "/account/delete"),
+    Stop("account-delete-refused", "/account/delete", _typed({"Present password": "not it"}, "Delete my account")),
     Stop("sign-in-again", "/sign-in"),
     Stop("sign-out", "/sign-out"),
     Stop("people", "/admin/people"),
@@ -126,6 +131,25 @@ SIGNED_IN = (
     Stop("role-edit", "/admin/roles/beamline/edit"),
     Stop("role-delete", "/admin/roles/beamline/delete"),
 )
+
+OF_SOMEBODY_NEW = (
+    Stop("new-account", "/account"),
+    Stop("new-account-verify", "/account/email/verify"),
+    Stop("new-account-delete", "/account/delete"),
+    Stop(
+        "new-account-password-refused",
+        "/account/password",
+        _typed({"Present password": PASSWORD, "New password": "password"}, "Save"),
+    ),
+    Stop("new-account-not-for-you", "/admin/people"),
+)
+"""For `GRACE`, who has an address that is not verified yet."""
+OF_THE_FACILITY = (
+    Stop("facility-account", "/account"),
+    Stop("facility-account-name", "/account/name"),
+    Stop("facility-account-delete", "/account/delete"),
+)
+"""For `user1001`, whose password the facility keeps."""
 
 
 async def operated(service: Service) -> Mapping[str, str]:
@@ -169,6 +193,8 @@ def _pressed(button: str) -> Then:
 OPERATING = (
     Stop("overview", "/admin"),
     Stop("services", "/admin/service-accounts"),
+    Stop("services-none", "/admin/service-accounts?name=nothing-like-that"),
+    Stop("services-wrong-filter", "/admin/service-accounts?name=Not+A+Name"),
     Stop("service-new", "/admin/service-accounts/new"),
     Stop("service-new-refused", "/admin/service-accounts/new", _typed({"Name": "Not A Name"}, "Make it")),
     Stop("service", "/admin/service-accounts/{runner}"),

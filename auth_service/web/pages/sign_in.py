@@ -25,7 +25,6 @@ _SAYS = {
     "BAD_CREDENTIALS": "User name or password is wrong.",
     "PASSWORD_CHANGE_REQUIRED": "Somebody else chose this password. Please choose one that only you know.",
     "EMAIL_NOT_VERIFIED": "Please show first that your e-mail address is yours.",
-    "PROVIDER_UNAVAILABLE": "The system that knows your password does not answer. Your password may well be right.",
 }
 """By reason, where a method's own words are for programs."""
 
@@ -75,7 +74,8 @@ async def _page(
         chooses_password=reason == "PASSWORD_CHANGE_REQUIRED" or bool(guest.form["new_password"]),
         needs_verification=reason == "EMAIL_NOT_VERIFIED",
         is_over=bool(guest.query("over")) and refused is None,
-        is_signed_out=bool(guest.query("signed-out")) and refused is None,
+        is_signed_out=bool(guest.query("signed-out")) and refused is None and not known_as,
+        is_deleted=bool(guest.query("deleted")) and refused is None and not known_as,
         **values,
     )
     for cookie in held.set_cookies if held else ():
@@ -106,10 +106,7 @@ async def _sign_out(visit: Visit) -> Response:
     if answer.code not in ("ok", "unauthenticated", "not_found"):
         # The cookies stay as long as somebody could still use what is in them.
         return await visit.page("sign_out.html", refused=answer)
-    response = visit.site.redirect(f"{SIGN_IN}?signed-out=1")
-    for cookie in visit.site.browsers.cookies.taken_away:
-        response.headers.append("Set-Cookie", cookie)
-    return response
+    return visit.left("signed-out")
 
 
 def _origin(guest: Guest) -> Origin:

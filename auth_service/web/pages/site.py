@@ -42,7 +42,17 @@ _LAYOUT: Mapping[str, Any] = {
 }
 MARKED = "Please look at what is marked below."
 """Above a form that shows beside its fields what is wrong."""
+_WORDS = {
+    "LAST_ADMINISTRATOR": (
+        "Nobody would be left who administers this service. Whoever runs it has to make another administrator first."
+    ),
+    "PROVIDER_UNAVAILABLE": "The system that knows your password does not answer. Your password may well be right.",
+}
+"""By reason, where a method's own words are for programs."""
+_MISTYPED = ("BAD_CREDENTIALS", "ACTION_TOKEN_INVALID")
+_SOON = timedelta(seconds=5)
 _SAYS = {
+    400: ("That was not understood", "What your browser sent is not what this page takes."),
     401: ("Please sign in", "This page is for people who are signed in."),
     403: ("This is not for you", "You are signed in, and you may not do this."),
     404: ("There is no such page", "The address may be misspelt, or what was here is gone."),
@@ -61,7 +71,8 @@ _SAYS = {
 class Site:
     """`path_prefix` is in front of every address; `issuer` is the public one; sign-in may lead to `next_origins`.
 
-    `nav` are the parts of the admin page, each with `path`, `title` and `level`.
+    `nav` are the parts of the admin page, each with `path`, `title` and `level`. `keeps_passwords` where there may be
+    accounts of our own, `asks_facility` where the facility's people sign in.
     """
 
     methods: Methods
@@ -73,6 +84,9 @@ class Site:
     trusted_proxies: Sequence[Network] = ()
     next_origins: Collection[str] = ()
     lets_people_register: bool = False
+    sends_mail: bool = True
+    keeps_passwords: bool = True
+    asks_facility: bool = False
     nav: Sequence[Any] = ()
 
     @cached_property
@@ -88,6 +102,9 @@ class Site:
             version=self.version,
             nav=self.nav,
             lets_people_register=self.lets_people_register,
+            sends_mail=self.sends_mail,
+            keeps_passwords=self.keeps_passwords,
+            asks_facility=self.asks_facility,
         )
 
     @property
@@ -130,12 +147,28 @@ class Site:
         return Response(status_code=303, headers={**SECURITY_HEADERS, "Location": address})
 
     async def error(
-        self, status: int, *, message: str = "", headers: Mapping[str, str] | None = None, **values: Any
+        self,
+        status: int,
+        *,
+        message: str = "",
+        headers: Mapping[str, str] | None = None,
+        was_sent: bool = False,
+        **values: Any,
     ) -> Response:
-        """The page that says why there is none. `message` is for people; there is a text of ours where it is empty."""
+        """The page that says why there is none. `message` is for people; there is a text of ours where it is empty.
+
+        `was_sent` where somebody had filled in a form, of which nothing was done.
+        """
         title, says = _SAYS.get(status, (HTTPStatus(status).phrase, ""))
         return await self.page(
-            "error.html", status=status, headers=headers or {}, title=title, says=message or says, **values
+            "error.html",
+            status=status,
+            headers=headers or {},
+            title=title,
+            says=f"{message}{_when_again(headers)}" if message else says,
+            may_pass=status in (429, 503),
+            was_sent=was_sent,
+            **values,
         )
 
     async def from_elsewhere(self) -> Response:
@@ -144,9 +177,7 @@ class Site:
     async def refused(self, answer: Answer, **values: Any) -> Response:
         """What a method refused, as a page of its own."""
         status = status_of_code(answer.code)
-        message = (
-            "" if answer.code in ("unauthenticated", "permission_denied", "internal") else sentence(answer.message)
-        )
+        message = "" if answer.code in ("unauthenticated", "permission_denied", "internal") else _in_words(answer)
         return await self.error(status, message=message, headers=retry_after(answer.details), **values)
 
 
@@ -162,13 +193,17 @@ def problems_of(details: Sequence[Detail]) -> Mapping[str, str]:
 def refusal_of(answer: Answer) -> dict[str, Any]:
     """For `Site.page`: a page that shows a form once more, and what a method said to it."""
     # A wrong password is a form that was filled in wrongly: nothing that a challenge of HTTP's could mend.
-    is_mistyped = answer.reason in ("BAD_CREDENTIALS", "ACTION_TOKEN_INVALID")
     return {
-        "status": 422 if is_mistyped else status_of_code(answer.code),
+        "status": 422 if answer.reason in _MISTYPED else status_of_code(answer.code),
         "headers": retry_after(answer.details),
         "refusal": _refusal(answer),
         "problems": problems_of(answer.details),
     }
+
+
+def is_over(answer: Answer) -> bool:
+    """Whether a method refused because the session has ended meanwhile."""
+    return answer.code == "unauthenticated" and answer.reason not in _MISTYPED
 
 
 def _refusal(answer: Answer) -> str:
@@ -176,8 +211,18 @@ def _refusal(answer: Answer) -> str:
         return _SAYS[500][1]
     if problems_of(answer.details):
         return MARKED
-    wait = retry_after(answer.details).get("Retry-After")
-    return sentence(answer.message) + (f" Come again in {span(timedelta(seconds=int(wait)))}." if wait else "")
+    return _in_words(answer) + _when_again(retry_after(answer.details))
+
+
+def _in_words(answer: Answer) -> str:
+    return _WORDS.get(answer.reason) or sentence(answer.message)
+
+
+def _when_again(headers: Mapping[str, str] | None) -> str:
+    wait = timedelta(seconds=int((headers or {}).get("Retry-After", 0)))
+    if not wait:
+        return ""
+    return " Please try again in a moment." if wait < _SOON else f" Come again in {span(wait)}."
 
 
 def sentence(text: str) -> str:

@@ -19,7 +19,7 @@ from auth_service.web.errors import retry_header, status_of
 from auth_service.web.methods import Answer
 from auth_service.web.pages.forms import NOTHING, TOKEN, Form, NotSent, Unreadable, form_of, is_from_elsewhere
 from auth_service.web.pages.guests import Endpoint, ask
-from auth_service.web.pages.site import Site, refusal_of, sentence
+from auth_service.web.pages.site import Site, is_over, problems_of, refusal_of, sentence
 from auth_service.web.peers import origin_of
 
 Handler = Callable[["Visit"], Awaitable[Response]]
@@ -76,6 +76,13 @@ class Visit:
         assert method.partition("/")[2].startswith(_READING), "what changes something is for `change`"
         return await ask(self.site, self.request, method, fields, token=self.held.access_token)
 
+    async def page_of(self, method: str, **fields: Any) -> Answer:
+        """As `answer`, of a list. Raises Refused for a page that there is not, which no form on it could mend."""
+        answer = await self.answer(method, page_token=self.query("page"), **fields)
+        if "page_token" in problems_of(answer.details):
+            raise Refused(answer)
+        return answer
+
     async def change(self, method: str, **fields: Any) -> Answer:
         """What a method says to what the person sent by a form of ours. Refused unless it is one of this session."""
         if not self.is_post or not self.site.form_tokens.is_of(self.session, self.form[TOKEN]):
@@ -84,6 +91,8 @@ class Visit:
 
     async def page(self, template: str, *, refused: Answer | None = None, **values: Any) -> Response:
         """`refused` is what a method said to the form that the page shows once more."""
+        if refused is not None and is_over(refused):
+            return _sent_to_sign_in(self.site, self.request)
         layout: dict[str, Any] = {
             "me": self.me,
             "here": self.request.url.path,
@@ -101,6 +110,13 @@ class Visit:
         response = self.site.redirect(path)
         note = self.site.form_tokens.signed(said, session=self.session)
         response.headers.append("Set-Cookie", self._said(note, seconds=60))
+        return response
+
+    def left(self, why: str) -> Response:
+        """To sign-in, which says `why`; the browser forgets the session."""
+        response = self.site.redirect(f"/sign-in?{why}=1")
+        for cookie in self.site.browsers.cookies.taken_away:
+            response.headers.append("Set-Cookie", cookie)
         return response
 
     async def refused(self, answer: Answer) -> Response:
@@ -129,7 +145,12 @@ def signed_in(site: Site, handler: Handler, *, level: int | None = None) -> Endp
         except Unauthenticated:
             return _sent_to_sign_in(site, request)
         except AuthError as error:
-            return await site.error(status_of(error), message=sentence(str(error)), headers=retry_header(error))
+            return await site.error(
+                status_of(error),
+                message=sentence(str(error)),
+                headers=retry_header(error),
+                was_sent=request.method == "POST",
+            )
         response = await _answered(site, request, held, handler, level)
         for cookie in held.set_cookies:
             # First, so that a page which ends the session has the last word.
@@ -144,11 +165,11 @@ async def _answered(site: Site, request: Request, held: Held, handler: Handler, 
     if told.code == "unauthenticated":
         return _sent_to_sign_in(site, request)
     if told.code != "ok":
-        return await site.refused(told)
+        return await site.refused(told, was_sent=request.method == "POST")
     visit = Visit(site, request, held, told.response.user, NOTHING)
     if level is not None and visit.me.level > level:
         return await visit.error(
-            403, f"This page is for people with a role of level {level} or stronger. Yours is {visit.me.level}."
+            403, f"This page is for administrators of level {level} or stronger. Your level is {visit.me.level}."
         )
     try:
         if visit.is_post:
@@ -173,7 +194,10 @@ def _sent_to_sign_in(site: Site, request: Request) -> Response:
     where = f"/sign-in?next={quote(target, safe='')}"
     if request.method == "POST":
         where += "&over=1"
-    response = site.redirect("/sign-in" if path == "/sign-out" else where)
+    if path == "/sign-out":
+        # Pressed twice, most likely. What led here by a link may have left a session behind.
+        where = "/sign-in?signed-out=1" if request.method == "POST" else "/sign-in"
+    response = site.redirect(where)
     cookies = site.browsers.cookies
     # Only if they came: a link on another site's page leaves those that are `SameSite=Strict` behind.
     if {cookies.access.name, cookies.refresh.name} & request.cookies.keys():

@@ -18,7 +18,7 @@ _KINDS = {"maintenance": "There is maintenance now", "scheduled_maintenance": "T
 def routes(site: Site) -> Sequence[BaseRoute]:
     return [
         Route(PATH, endpoint(site, _notices)),
-        Route(f"{PATH}/{{kind}}", endpoint(site, _set), methods=["POST"]),
+        Route(f"{PATH}/{{kind}}", endpoint(site, _set), methods=["GET", "POST"]),
     ]
 
 
@@ -30,6 +30,9 @@ async def _set(visit: Visit) -> Response:
     kind = visit.path("kind")
     if kind not in _KINDS:
         return await visit.error(404)
+    if not visit.is_post:
+        # Whoever had to sign in meanwhile comes back to where their form went.
+        return visit.site.redirect(PATH)
     is_shown = visit.form["show"] == "yes"
     answer = await visit.change(
         "MaintenanceService/SetNotice",
