@@ -33,6 +33,7 @@ _KEY = re.compile(
 )
 _PREFIX_LENGTH = len("ak_") + _NAME_LENGTH
 _ACCOUNT_NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}")
+_NAME_PREFIX = re.compile(r"[a-z0-9._-]{0,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,14 @@ def valid_account_name(name: str) -> str:
     if not _ACCOUNT_NAME.fullmatch(name):
         raise InvalidInput(FieldViolation("name", "expected a letter and up to 63 of a-z 0-9 . _ -"))
     return name
+
+
+def valid_name_prefix(text: str) -> str:
+    """`text` in small letters, as names are. Raises InvalidInput."""
+    beginning = text.lower()
+    if not _NAME_PREFIX.fullmatch(beginning):
+        raise InvalidInput(FieldViolation("name_prefix", "expected up to 64 of a-z 0-9 . _ -"))
+    return beginning
 
 
 def valid_description(text: str) -> str:

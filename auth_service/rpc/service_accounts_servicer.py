@@ -32,7 +32,9 @@ class ServiceAccountServicer(service_accounts_pb2_grpc.ServiceAccountServiceServ
     async def ListServiceAccounts(
         self, request: service_accounts_pb2.ListServiceAccountsRequest, context: Context
     ) -> service_accounts_pb2.ListServiceAccountsResponse:
-        page = await self._accounts.page(size=request.page_size, page_token=request.page_token)
+        page = await self._accounts.page(
+            name_prefix=request.name_prefix, size=request.page_size, page_token=request.page_token
+        )
         return service_accounts_pb2.ListServiceAccountsResponse(
             service_accounts=[_account(each) for each in page.accounts], next_page_token=page.next_page_token
         )

@@ -23,8 +23,13 @@ _find = Statement(_select.where(service_account.c.id == sa.bindparam("account_id
 # Whoever counts an account's keys, and then adds one, does so alone.
 _lock = Statement(_select.where(service_account.c.id == sa.bindparam("account_id")).with_for_update())
 _named = Statement(_select.where(service_account.c.name == sa.bindparam("name")))
+_LAST_CHARACTER = "\U0010ffff"
 _page = Statement(
-    _select.where(service_account.c.name > sa.bindparam("after"))
+    _select.where(
+        service_account.c.name > sa.bindparam("after"),
+        service_account.c.name >= sa.bindparam("beginning"),
+        service_account.c.name < sa.bindparam("until"),
+    )
     .order_by(service_account.c.name)
     .limit(sa.bindparam("most"))
 )
@@ -59,9 +64,10 @@ async def named(connection: Connection, name: str) -> ServiceAccount:
     return _account(await connection.row(_named, name=name), field="name")
 
 
-async def page(connection: Connection, *, after: str, most: int) -> tuple[ServiceAccount, ...]:
-    """By name, those that come after `after`."""
-    return tuple(_account(row) for row in await connection.rows(_page, after=after, most=most))
+async def page(connection: Connection, *, beginning: str, after: str, most: int) -> tuple[ServiceAccount, ...]:
+    """By name, those whose name begins so and comes after `after`."""
+    rows = await connection.rows(_page, beginning=beginning, until=beginning + _LAST_CHARACTER, after=after, most=most)
+    return tuple(_account(row) for row in rows)
 
 
 async def delete(connection: Connection, account_id: UUID) -> None:

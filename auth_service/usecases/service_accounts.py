@@ -80,12 +80,13 @@ class ServiceAccounts:
         """Raises NotFound."""
         return await self._database.autocommit(lambda connection: service_accounts.named(connection, name))
 
-    async def page(self, *, size: int, page_token: str) -> ServiceAccountPage:
-        """By name. Raises InvalidInput."""
-        most, listing = page_size(size), "service accounts"
+    async def page(self, *, size: int, page_token: str, name_prefix: str = "") -> ServiceAccountPage:
+        """By name, those whose name begins so. Raises InvalidInput."""
+        beginning = rules.valid_name_prefix(name_prefix)
+        most, listing = page_size(size), f"service accounts {beginning}".rstrip()
         after = self._page_tokens.read(page_token, listing=listing) or ""
         found = await self._database.autocommit(
-            lambda connection: service_accounts.page(connection, after=after, most=most + 1)
+            lambda connection: service_accounts.page(connection, beginning=beginning, after=after, most=most + 1)
         )
         return ServiceAccountPage(
             *self._page_tokens.cut(found, most=most, listing=listing, position=lambda last: last.name)

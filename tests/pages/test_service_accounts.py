@@ -65,6 +65,33 @@ async def test_a_secret_is_shown_once_and_never_again(service: Service, logs: Lo
     assert secret not in "".join(browser.cookies.values())
 
 
+@pytest.mark.row("D6/REST")
+async def test_many_accounts_are_turned_by_pages_and_found_by_name(service: Service) -> None:
+    browser, beginning = await administrator(service), f"many-{uuid4().hex[:8]}"
+    for number in range(51):
+        made = await browser.fill(f"{PATH}/new", name=f"{beginning}-{number:02}")
+        assert made.status == 303, made.text
+    # What the last form did is said once.
+    await browser.open(made.location)
+
+    first = await browser.open(f"{PATH}?name={beginning.upper()}")
+    onward = re.search(r'href="(\?[^"]*)" rel="next"', first.text)
+    assert onward is not None
+    second = await browser.open(PATH + onward[1].replace("&amp;", "&"))
+
+    assert (first.text.count(f">{beginning}-"), second.text.count(f">{beginning}-")) == (50, 1)
+    assert "First page" in second.text
+    assert 'rel="next"' not in second.text
+    assert "No service is called so." in (await browser.open(f"{PATH}?name={beginning}x")).text
+    wrong = await browser.open(f"{PATH}?name=Not+A+Name")
+    assert (wrong.status, 'id="name-problem"' in wrong.text, "Show all" in wrong.text) == (422, True, True)
+    assert (await browser.open(f"{PATH}?name={beginning}&page=nonsense")).status == 404
+    # Whoever is called as others begin is found as well.
+    of_one = await browser.open(f"/admin/audit?subject={beginning.upper()}-00")
+    assert f"{beginning}-00" in of_one.text
+    assert "Service account made" in of_one.text
+
+
 async def test_a_form_that_is_sent_twice_makes_one_key(service: Service) -> None:
     browser = await administrator(service)
     path = await account(browser)

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import grpc
@@ -487,6 +488,39 @@ async def test_accounts_and_keys_come_in_pages_of_their_own(start: Start) -> Non
     ]
     assert rest.next_page_token == ""
     assert foreign.fields == {"page_token"}
+
+
+@pytest.mark.row("D6")
+async def test_accounts_are_found_by_how_their_name_begins(service: Service) -> None:
+    admin = await administrator(service)
+    beginning = f"found-{uuid4().hex[:8]}"
+    names = [f"{beginning}{end}" for end in ("", "-a", ".b", "_c")]
+    for name in (*names, f"{beginning[:-1]}"):
+        await admin.account(name)
+
+    async def listed(**which: Any) -> pb.ListServiceAccountsResponse:
+        return await admin.accounts.ListServiceAccounts(pb.ListServiceAccountsRequest(**which), metadata=admin.metadata)
+
+    found, token = [], ""
+    while True:
+        page = await listed(name_prefix=beginning.upper(), page_size=2, page_token=token)
+        found += [each.name for each in page.service_accounts]
+        token = page.next_page_token
+        if not token:
+            break
+    token = (await listed(name_prefix=beginning, page_size=1)).next_page_token
+
+    assert found == names
+    assert not (await listed(name_prefix=f"{beginning}-z")).service_accounts
+    for wrong, field in (
+        ({"name_prefix": "a b"}, "name_prefix"),
+        ({"name_prefix": "a\0"}, "name_prefix"),
+        ({"name_prefix": "a" * 65}, "name_prefix"),
+        ({"name_prefix": beginning[:-1], "page_token": token}, "page_token"),
+        ({"page_token": token}, "page_token"),
+    ):
+        refused = await refusal(listed(**wrong))
+        assert (refused.verdict, refused.fields) == (INVALID, {field})
 
 
 @pytest.mark.row("A19")

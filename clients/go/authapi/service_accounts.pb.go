@@ -414,8 +414,10 @@ type ListServiceAccountsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many to return at most: 0 (the server's choice, 100) to 1,000. More is taken as 1,000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// Empty for the first page, then `next_page_token` of the page before.
-	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Empty for the first page, then `next_page_token` of the page before, with the same `name_prefix`.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Accounts whose name begins so, in small letters or capitals. Up to 64 of a-z 0-9 . _ -
+	NamePrefix    string `protobuf:"bytes,3,opt,name=name_prefix,json=namePrefix,proto3" json:"name_prefix,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -460,6 +462,13 @@ func (x *ListServiceAccountsRequest) GetPageSize() int32 {
 func (x *ListServiceAccountsRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListServiceAccountsRequest) GetNamePrefix() string {
+	if x != nil {
+		return x.NamePrefix
 	}
 	return ""
 }
@@ -966,11 +975,13 @@ const file_auth_api_v1_service_accounts_proto_rawDesc = "" +
 	"\x18GetServiceAccountRequest\x12,\n" +
 	"\x12service_account_id\x18\x01 \x01(\tR\x10serviceAccountId\"a\n" +
 	"\x19GetServiceAccountResponse\x12D\n" +
-	"\x0fservice_account\x18\x01 \x01(\v2\x1b.auth_api.v1.ServiceAccountR\x0eserviceAccount\"X\n" +
+	"\x0fservice_account\x18\x01 \x01(\v2\x1b.auth_api.v1.ServiceAccountR\x0eserviceAccount\"y\n" +
 	"\x1aListServiceAccountsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tR\tpageToken\"\x8d\x01\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x12\x1f\n" +
+	"\vname_prefix\x18\x03 \x01(\tR\n" +
+	"namePrefix\"\x8d\x01\n" +
 	"\x1bListServiceAccountsResponse\x12F\n" +
 	"\x10service_accounts\x18\x01 \x03(\v2\x1b.auth_api.v1.ServiceAccountR\x0fserviceAccounts\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"K\n" +

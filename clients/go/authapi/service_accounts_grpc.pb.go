@@ -42,7 +42,7 @@ type ServiceAccountServiceClient interface {
 	CreateServiceAccount(ctx context.Context, in *CreateServiceAccountRequest, opts ...grpc.CallOption) (*CreateServiceAccountResponse, error)
 	// One account. Refusals: NOT_FOUND.
 	GetServiceAccount(ctx context.Context, in *GetServiceAccountRequest, opts ...grpc.CallOption) (*GetServiceAccountResponse, error)
-	// Every account, by name.
+	// Every account, or those whose name begins as `name_prefix` says, by name.
 	ListServiceAccounts(ctx context.Context, in *ListServiceAccountsRequest, opts ...grpc.CallOption) (*ListServiceAccountsResponse, error)
 	// Deletes an account and revokes its keys. Refusals: NOT_FOUND; ACCOUNT_STATE while the server's settings hold a key of
 	// it, for they would bring it back.
@@ -146,7 +146,7 @@ type ServiceAccountServiceServer interface {
 	CreateServiceAccount(context.Context, *CreateServiceAccountRequest) (*CreateServiceAccountResponse, error)
 	// One account. Refusals: NOT_FOUND.
 	GetServiceAccount(context.Context, *GetServiceAccountRequest) (*GetServiceAccountResponse, error)
-	// Every account, by name.
+	// Every account, or those whose name begins as `name_prefix` says, by name.
 	ListServiceAccounts(context.Context, *ListServiceAccountsRequest) (*ListServiceAccountsResponse, error)
 	// Deletes an account and revokes its keys. Refusals: NOT_FOUND; ACCOUNT_STATE while the server's settings hold a key of
 	// it, for they would bring it back.

@@ -26,7 +26,7 @@ from auth_api.v1 import permission_pb2 as auth__api_dot_v1_dot_permission__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"auth_api/v1/service_accounts.proto\x12\x0b\x61uth_api.v1\x1a\x1c\x61uth_api/v1/permission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x7f\n\x0eServiceAccount\x12\x1a\n\x12service_account_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb1\x02\n\x06\x41piKey\x12\x12\n\napi_key_id\x18\x01 \x01(\t\x12\x1a\n\x12service_account_id\x18\x02 \x01(\t\x12\x0e\n\x06prefix\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0clast_used_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nrevoked_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rfrom_settings\x18\t \x01(\x08\"@\n\x1b\x43reateServiceAccountRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"T\n\x1c\x43reateServiceAccountResponse\x12\x34\n\x0fservice_account\x18\x01 \x01(\x0b\x32\x1b.auth_api.v1.ServiceAccount\"6\n\x18GetServiceAccountRequest\x12\x1a\n\x12service_account_id\x18\x01 \x01(\t\"Q\n\x19GetServiceAccountResponse\x12\x34\n\x0fservice_account\x18\x01 \x01(\x0b\x32\x1b.auth_api.v1.ServiceAccount\"C\n\x1aListServiceAccountsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"m\n\x1bListServiceAccountsResponse\x12\x35\n\x10service_accounts\x18\x01 \x03(\x0b\x32\x1b.auth_api.v1.ServiceAccount\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x1b\x44\x65leteServiceAccountRequest\x12\x1a\n\x12service_account_id\x18\x01 \x01(\t\"\x1e\n\x1c\x44\x65leteServiceAccountResponse\"q\n\x13\x43reateApiKeyRequest\x12\x1a\n\x12service_account_id\x18\x01 \x01(\t\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"L\n\x14\x43reateApiKeyResponse\x12$\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x13.auth_api.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"W\n\x12ListApiKeysRequest\x12\x1a\n\x12service_account_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x13ListApiKeysResponse\x12%\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x13.auth_api.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x13RevokeApiKeyRequest\x12\x12\n\napi_key_id\x18\x01 \x01(\t\"<\n\x14RevokeApiKeyResponse\x12$\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x13.auth_api.v1.ApiKey2\xf3\x05\n\x15ServiceAccountService\x12s\n\x14\x43reateServiceAccount\x12(.auth_api.v1.CreateServiceAccountRequest\x1a).auth_api.v1.CreateServiceAccountResponse\"\x06\x9a\xb8\x18\x02(\x00\x12j\n\x11GetServiceAccount\x12%.auth_api.v1.GetServiceAccountRequest\x1a&.auth_api.v1.GetServiceAccountResponse\"\x06\x9a\xb8\x18\x02(\x00\x12p\n\x13ListServiceAccounts\x12\'.auth_api.v1.ListServiceAccountsRequest\x1a(.auth_api.v1.ListServiceAccountsResponse\"\x06\x9a\xb8\x18\x02(\x00\x12s\n\x14\x44\x65leteServiceAccount\x12(.auth_api.v1.DeleteServiceAccountRequest\x1a).auth_api.v1.DeleteServiceAccountResponse\"\x06\x9a\xb8\x18\x02(\x00\x12[\n\x0c\x43reateApiKey\x12 .auth_api.v1.CreateApiKeyRequest\x1a!.auth_api.v1.CreateApiKeyResponse\"\x06\x9a\xb8\x18\x02(\x00\x12X\n\x0bListApiKeys\x12\x1f.auth_api.v1.ListApiKeysRequest\x1a .auth_api.v1.ListApiKeysResponse\"\x06\x9a\xb8\x18\x02(\x00\x12[\n\x0cRevokeApiKey\x12 .auth_api.v1.RevokeApiKeyRequest\x1a!.auth_api.v1.RevokeApiKeyResponse\"\x06\x9a\xb8\x18\x02(\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"auth_api/v1/service_accounts.proto\x12\x0b\x61uth_api.v1\x1a\x1c\x61uth_api/v1/permission.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x7f\n\x0eServiceAccount\x12\x1a\n\x12service_account_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb1\x02\n\x06\x41piKey\x12\x12\n\napi_key_id\x18\x01 \x01(\t\x12\x1a\n\x12service_account_id\x18\x02 \x01(\t\x12\x0e\n\x06prefix\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0clast_used_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nrevoked_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rfrom_settings\x18\t \x01(\x08\"@\n\x1b\x43reateServiceAccountRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"T\n\x1c\x43reateServiceAccountResponse\x12\x34\n\x0fservice_account\x18\x01 \x01(\x0b\x32\x1b.auth_api.v1.ServiceAccount\"6\n\x18GetServiceAccountRequest\x12\x1a\n\x12service_account_id\x18\x01 \x01(\t\"Q\n\x19GetServiceAccountResponse\x12\x34\n\x0fservice_account\x18\x01 \x01(\x0b\x32\x1b.auth_api.v1.ServiceAccount\"X\n\x1aListServiceAccountsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0bname_prefix\x18\x03 \x01(\t\"m\n\x1bListServiceAccountsResponse\x12\x35\n\x10service_accounts\x18\x01 \x03(\x0b\x32\x1b.auth_api.v1.ServiceAccount\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x1b\x44\x65leteServiceAccountRequest\x12\x1a\n\x12service_account_id\x18\x01 \x01(\t\"\x1e\n\x1c\x44\x65leteServiceAccountResponse\"q\n\x13\x43reateApiKeyRequest\x12\x1a\n\x12service_account_id\x18\x01 \x01(\t\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"L\n\x14\x43reateApiKeyResponse\x12$\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x13.auth_api.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"W\n\x12ListApiKeysRequest\x12\x1a\n\x12service_account_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x13ListApiKeysResponse\x12%\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x13.auth_api.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x13RevokeApiKeyRequest\x12\x12\n\napi_key_id\x18\x01 \x01(\t\"<\n\x14RevokeApiKeyResponse\x12$\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x13.auth_api.v1.ApiKey2\xf3\x05\n\x15ServiceAccountService\x12s\n\x14\x43reateServiceAccount\x12(.auth_api.v1.CreateServiceAccountRequest\x1a).auth_api.v1.CreateServiceAccountResponse\"\x06\x9a\xb8\x18\x02(\x00\x12j\n\x11GetServiceAccount\x12%.auth_api.v1.GetServiceAccountRequest\x1a&.auth_api.v1.GetServiceAccountResponse\"\x06\x9a\xb8\x18\x02(\x00\x12p\n\x13ListServiceAccounts\x12\'.auth_api.v1.ListServiceAccountsRequest\x1a(.auth_api.v1.ListServiceAccountsResponse\"\x06\x9a\xb8\x18\x02(\x00\x12s\n\x14\x44\x65leteServiceAccount\x12(.auth_api.v1.DeleteServiceAccountRequest\x1a).auth_api.v1.DeleteServiceAccountResponse\"\x06\x9a\xb8\x18\x02(\x00\x12[\n\x0c\x43reateApiKey\x12 .auth_api.v1.CreateApiKeyRequest\x1a!.auth_api.v1.CreateApiKeyResponse\"\x06\x9a\xb8\x18\x02(\x00\x12X\n\x0bListApiKeys\x12\x1f.auth_api.v1.ListApiKeysRequest\x1a .auth_api.v1.ListApiKeysResponse\"\x06\x9a\xb8\x18\x02(\x00\x12[\n\x0cRevokeApiKey\x12 .auth_api.v1.RevokeApiKeyRequest\x1a!.auth_api.v1.RevokeApiKeyResponse\"\x06\x9a\xb8\x18\x02(\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -60,25 +60,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSERVICEACCOUNTRESPONSE']._serialized_start=759
   _globals['_GETSERVICEACCOUNTRESPONSE']._serialized_end=840
   _globals['_LISTSERVICEACCOUNTSREQUEST']._serialized_start=842
-  _globals['_LISTSERVICEACCOUNTSREQUEST']._serialized_end=909
-  _globals['_LISTSERVICEACCOUNTSRESPONSE']._serialized_start=911
-  _globals['_LISTSERVICEACCOUNTSRESPONSE']._serialized_end=1020
-  _globals['_DELETESERVICEACCOUNTREQUEST']._serialized_start=1022
-  _globals['_DELETESERVICEACCOUNTREQUEST']._serialized_end=1079
-  _globals['_DELETESERVICEACCOUNTRESPONSE']._serialized_start=1081
-  _globals['_DELETESERVICEACCOUNTRESPONSE']._serialized_end=1111
-  _globals['_CREATEAPIKEYREQUEST']._serialized_start=1113
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=1226
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=1228
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=1304
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=1306
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1393
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1395
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1480
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1482
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1523
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1525
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1585
-  _globals['_SERVICEACCOUNTSERVICE']._serialized_start=1588
-  _globals['_SERVICEACCOUNTSERVICE']._serialized_end=2343
+  _globals['_LISTSERVICEACCOUNTSREQUEST']._serialized_end=930
+  _globals['_LISTSERVICEACCOUNTSRESPONSE']._serialized_start=932
+  _globals['_LISTSERVICEACCOUNTSRESPONSE']._serialized_end=1041
+  _globals['_DELETESERVICEACCOUNTREQUEST']._serialized_start=1043
+  _globals['_DELETESERVICEACCOUNTREQUEST']._serialized_end=1100
+  _globals['_DELETESERVICEACCOUNTRESPONSE']._serialized_start=1102
+  _globals['_DELETESERVICEACCOUNTRESPONSE']._serialized_end=1132
+  _globals['_CREATEAPIKEYREQUEST']._serialized_start=1134
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=1247
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=1249
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=1325
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=1327
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1414
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1416
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1501
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1503
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1544
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1546
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1606
+  _globals['_SERVICEACCOUNTSERVICE']._serialized_start=1609
+  _globals['_SERVICEACCOUNTSERVICE']._serialized_end=2364
 # @@protoc_insertion_point(module_scope)

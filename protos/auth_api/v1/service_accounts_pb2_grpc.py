@@ -95,7 +95,7 @@ class ServiceAccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListServiceAccounts(self, request, context):
-        """Every account, by name.
+        """Every account, or those whose name begins as `name_prefix` says, by name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

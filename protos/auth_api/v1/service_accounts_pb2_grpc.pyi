@@ -41,7 +41,7 @@ class ServiceAccountServiceStub:
     GetServiceAccount: _grpc.UnaryUnaryMultiCallable[_service_accounts_pb2.GetServiceAccountRequest, _service_accounts_pb2.GetServiceAccountResponse]
     """One account. Refusals: NOT_FOUND."""
     ListServiceAccounts: _grpc.UnaryUnaryMultiCallable[_service_accounts_pb2.ListServiceAccountsRequest, _service_accounts_pb2.ListServiceAccountsResponse]
-    """Every account, by name."""
+    """Every account, or those whose name begins as `name_prefix` says, by name."""
     DeleteServiceAccount: _grpc.UnaryUnaryMultiCallable[_service_accounts_pb2.DeleteServiceAccountRequest, _service_accounts_pb2.DeleteServiceAccountResponse]
     """Deletes an account and revokes its keys. Refusals: NOT_FOUND; ACCOUNT_STATE while the server's settings hold a key of
     it, for they would bring it back.
@@ -68,7 +68,7 @@ class ServiceAccountServiceAsyncStub(ServiceAccountServiceStub):
     GetServiceAccount: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.GetServiceAccountRequest, _service_accounts_pb2.GetServiceAccountResponse]  # type: ignore[assignment]
     """One account. Refusals: NOT_FOUND."""
     ListServiceAccounts: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.ListServiceAccountsRequest, _service_accounts_pb2.ListServiceAccountsResponse]  # type: ignore[assignment]
-    """Every account, by name."""
+    """Every account, or those whose name begins as `name_prefix` says, by name."""
     DeleteServiceAccount: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.DeleteServiceAccountRequest, _service_accounts_pb2.DeleteServiceAccountResponse]  # type: ignore[assignment]
     """Deletes an account and revokes its keys. Refusals: NOT_FOUND; ACCOUNT_STATE while the server's settings hold a key of
     it, for they would bring it back.
@@ -110,7 +110,7 @@ class ServiceAccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _service_accounts_pb2.ListServiceAccountsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_service_accounts_pb2.ListServiceAccountsResponse, _abc.Awaitable[_service_accounts_pb2.ListServiceAccountsResponse]]:
-        """Every account, by name."""
+        """Every account, or those whose name begins as `name_prefix` says, by name."""
 
     @_abc_1.abstractmethod
     def DeleteServiceAccount(

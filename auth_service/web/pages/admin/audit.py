@@ -20,14 +20,14 @@ from auth_service.web.methods import Answer
 from auth_service.web.pages.admin.event_words import groups, in_words
 from auth_service.web.pages.admin.sections import Section, endpoint, query_of
 from auth_service.web.pages.admin.wire import timestamp, word
-from auth_service.web.pages.site import MARKED, SECURITY_HEADERS, Site
+from auth_service.web.pages.site import MARKED, SECURITY_HEADERS, Site, sentence
 from auth_service.web.pages.visits import Refused, Visit
 
 PATH = "/admin/audit"
 LEVEL = 0
 PAGE_SIZE = 50
 ASKED_AT_ONCE = 8
-"""Names of people, while a page is made."""
+"""Names, while a page is made."""
 _FILTERS = ("type", "outcome", "actor", "subject", "since", "until", "call")
 _OUTCOMES = {"": "Any", "success": "Done", "refused": "Refused"}
 
@@ -124,9 +124,9 @@ async def _filter(visit: Visit) -> Filter:
         elif typed[name]:
             problems[name] = "Expected a day and a time of day, such as 2026-11-30T14:00."
     for name in ("actor", "subject"):
-        id_ = await _id_of(visit, typed[name])
-        if id_ is None:
-            problems[name] = "Nobody, and no service, has this name or id."
+        id_, problem = await _id_of(visit, typed[name])
+        if problem:
+            problems[name] = problem
         else:
             fields[f"{name}_id"] = id_
     return Filter(typed, fields, problems)
@@ -141,23 +141,22 @@ def _moment(typed: str) -> datetime | None:
         return None
 
 
-async def _id_of(visit: Visit, typed: str) -> str | None:
-    """Of a person or a service account by name; an id is itself. None where nobody has the name."""
+async def _id_of(visit: Visit, typed: str) -> tuple[str, str]:
+    """Of a person or a service account by name; an id is itself. And what is wrong with the name, if anything is."""
     try:
-        return str(UUID(typed)) if typed else ""
+        return str(UUID(typed)) if typed else "", ""
     except ValueError:
         answer = await visit.answer("UserService/LookUpUser", username=typed)
-        if answer.code == "ok":
-            return str(answer.response.user_id)
-        services = await _services(visit)
-        return next((id_ for id_, name in services.items() if name == typed), None)
-
-
-async def _services(visit: Visit) -> Mapping[str, str]:
-    """Names of service accounts, by id; as many as one page of them has."""
-    listed = await visit.answer("ServiceAccountService/ListServiceAccounts", page_size=1000)
-    accounts = listed.response.service_accounts if listed.code == "ok" else ()
-    return {each.service_account_id: each.name for each in accounts}
+    if answer.code == "ok":
+        return str(answer.response.user_id), ""
+    if answer.reason == "ACCOUNT_STATE":
+        return "", sentence(answer.message)
+    # Of all names that begin so, the name itself is the first.
+    listed = await visit.answer("ServiceAccountService/ListServiceAccounts", page_size=1, name_prefix=typed)
+    found = listed.response.service_accounts if listed.code == "ok" else ()
+    ids = (str(each.service_account_id) for each in found if each.name == typed.lower())
+    id_ = next(ids, "")
+    return id_, "" if id_ else "Nobody, and no service, has this name or id."
 
 
 def _tag(events: Sequence[Any]) -> str:
@@ -191,15 +190,24 @@ async def _names(visit: Visit, events: Sequence[Any]) -> Mapping[str, str]:
     """By id, of the people and service accounts in `events`; whoever is gone has none."""
     services = {each.actor_id for each in events if word(each, "actor_kind") == "service"}
     services |= {each.subject_id for each in events if each.type.startswith(("service_account.", "api_key."))}
-    people = sorted({id_ for each in events for id_ in (each.actor_id, each.subject_id)} - services - {""})
+    ids = sorted({id_ for each in events for id_ in (each.actor_id, each.subject_id)} - {""})
     names: dict[str, str] = {}
-    for first in range(0, len(people), ASKED_AT_ONCE):
-        asked = people[first : first + ASKED_AT_ONCE]
-        answers = await asyncio.gather(*(visit.answer("UserService/LookUpUser", user_id=each) for each in asked))
-        names |= {each.response.user_id: each.response.username for each in answers if each.code == "ok"}
-    if services - {""}:
-        names |= await _services(visit)
+    for first in range(0, len(ids), ASKED_AT_ONCE):
+        asked = ids[first : first + ASKED_AT_ONCE]
+        found = await asyncio.gather(*((_service if each in services else _person)(visit, each) for each in asked))
+        names |= {id_: name for id_, name in zip(asked, found, strict=True) if name}
     return names
+
+
+async def _person(visit: Visit, id_: str) -> str:
+    """Their name; empty where they are gone."""
+    answer = await visit.answer("UserService/LookUpUser", user_id=id_)
+    return str(answer.response.username) if answer.code == "ok" else ""
+
+
+async def _service(visit: Visit, id_: str) -> str:
+    answer = await visit.answer("ServiceAccountService/GetServiceAccount", service_account_id=id_)
+    return str(answer.response.service_account.name) if answer.code == "ok" else ""
 
 
 SECTION = Section(PATH, "Audit log", LEVEL, routes)

@@ -146,6 +146,9 @@ async def _of_api_keys(visit: Visit, now: datetime) -> Sequence[Matter]:
             if ends_at is not None and ends_at - now < service_accounts.SOON:
                 text = f"The last good API key of {account.name} ends on {ends_at:%-d %b %Y, %H:%M} UTC."
                 found.append(Matter(text, f"/service-accounts/{account.service_account_id}"))
+    if listed.code == "ok" and listed.response.next_page_token:
+        text = f"Keys that end soon are told here of the first {ACCOUNTS_LOOKED_AT} service accounts only."
+        found.append(Matter(text, "/service-accounts"))
     return found
 
 

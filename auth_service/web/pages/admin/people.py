@@ -31,10 +31,9 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
 async def _list(visit: Visit) -> Response:
     asked = {name: visit.query(name) for name in _FILTERS}
-    answer = await visit.answer(
+    answer = await visit.page_of(
         "UserService/ListUsers",
         page_size=PEOPLE_ON_A_PAGE,
-        page_token=visit.query("page"),
         username_prefix=asked["name"],
         email_prefix=asked["email"],
         role=asked["role"],

@@ -30,7 +30,7 @@ def endpoint(site: Site, handler: Handler, *, level: int = WEAKEST_ADMINISTRATOR
 
 
 async def every_role(visit: Visit) -> Sequence[Any]:
-    """Strongest first."""
+    """Strongest first. No two have one level, so only the weakest may be left out: `user`, which nobody grants."""
     roles: Sequence[Any] = (await visit.read("RoleService/ListRoles", page_size=MOST_ROLES)).roles
     return roles
 

@@ -56,14 +56,17 @@ class ShownKey:
 
 
 async def _list(visit: Visit) -> Response:
-    page = await visit.read(
-        "ServiceAccountService/ListServiceAccounts", page_size=PAGE_SIZE, page_token=visit.query("page")
-    )
+    asked = visit.query("name").strip()
+    answer = await visit.page_of("ServiceAccountService/ListServiceAccounts", page_size=PAGE_SIZE, name_prefix=asked)
+    listed = answer.response
     return await visit.page(
         "admin/service_accounts.html",
-        accounts=page.service_accounts,
+        refused=answer if answer.code != "ok" else None,
+        accounts=listed.service_accounts if listed else [],
+        asked=asked,
         is_first=not visit.query("page"),
-        next_page=PATH + query_of(page=page.next_page_token) if page.next_page_token else "",
+        first_page=query_of(name=asked),
+        next_page=query_of(name=asked, page=listed.next_page_token) if listed and listed.next_page_token else "",
     )
 
 
