@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -85,7 +86,7 @@ def test_rotate_promotes_the_standby_and_warns_of_verifiers_that_do_not_know_it(
 
     assert said.code == 0
     assert said.out.startswith(f"{standby} signs now; ")
-    assert "warning: it had been published for less than 1 day" in said.err
+    assert "warning: it had been published for less than 1d" in said.err
     states = {key["kid"]: key["state"] for key in rows(on_both("keys", "list", "--json"))}
     assert (states[standby], states[active]) == ("active", "retiring")
     assert len(states) == 3
@@ -409,6 +410,17 @@ def test_wrong_use_is_exit_code_2(run: Command, arguments: list[str]) -> None:
 
     assert said.code == 2
     assert "Traceback" not in said.err + said.out
+
+
+@pytest.mark.parametrize("group", ["admin", "api-keys", "audit", "keys", "policy", "roles", "sessions", "users"])
+def test_help_says_what_each_command_does_and_of_defaults_only_those_that_tell(run: Command, group: str) -> None:
+    names = re.findall(r"^│ ([a-z-]+)", run(group, "--help").out, re.MULTILINE)
+    silent = re.findall(r"^│ ([a-z-]+) *│$", run(group, "--help").out, re.MULTILINE)
+
+    assert names
+    assert not silent
+    for name in names:
+        assert not re.search(r"default: (False|\(\)|\"\"|\])", run(group, name, "--help").out)
 
 
 @pytest.mark.parametrize(

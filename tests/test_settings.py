@@ -395,7 +395,7 @@ def test_what_is_in_force_is_shown_with_its_secrets_masked(tmp_path: Path) -> No
     assert shown.keys() == {f"AUTH_{name.upper()}" for name in Settings.model_fields}
     assert shown["AUTH_API_KEYS"] == "portal=********"
     assert shown["AUTH_UOWS_URL"] == "https://uows.example"
-    assert shown["AUTH_SESSION_IDLE_LIFETIME"] == "12:00:00"
+    assert shown["AUTH_SESSION_IDLE_LIFETIME"] == "12h"
     assert all(meaning for _, _, meaning in rows)
 
 
@@ -479,7 +479,7 @@ def test_what_kubernetes_puts_beside_a_service_called_auth_is_harmless(tmp_path:
 def test_keys_published_too_late_for_slow_verifiers_are_told(tmp_path: Path) -> None:
     (said,) = warnings({"AUTH_DATA_DIR": str(tmp_path), "AUTH_KEY_PUBLISH_AHEAD": "20m"})
 
-    assert said.startswith("AUTH_KEY_PUBLISH_AHEAD is 0:20:00: ")
+    assert said.startswith("AUTH_KEY_PUBLISH_AHEAD is 20m: ")
 
 
 @pytest.mark.parametrize(
@@ -507,15 +507,15 @@ def test_an_address_knows_whether_only_this_machine_reaches_it(
     [
         (
             {"AUTH_KEY_CONSUMERS": "envoy,istio", "AUTH_KEY_PUBLISH_AHEAD": "25m"},
-            "AUTH_KEY_PUBLISH_AHEAD: 0:25:00 is shorter than 0:26:00: istio of AUTH_KEY_CONSUMERS fetches",
+            "AUTH_KEY_PUBLISH_AHEAD: 25m is shorter than 26m: istio of AUTH_KEY_CONSUMERS fetches",
         ),
         (
             {"AUTH_KEY_CONSUMERS": "pyjwt,slow=30h"},
-            "AUTH_KEY_PUBLISH_AHEAD: 1 day, 0:00:00 is shorter than 1 day, 6:06:00: slow of AUTH_KEY_CONSUMERS",
+            "AUTH_KEY_PUBLISH_AHEAD: 1d is shorter than 1806m: slow of AUTH_KEY_CONSUMERS",
         ),
         (
             {"AUTH_KEY_CONSUMERS": "istio", "AUTH_KEY_CONSUMER_WINDOW": "20m"},
-            "AUTH_KEY_CONSUMER_WINDOW: 0:20:00 is shorter than 0:25:00: istio of AUTH_KEY_CONSUMERS fetches every",
+            "AUTH_KEY_CONSUMER_WINDOW: 20m is shorter than 25m: istio of AUTH_KEY_CONSUMERS fetches every",
         ),
         ({"AUTH_KEY_CONSUMERS": "envoi"}, "AUTH_KEY_CONSUMERS: expected of auth-client, envoy, istio, "),
         ({"AUTH_KEY_CONSUMERS": "Gateway=5m"}, "AUTH_KEY_CONSUMERS: expected of auth-client, envoy, istio, "),
@@ -531,12 +531,25 @@ def test_keys_are_published_long_enough_before_they_sign_for_the_slowest_consume
     assert problem.startswith(said)
 
 
+@pytest.mark.parametrize("length", ["500ms", "1500ms", "0s", "90s", "10m", "36h", "30d", "1806m"])
+def test_a_time_is_shown_as_one_types_it(tmp_path: Path, length: str) -> None:
+    shown = {name: value for name, value, _ in described(embedded(tmp_path, AUTH_KEY_ROTATION_PATIENCE=length))}
+
+    assert shown["AUTH_KEY_ROTATION_PATIENCE"] == length
+
+
+def test_a_time_out_of_range_is_told_as_one_types_it(tmp_path: Path) -> None:
+    said = problems({"AUTH_DATA_DIR": str(tmp_path), "AUTH_ACCESS_TOKEN_LIFETIME": "5s"})
+
+    assert said == ["AUTH_ACCESS_TOKEN_LIFETIME: expected 10s to 60m, got 5s"]
+
+
 def test_declared_consumers_are_shown_with_how_often_they_fetch(tmp_path: Path) -> None:
     settings = embedded(tmp_path, AUTH_KEY_CONSUMERS="envoy, gateway=15m", AUTH_KEY_PUBLISH_AHEAD="21m")
 
     shown = {name: value for name, value, _ in described(settings)}["AUTH_KEY_CONSUMERS"]
 
-    assert shown == "envoy=0:10:00, gateway=0:15:00"
+    assert shown == "envoy=10m, gateway=15m"
     # What is declared is known: nobody guesses that there may be slower ones.
     assert not load({"AUTH_DATA_DIR": str(tmp_path), "AUTH_KEY_CONSUMERS": "envoy", "AUTH_KEY_PUBLISH_AHEAD": "21m"})[1]
 
@@ -546,7 +559,7 @@ def test_a_window_that_is_shorter_than_publishing_ahead_is_worth_a_warning(tmp_p
 
     (said,) = load(short)[1]
 
-    assert said.startswith("AUTH_KEY_CONSUMER_WINDOW is 12:00:00, shorter than AUTH_KEY_PUBLISH_AHEAD (1 day, 0:00:00)")
+    assert said.startswith("AUTH_KEY_CONSUMER_WINDOW is 12h, shorter than AUTH_KEY_PUBLISH_AHEAD (1d)")
     assert not load({**short, "AUTH_KEY_ROTATION_PATIENCE": "0s"})[1]
 
 

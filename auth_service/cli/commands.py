@@ -13,8 +13,8 @@ from auth_service.cli.terminal import fail, settings_in_force
 cli = App(
     name="auth-service",
     help="The identity service that other services trust without asking it.",
-    # What is not asked for is off: no `--no-no-password`.
-    default_parameter=Parameter(negative=""),
+    # What is not asked for is off: no `--no-no-password`, and help that does not say so at each.
+    default_parameter=Parameter(negative="", show_default=lambda value: value or None),
 )
 cli.command("auth_service.cli.serving:serve", name="serve", help="Serve until SIGTERM or SIGINT.")
 cli.command("auth_service.cli.migrating:migrate", name="migrate", help="Bring the database to this release's tables.")

@@ -15,6 +15,7 @@ from auth_service.cli.terminal import confirm, moment, print_rows, run, settings
 from auth_service.domain.audit import OPERATOR
 from auth_service.domain.consumers import behind, named_in_short
 from auth_service.domain.keys import is_published_ahead
+from auth_service.settings import typed
 from auth_service.usecases.key_consumers import ShownConsumer
 from auth_service.usecases.key_revocation import KeyRevocation
 
@@ -80,8 +81,8 @@ def rotate(*, only_if_published_ahead: bool = False, ring_version: int | None = 
             policy = app.key_policy(settings)
             if not is_published_ahead(before, now=core.clock.now(), policy=policy):
                 print(
-                    f"warning: it had been published for less than {policy.publish_ahead}: verifiers that neither"
-                    " hold it nor look up an unknown kid refuse new tokens until they fetch the key set again",
+                    f"warning: it had been published for less than {typed(policy.publish_ahead)}: verifiers that"
+                    " neither hold it nor look up an unknown kid refuse new tokens until they fetch the key set again",
                     file=sys.stderr,
                 )
             if late:

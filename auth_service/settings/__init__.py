@@ -6,6 +6,6 @@ generates what it needs into its data directory, any other profile refuses to st
 
 from auth_service.settings.model import Profile, Settings
 from auth_service.settings.reading import SettingsRefused, described, load
-from auth_service.settings.values import Address
+from auth_service.settings.values import Address, typed
 
-__all__ = ["Address", "Profile", "Settings", "SettingsRefused", "described", "load"]
+__all__ = ["Address", "Profile", "Settings", "SettingsRefused", "described", "load", "typed"]

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from auth_service.settings.hs256 import problems_with_hs256, warnings_about_hs256
 from auth_service.settings.limits import problems_with_limits, unsafe_limits
 from auth_service.settings.model import PREFIX, SECRETS, Profile, Settings
-from auth_service.settings.values import duration
+from auth_service.settings.values import duration, typed
 from auth_service.settings.well_known import is_well_known
 
 SHORTEST_SECRET = 16
@@ -62,24 +62,25 @@ def _contradictions(settings: Settings) -> list[str]:
     problems = []
     if settings.session_idle_lifetime < lifetime:
         problems.append(
-            f"AUTH_SESSION_IDLE_LIFETIME: {settings.session_idle_lifetime} is shorter than an access token ({lifetime})"
+            f"AUTH_SESSION_IDLE_LIFETIME: {typed(settings.session_idle_lifetime)} is shorter than an access token"
+            f" ({typed(lifetime)})"
         )
     if settings.session_absolute_lifetime < settings.session_idle_lifetime:
         problems.append(
-            f"AUTH_SESSION_ABSOLUTE_LIFETIME: {settings.session_absolute_lifetime} is shorter than"
-            f" AUTH_SESSION_IDLE_LIFETIME ({settings.session_idle_lifetime})"
+            f"AUTH_SESSION_ABSOLUTE_LIFETIME: {typed(settings.session_absolute_lifetime)} is shorter than"
+            f" AUTH_SESSION_IDLE_LIFETIME ({typed(settings.session_idle_lifetime)})"
         )
     if settings.key_size not in (2048, 3072, 4096):
         problems.append(f"AUTH_KEY_SIZE: expected 2048, 3072 or 4096, got {settings.key_size}")
     if settings.key_rotate_every < settings.key_publish_ahead:
         problems.append(
-            f"AUTH_KEY_ROTATE_EVERY: {settings.key_rotate_every} is shorter than AUTH_KEY_PUBLISH_AHEAD"
-            f" ({settings.key_publish_ahead}): a key would be due before verifiers know it"
+            f"AUTH_KEY_ROTATE_EVERY: {typed(settings.key_rotate_every)} is shorter than AUTH_KEY_PUBLISH_AHEAD"
+            f" ({typed(settings.key_publish_ahead)}): a key would be due before verifiers know it"
         )
     if settings.signer_lease < 4 * settings.poll_every:
         problems.append(
-            f"AUTH_SIGNER_LEASE: {settings.signer_lease} is shorter than four times AUTH_POLL_EVERY"
-            f" ({settings.poll_every}): a late poll would stop sign-in"
+            f"AUTH_SIGNER_LEASE: {typed(settings.signer_lease)} is shorter than four times AUTH_POLL_EVERY"
+            f" ({typed(settings.poll_every)}): a late poll would stop sign-in"
         )
     if settings.providers == ():
         problems.append("AUTH_PROVIDERS: expected uows, local or both")
@@ -135,7 +136,7 @@ def _out_of_range(settings: Settings) -> list[str]:
         shortest, longest = map(duration, span.split(" to "))
         value: timedelta = getattr(settings, name)
         if not shortest <= value <= longest:
-            problems.append(f"{PREFIX}{name.upper()}: expected {span}, got {value}")
+            problems.append(f"{PREFIX}{name.upper()}: expected {span}, got {typed(value)}")
     return problems
 
 
@@ -148,14 +149,15 @@ def _consumers(settings: Settings) -> list[str]:
     problems = []
     if settings.key_publish_ahead < needed:
         problems.append(
-            f"AUTH_KEY_PUBLISH_AHEAD: {settings.key_publish_ahead} is shorter than {needed}: {name} of"
-            f" AUTH_KEY_CONSUMERS fetches every {refresh}, what it gets may be {KEY_SET_MAX_AGE} old, and clocks differ"
-            f" by AUTH_CLOCK_SKEW ({settings.clock_skew})"
+            f"AUTH_KEY_PUBLISH_AHEAD: {typed(settings.key_publish_ahead)} is shorter than {typed(needed)}: {name} of"
+            f" AUTH_KEY_CONSUMERS fetches every {typed(refresh)}, what it gets may be {typed(KEY_SET_MAX_AGE)} old,"
+            f" and clocks differ by AUTH_CLOCK_SKEW ({typed(settings.clock_skew)})"
         )
     if settings.key_consumer_window < refresh + KEY_SET_MAX_AGE:
         problems.append(
-            f"AUTH_KEY_CONSUMER_WINDOW: {settings.key_consumer_window} is shorter than {refresh + KEY_SET_MAX_AGE}:"
-            f" {name} of AUTH_KEY_CONSUMERS fetches every {refresh}, and would be taken for gone in between"
+            f"AUTH_KEY_CONSUMER_WINDOW: {typed(settings.key_consumer_window)} is shorter than"
+            f" {typed(refresh + KEY_SET_MAX_AGE)}: {name} of AUTH_KEY_CONSUMERS fetches every {typed(refresh)},"
+            " and would be taken for gone in between"
         )
     return problems
 
@@ -212,9 +214,9 @@ def _unsafe(settings: Settings) -> list[str]:
     problems = []
     if settings.key_publish_ahead < SOONEST_ROTATION + settings.clock_skew:
         problems.append(
-            f"AUTH_KEY_PUBLISH_AHEAD: {settings.key_publish_ahead} is shorter than twice the key set's max-age"
-            f" (5m each), 5m and AUTH_CLOCK_SKEW ({settings.clock_skew}) together: verifiers would refuse tokens of a"
-            " new key"
+            f"AUTH_KEY_PUBLISH_AHEAD: {typed(settings.key_publish_ahead)} is shorter than twice the key set's max-age"
+            f" (5m each), 5m and AUTH_CLOCK_SKEW ({typed(settings.clock_skew)}) together: verifiers would refuse"
+            " tokens of a new key"
         )
     if settings.key_encryption_keys is None:
         problems.append("AUTH_KEY_ENCRYPTION_KEYS: expected base64 of 32 bytes (openssl rand -base64 32)")
@@ -289,14 +291,14 @@ def warnings_about(settings: Settings, given: Mapping[str, str]) -> list[str]:
         )
     if settings.key_publish_ahead > settings.key_consumer_window and settings.key_rotation_patience:
         warnings.append(
-            f"AUTH_KEY_CONSUMER_WINDOW is {settings.key_consumer_window}, shorter than AUTH_KEY_PUBLISH_AHEAD"
-            f" ({settings.key_publish_ahead}): whoever was seen within it has fetched since the next key was published,"
-            " and nobody who fell silent before is waited for"
+            f"AUTH_KEY_CONSUMER_WINDOW is {typed(settings.key_consumer_window)}, shorter than AUTH_KEY_PUBLISH_AHEAD"
+            f" ({typed(settings.key_publish_ahead)}): whoever was seen within it has fetched since the next key was"
+            " published, and nobody who fell silent before is waited for"
         )
     if not settings.key_consumers and settings.key_publish_ahead < timedelta(minutes=25):
         warnings.append(
-            f"AUTH_KEY_PUBLISH_AHEAD is {settings.key_publish_ahead}: verifiers that refetch the key set every 20"
-            " minutes (Istio) will refuse tokens after a rotation"
+            f"AUTH_KEY_PUBLISH_AHEAD is {typed(settings.key_publish_ahead)}: verifiers that refetch the key set every"
+            " 20 minutes (Istio) will refuse tokens after a rotation"
         )
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     known |= {f"{PREFIX}{name.upper()}_FILE" for name in SECRETS}

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from auth_service.settings.checks import problems_of, warnings_about
 from auth_service.settings.model import HOME_DATABASE, PREFIX, SECRETS, Profile, Settings
-from auth_service.settings.values import UNIT_OF
+from auth_service.settings.values import UNIT_OF, typed
 
 
 class SettingsRefused(Exception):
@@ -218,11 +218,11 @@ def _shown(name: str, value: Any) -> str:
             return re.sub(r"\?.*", "?********", shown)
         return ", ".join(f"{service}=********" for service in value) if isinstance(value, dict) else "********"
     if isinstance(value, timedelta):
-        return str(value)
+        return typed(value)
     if name == "rate_limits":
         return ", ".join(f"{what}={calls}/{UNIT_OF[per]}" for what, (calls, per) in value.items()) or "none"
     if isinstance(value, dict):
-        return ", ".join(f"{each}={what}" for each, what in value.items()) or "-"
+        return ", ".join(f"{each}={_shown(name, what)}" for each, what in value.items()) or "-"
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "-"
     return str(value).lower() if isinstance(value, bool) else str(value)

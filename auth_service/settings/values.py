@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, SecretStr
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_MILLISECONDS = [(unit, round(seconds * 1000)) for unit, seconds in reversed(_UNITS.items())]
 
 
 def duration(value: Any) -> Any:
@@ -24,6 +25,15 @@ def duration(value: Any) -> Any:
         return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
     except OverflowError:
         raise ValueError("expected a shorter time") from None
+
+
+def typed(length: timedelta) -> str:
+    """`10m`: what `duration` reads as this, in the largest unit that tells the whole of it."""
+    parts = length // timedelta(milliseconds=1)
+    if not parts:
+        return "0s"
+    unit, size = next((unit, size) for unit, size in _MILLISECONDS if parts % size == 0)
+    return f"{parts // size}{unit}"
 
 
 def _moment(value: Any) -> Any:

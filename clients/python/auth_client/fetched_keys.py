@@ -101,7 +101,8 @@ class FetchedKeys:
 
     def current(self) -> KeySet:
         if self._keys is None:
-            raise KeysUnavailable("no key set has been fetched yet")
+            because = f": {self._error}" if self._error else ""
+            raise KeysUnavailable(f"no key set has been fetched yet from {self._name}{because}")
         if self._clock() - self._succeeded_at > self._max_stale:
             raise KeysUnavailable("the key set is too old: the last fetch that succeeded lies too far back")
         return self._keys
