@@ -72,6 +72,12 @@ def spellings() -> Iterator[Case]:
         "spaced payload", "White space between JSON's tokens.", sign(header(), b" \t\r\n" + indented + b"\n"), says
     )
     yield accepted("spaced header", "The same in the header.", sign(json.dumps(header(), indent=1).encode(), claims()))
+    for name, value in {
+        "an integer of 4300 digits": b"9" * 4300,
+        "lists 500 deep": b"[" * 500 + b"]" * 500,
+    }.items():
+        text = compact(claims())[:-1] + b',"x":' + value + b"}"
+        yield accepted(name, "In a claim that nobody reads.", sign(header(), text))
     yield accepted(
         "escaped header",
         "The header too may spell a letter as an escape.",

@@ -44,6 +44,8 @@ def payloads() -> Iterator[Case]:
         "-Infinity": end + b',"x":-Infinity}',
         "a number beyond a double": end + b',"x":1e999}',
         "exp beyond a double": _PAYLOAD.replace(b"1800000600", b"1e999"),
+        "an integer of 4301 digits": end + b',"x":' + b"9" * 4301 + b"}",
+        "lists 2000 deep": end + b',"x":' + b"[" * 2000 + b"]" * 2000 + b"}",
         "a leading zero": end + b',"x":01}',
         "a leading plus": end + b',"x":+1}',
         "no digit before the point": end + b',"x":.5}',

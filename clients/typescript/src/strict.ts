@@ -1,14 +1,17 @@
 /**
  * JSON and base64url as RFC 7515 and RFC 7519 mean them: one spelling, no duplicate members, UTF-8 only.
  *
- * Both functions throw SyntaxError (or a TypeError of TextDecoder, or RangeError for JSON nested too deeply), and the
- * caller makes one refusal of them.
+ * Both functions throw SyntaxError (or a TypeError of TextDecoder), and the caller makes one refusal of them.
  */
 
 export type Json = null | boolean | string | number | bigint | readonly Json[] | JsonObject;
 
 /** A Map, because a member may be called `__proto__`. */
 export type JsonObject = ReadonlyMap<string, Json>;
+
+/** Limits that no honest document comes near, as the Python library has them. */
+const DEEPEST = 1000;
+const MOST_DIGITS = 4300;
 
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
 
@@ -45,6 +48,7 @@ const WORDS: ReadonlyMap<string, Json> = new Map<string, Json>([
 /** Reads the grammar of RFC 8259. JSON.parse will not do: it takes the last of two members, and `1.0` for an integer. */
 class Reader {
   #at = 0;
+  #depth = 0;
 
   constructor(private readonly text: string) {}
 
@@ -101,6 +105,10 @@ class Reader {
   /** Stops before each item of an object or a list, for the caller to read it. */
   *#items(open: string, close: string): Iterable<void> {
     this.#take(open);
+    this.#depth += 1;
+    if (this.#depth > DEEPEST) {
+      throw new SyntaxError("nested too deeply");
+    }
     this.#match(SPACE);
     if (this.text[this.#at] !== close) {
       yield;
@@ -112,6 +120,7 @@ class Reader {
       }
     }
     this.#take(close);
+    this.#depth -= 1;
   }
 
   #string(): string {
@@ -131,6 +140,9 @@ class Reader {
     }
     const text = this.text.slice(start, this.#at);
     if (found[1] === undefined && found[2] === undefined) {
+      if (text.replace("-", "").length > MOST_DIGITS) {
+        throw new SyntaxError("number out of range");
+      }
       return BigInt(text);
     }
     const value = Number(text);
