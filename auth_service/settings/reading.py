@@ -152,7 +152,7 @@ def _find_home(values: dict[str, Any], problems: list[str], *, makes_it: bool) -
         if needs_secret and makes_it and "database_url" not in values and _is_lost(path):
             problems.append(
                 f"AUTH_KEY_ENCRYPTION_KEYS: {path} is gone, and only it opens {HOME_DATABASE} beside it: put it back"
-                " from a backup, or move both away to begin anew"
+                " from a backup; docs/backups.md says what to do without one"
             )
         elif needs_secret and (makes_it or path.exists()):
             values["key_encryption_keys"] = _generated(path)
