@@ -12,10 +12,13 @@ from tests.pages.browser import PASSWORD
 from tests.pages.chromium import SIZES, THEMES, Watched, chromium, executable, fill, sign_in, watched
 from tests.pages.tour import GRACE, OF_SOMEBODY_NEW, OF_THE_FACILITY, PUBLIC, SIGNED_IN, arrive, furnished
 from tests.support.administering import administrator, new_name
+from tests.support.mail_server import MailServer, running_mail_server
 from tests.support.service import ADMIN, Databases, Logs, Service, running_service
 
 pytestmark = pytest.mark.skipif(not executable(), reason="there is no Chromium here")
 
+PUBLIC_ADDRESS = "https://auth.facility.example"
+BETTER = "nine walnuts under a wicker chair"
 MOST_STEPS = 120
 """Presses of Tab that lead round any of our pages."""
 
@@ -25,6 +28,7 @@ class Place:
     service: Service
     browser: Browser
     ids: Mapping[str, str]
+    post: MailServer
 
     @property
     def origin(self) -> str:
@@ -37,10 +41,19 @@ async def place(
 ) -> AsyncIterator[Place]:
     url = await databases.make("sqlite")
     async with (
-        running_service(url, facility=facility, data_dir=tmp_path_factory.mktemp("data")) as service,
+        running_mail_server() as post,
+        running_service(
+            url,
+            facility=facility,
+            data_dir=tmp_path_factory.mktemp("data"),
+            smtp_address=f"127.0.0.1:{post.port}",
+            smtp_tls="none",
+            mail_from="auth@facility.example",
+            mail_link_base=PUBLIC_ADDRESS,
+        ) as service,
         chromium() as browser,
     ):
-        yield Place(service, browser, await furnished(service))
+        yield Place(service, browser, await furnished(service), post)
 
 
 @pytest.mark.row("D6/REST", "D1")
@@ -71,6 +84,55 @@ async def test_an_administrator_creates_grants_and_disables(place: Place) -> Non
         2,
         ["user", "beamline", "helpdesk"],
     )
+
+
+@pytest.mark.row("D6/REST", "E7")
+async def test_somebody_new_comes_sees_to_their_account_and_leaves(place: Place) -> None:
+    name = new_name()
+    address = f"{name}@facility.example"
+    async with (
+        watched(place.browser, place.origin, size="360") as tab,
+        watched(place.browser, place.origin) as elsewhere,
+    ):
+        page = tab.page
+        await tab.open("/sign-in")
+        await page.get_by_role("link", name="Create an account").click()
+        await fill(page, {"User name": name, "E-mail address": address, "Password": PASSWORD})
+        await fill(page, {"Password again": PASSWORD})
+        await page.get_by_role("button", name="Create").click()
+        await page.get_by_text(f"A mail to {address}").wait_for()
+        mail = await place.post.mail_to(address)
+        place.service.secrets.add(mail.token)
+        await tab.open(f"/verify-email#token={mail.token}")
+        await page.get_by_role("button", name="Yes, this address is mine").click()
+        await page.get_by_role("link", name="To your account").click()
+
+        await fill(page, {"User name": address, "Password": PASSWORD})
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_text("verified", exact=True).wait_for()
+        await sign_in(elsewhere, name, PASSWORD)
+        await page.reload()
+        await page.get_by_role("link", name="End the session").click()
+        await page.get_by_role("button", name="End it").click()
+        await page.get_by_text("The session has ended.").wait_for()
+        await elsewhere.page.reload()
+        await elsewhere.came_to("/sign-in")
+        await page.get_by_role("link", name="Change password").click()
+        await fill(page, {"Present password": PASSWORD, "New password": BETTER})
+        await page.get_by_role("button", name="Save").click()
+        await page.get_by_text("Your password is changed.").wait_for()
+
+        await page.get_by_role("link", name="Delete my account").click()
+        await fill(page, {"Present password": PASSWORD})
+        await page.get_by_role("button", name="Delete my account").click()
+        await page.get_by_text("Your present password is wrong.").wait_for()
+        await fill(page, {"Present password": BETTER})
+        await page.get_by_role("button", name="Delete my account").click()
+        await page.get_by_text("Your account is deleted").wait_for()
+        await fill(page, {"User name": name, "Password": BETTER})
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_text("User name or password is wrong.").wait_for()
+        assert (tab.complaints, elsewhere.complaints) == ([], [])
 
 
 @pytest.mark.row("D6/REST")
