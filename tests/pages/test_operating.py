@@ -217,7 +217,7 @@ async def test_a_secret_is_copied_and_gone_when_somebody_goes_back(service: Serv
 async def test_nothing_stands_in_the_way_of_anybody(
     service: Service, browser: Browser, ids: Mapping[str, str], size: str, theme: str
 ) -> None:
-    """Nothing that axe finds is serious, no page is wider than its window, and no other host is asked."""
+    """axe finds nothing, no page is wider than its window, and no other host is asked."""
     async with watched(browser, origin(service), size=size, theme=theme) as tab:
         await sign_in(tab, ADMIN, PASSWORD)
         found: list[str] = []
