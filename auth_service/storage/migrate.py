@@ -122,13 +122,18 @@ async def _with_connection(url: str | sa.URL, run: Callable[[sa.Connection], T],
     try:
         return await away(whole)
     except refusals as error:
-        raise DatabaseRefused(_first_line(getattr(error, "orig", None) or error)) from error
+        raise DatabaseRefused(f"{_named(url)}: {_first_line(getattr(error, 'orig', None) or error)}") from error
     finally:
         await greenlet_spawn(engine.dispose)
 
 
+def _named(url: sa.URL) -> str:
+    """A file by its name; of a server an operator knows which, and its address may hold a password."""
+    return f"the database {url.database}" if url.get_backend_name() == "sqlite" else "the database"
+
+
 def _first_line(error: BaseException) -> str:
-    return f"the database: {str(error).partition(chr(10))[0] or type(error).__name__}"
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _config(connection: sa.Connection) -> "Config":

@@ -104,6 +104,15 @@ async def test_asking_whether_it_is_current_waits_for_nobody_who_changes_it(empt
     await database.close()
 
 
+async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "auth.sqlite3"
+    file.touch(mode=0o600)
+    file.write_text("no database, and longer than the header of one is: " * 9)
+
+    with pytest.raises(migrate.DatabaseRefused, match=f"^the database {file}: file is not a database$"):
+        await migrate.upgrade(f"sqlite:///{file}")
+
+
 async def test_a_server_that_does_not_answer_is_given_up_with_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrate, "CONNECT_WITHIN", timedelta(milliseconds=100))
     with reserve_port() as silent:
