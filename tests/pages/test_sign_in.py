@@ -89,6 +89,7 @@ async def test_a_password_that_somebody_else_chose_is_changed_on_the_way_in(serv
 
     asked = await browser.fill("/sign-in?next=/account/name", username=person.username, password=PASSWORD)
     assert "Please choose one that only you know." in asked.text
+    assert 'role="alert"' not in asked.text
     assert "access_token" not in browser.cookies
     form = asked.form()
     weak = await browser.send(form.action, form.fields | {"password": PASSWORD, "new_password": "password"})

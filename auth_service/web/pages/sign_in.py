@@ -23,7 +23,8 @@ SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 
 _SAYS = {
     "BAD_CREDENTIALS": "User name or password is wrong.",
-    "PASSWORD_CHANGE_REQUIRED": "Somebody else chose this password. Please choose one that only you know.",
+    # No mistake of theirs: the page says it as a next step.
+    "PASSWORD_CHANGE_REQUIRED": "",
     "EMAIL_NOT_VERIFIED": "Please show first that your e-mail address is yours.",
 }
 """By reason, where a method's own words are for programs."""
