@@ -6,27 +6,25 @@ Four classes, because grpc.aio takes each interceptor for one kind of call only.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import grpc.aio
 
+from ..async_session import AsyncSession
 from ..details import auth_error
 from ..errors import AuthError, Code
 from .client import error_from
-
-if TYPE_CHECKING:
-    from .session import Session
 
 _Details: TypeAlias = grpc.aio.ClientCallDetails
 _Continuation: TypeAlias = Callable[[_Details, Any], Awaitable[Any]]
 
 
-def signed_in(session: "Session") -> tuple[grpc.aio.ClientInterceptor, ...]:
+def signed_in(session: AsyncSession) -> tuple[grpc.aio.ClientInterceptor, ...]:
     return _UnaryUnary(session), _UnaryStream(session), _StreamUnary(session), _StreamStream(session)
 
 
 class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
-    def __init__(self, session: "Session") -> None:
+    def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
     async def intercept_unary_unary(
@@ -44,7 +42,7 @@ class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
 class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):
     """The call begins, for its caller, with its first answer: only before that can it be sent again unnoticed."""
 
-    def __init__(self, session: "Session") -> None:
+    def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
     async def intercept_unary_stream(
@@ -66,7 +64,7 @@ class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):
 class _Noting:
     """For calls whose requests are a stream: they cannot be sent again, but the next one gets a better token."""
 
-    def __init__(self, session: "Session") -> None:
+    def __init__(self, session: AsyncSession) -> None:
         self._session = session
         self._notes: set[asyncio.Task[None]] = set()
 
