@@ -14,11 +14,10 @@ from uuid import uuid4
 from auth_api.v1 import auth_pb2
 
 from auth_service import app
+from auth_service.app.keys import token_policy
 from auth_service.domain import sessions, tokens
 from auth_service.domain.people import Person
 from auth_service.domain.sessions import SessionPolicy
-from auth_service.domain.tokens import TokenPolicy
-from auth_service.settings import Settings
 from bench.figures import Figure, ratios
 from bench.load import Call, Cost, cost
 from bench.service import Stage, stage
@@ -80,19 +79,10 @@ async def verify_requests(service: Stage, count: int) -> Sequence[bytes]:
 
     def request(_: int) -> bytes:
         claims = tokens.claims_for(
-            person, session, roles=("user",), now=now, lifetime=signer.lifetime, policy=_policy(settings)
+            person, session, roles=("user",), now=now, lifetime=signer.lifetime, policy=token_policy(settings)
         )
         token = tokens.mint(claims, kid=signer.kid, private_key=signer.private_key)
         return auth_pb2.VerifyRequest(token=token).SerializeToString()
 
     with ThreadPoolExecutor(2) as workers:
         return list(workers.map(request, range(count)))
-
-
-def _policy(settings: Settings) -> TokenPolicy:
-    return TokenPolicy(
-        issuer=settings.token_issuer,
-        audience=settings.token_audience,
-        lifetime=settings.access_token_lifetime,
-        client_id=settings.client_id,
-    )

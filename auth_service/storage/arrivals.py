@@ -56,14 +56,8 @@ def _made_of(table: sa.Table, prefix: str, given: dict[str, sa.ColumnElement[Any
 
 _person = people.REMEMBER.executable.cte("arrived")
 _id = _person.c.person_id
-_chain = Statement(
-    sa.select(_person).add_cte(
-        _made_of(session, _SESSION, {"person_id": _id}, but=sessions.SET_LATER),
-        _made_of(
-            audit_event,
-            _EVENT,
-            {"actor_id": _id, "subject_id": _id, "transaction_number": TransactionNumber()},
-            but={"id"},
-        ),
-    )
+_begun = _made_of(session, _SESSION, {"person_id": _id}, but=sessions.SET_LATER)
+_told = _made_of(
+    audit_event, _EVENT, {"actor_id": _id, "subject_id": _id, "transaction_number": TransactionNumber()}, but={"id"}
 )
+_chain = Statement(sa.select(_person).add_cte(_begun, _told))
