@@ -11,7 +11,7 @@ LOCAL  := -e ./protos -e ./clients/python -e .
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage check format lint types contracts generated protos other-languages gateways gateways-installed drills fuzz simulate rows vectors permissions bench bench-plot lock wheels clean
+.PHONY: help run test coverage check format lint types contracts generated protos other-languages gateways gateways-installed drills fuzz simulate rows vectors settings permissions bench bench-plot lock wheels clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ rows: $(VENV)/.dev ## Print each promise with the tests that prove it
 
 vectors: $(VENV)/.dev ## Write the tokens that every verifier is held to: tests/vectors/
 	@$(BIN)/python -m tests.vectors.make
+
+settings: $(VENV)/.dev ## Print every setting, as the service knows it: docs/settings.md
+	@$(BIN)/python -m tests.settings.page
 
 permissions: $(VENV)/.dev ## Print who may call what, as a running service answers: docs/permissions.md
 	@$(BIN)/python -m tests.permission_walk

@@ -9,16 +9,18 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from auth_service.settings.hs256 import problems_with_hs256, warnings_about_hs256
+from auth_service.settings.keys import problems_with_keys, unsafe_keys, warnings_about_keys
 from auth_service.settings.limits import problems_with_limits, unsafe_limits
+from auth_service.settings.mail import problems_with_mail, unsafe_mail, warnings_about_mail
 from auth_service.settings.model import PREFIX, SECRETS, Profile, Settings
-from auth_service.settings.values import duration, typed
+from auth_service.settings.values import duration, is_loopback, typed
 from auth_service.settings.well_known import is_well_known
 
 SHORTEST_SECRET = 16
 _SERVICE_NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 """As names of service accounts are, which the services in the settings become."""
 
-_RANGES = {
+RANGES = {
     "access_token_lifetime": "10s to 60m",
     "refresh_replay_window": "0s to 60s",
     "session_idle_lifetime": "0s to 3650d",
@@ -46,10 +48,6 @@ _RANGES = {
     "slowest_reader": "50ms to 60s",
 }
 
-KEY_SET_MAX_AGE = timedelta(minutes=5)
-SOONEST_ROTATION = 2 * KEY_SET_MAX_AGE + timedelta(minutes=5)
-"""Twice the key set's max-age and five minutes for a verifier that is late: before that, rotating refuses people."""
-
 
 def problems_of(settings: Settings) -> list[str]:
     """Lines of `VARIABLE: what was expected`; empty when the service may start."""
@@ -70,18 +68,6 @@ def _contradictions(settings: Settings) -> list[str]:
             f"AUTH_SESSION_ABSOLUTE_LIFETIME: {typed(settings.session_absolute_lifetime)} is shorter than"
             f" AUTH_SESSION_IDLE_LIFETIME ({typed(settings.session_idle_lifetime)})"
         )
-    if settings.key_size not in (2048, 3072, 4096):
-        problems.append(f"AUTH_KEY_SIZE: expected 2048, 3072 or 4096, got {settings.key_size}")
-    if settings.key_rotate_every < settings.key_publish_ahead:
-        problems.append(
-            f"AUTH_KEY_ROTATE_EVERY: {typed(settings.key_rotate_every)} is shorter than AUTH_KEY_PUBLISH_AHEAD"
-            f" ({typed(settings.key_publish_ahead)}): a key would be due before verifiers know it"
-        )
-    if settings.signer_lease < 4 * settings.poll_every:
-        problems.append(
-            f"AUTH_SIGNER_LEASE: {typed(settings.signer_lease)} is shorter than four times AUTH_POLL_EVERY"
-            f" ({typed(settings.poll_every)}): a late poll would stop sign-in"
-        )
     if settings.providers == ():
         problems.append("AUTH_PROVIDERS: expected uows, local or both")
     if settings.issuer is not None and re.search(r"[?#]", settings.issuer):
@@ -90,6 +76,8 @@ def _contradictions(settings: Settings) -> list[str]:
     for name in settings.provider_order:
         if name not in ("uows", "local"):
             problems.append(f"AUTH_PROVIDERS: expected uows and local, got {name!r}")
+    if settings.registration and "local" not in settings.provider_order:
+        problems.append("AUTH_REGISTRATION: expected local among AUTH_PROVIDERS, or nobody signs in afterwards")
     if settings.uows_url and not settings.uows_api_key:
         problems.append("AUTH_UOWS_API_KEY: expected, because AUTH_UOWS_URL is set")
     if settings.allocations_url and not settings.allocations_api_key:
@@ -122,9 +110,8 @@ def _contradictions(settings: Settings) -> list[str]:
     return [
         *_out_of_range(settings),
         *problems,
-        *_consumers(settings),
-        *_registration(settings),
-        *_mail(settings),
+        *problems_with_keys(settings),
+        *problems_with_mail(settings),
         *problems_with_limits(settings),
         *problems_with_hs256(settings),
     ]
@@ -132,64 +119,11 @@ def _contradictions(settings: Settings) -> list[str]:
 
 def _out_of_range(settings: Settings) -> list[str]:
     problems = []
-    for name, span in _RANGES.items():
+    for name, span in RANGES.items():
         shortest, longest = map(duration, span.split(" to "))
         value: timedelta = getattr(settings, name)
         if not shortest <= value <= longest:
             problems.append(f"{PREFIX}{name.upper()}: expected {span}, got {typed(value)}")
-    return problems
-
-
-def _consumers(settings: Settings) -> list[str]:
-    """What does not go with the slowest of the declared consumers."""
-    if not settings.key_consumers:
-        return []
-    name, refresh = max(settings.key_consumers.items(), key=lambda each: each[1])
-    needed = refresh + KEY_SET_MAX_AGE + settings.clock_skew
-    problems = []
-    if settings.key_publish_ahead < needed:
-        problems.append(
-            f"AUTH_KEY_PUBLISH_AHEAD: {typed(settings.key_publish_ahead)} is shorter than {typed(needed)}: {name} of"
-            f" AUTH_KEY_CONSUMERS fetches every {typed(refresh)}, what it gets may be {typed(KEY_SET_MAX_AGE)} old,"
-            f" and clocks differ by AUTH_CLOCK_SKEW ({typed(settings.clock_skew)})"
-        )
-    if settings.key_consumer_window < refresh + KEY_SET_MAX_AGE:
-        problems.append(
-            f"AUTH_KEY_CONSUMER_WINDOW: {typed(settings.key_consumer_window)} is shorter than"
-            f" {typed(refresh + KEY_SET_MAX_AGE)}: {name} of AUTH_KEY_CONSUMERS fetches every {typed(refresh)},"
-            " and would be taken for gone in between"
-        )
-    return problems
-
-
-def _registration(settings: Settings) -> list[str]:
-    problems = []
-    if settings.registration and "local" not in settings.provider_order:
-        problems.append("AUTH_REGISTRATION: expected local among AUTH_PROVIDERS, or nobody signs in afterwards")
-    if settings.require_verified_email and not settings.is_embedded and settings.smtp_address is None:
-        problems.append("AUTH_SMTP_ADDRESS: expected, because AUTH_REQUIRE_VERIFIED_EMAIL is set")
-    return problems
-
-
-_SENDER = re.compile(r"(?:[^<>@\r\n]+ <)?[^<>@\s]+@[^<>@\s]+>?")
-
-
-def _mail(settings: Settings) -> list[str]:
-    problems = []
-    if settings.smtp_tls not in ("starttls", "tls", "none"):
-        problems.append(f"AUTH_SMTP_TLS: expected starttls, tls or none, got {settings.smtp_tls!r}")
-    if settings.smtp_address and not settings.mail_from:
-        problems.append("AUTH_MAIL_FROM: expected, because AUTH_SMTP_ADDRESS is set")
-    if settings.mail_from is not None and not _SENDER.fullmatch(settings.mail_from):
-        problems.append("AUTH_MAIL_FROM: expected auth@example.org, or: Facility sign-in <auth@example.org>")
-    if bool(settings.smtp_username) != bool(settings.smtp_password):
-        problems.append("AUTH_SMTP_PASSWORD: expected together with AUTH_SMTP_USERNAME")
-    if settings.smtp_username and settings.smtp_tls == "none":
-        problems.append("AUTH_SMTP_TLS: expected starttls or tls, because AUTH_SMTP_PASSWORD travels there")
-    if settings.smtp_ca_file is not None and not os.access(settings.smtp_ca_file, os.R_OK):
-        problems.append(f"AUTH_SMTP_CA_FILE: cannot read {settings.smtp_ca_file}")
-    if settings.mail_link_base is not None and re.search(r"[?#]", settings.mail_link_base):
-        problems.append("AUTH_MAIL_LINK_BASE: expected neither ? nor #: a path and the token follow")
     return problems
 
 
@@ -212,14 +146,6 @@ def _problems_with_cookie(settings: Settings) -> list[str]:
 def _unsafe(settings: Settings) -> list[str]:
     """What the production profile does not start with."""
     problems = []
-    if settings.key_publish_ahead < SOONEST_ROTATION + settings.clock_skew:
-        problems.append(
-            f"AUTH_KEY_PUBLISH_AHEAD: {typed(settings.key_publish_ahead)} is shorter than twice the key set's max-age"
-            f" (5m each), 5m and AUTH_CLOCK_SKEW ({typed(settings.clock_skew)}) together: verifiers would refuse"
-            " tokens of a new key"
-        )
-    if settings.key_encryption_keys is None:
-        problems.append("AUTH_KEY_ENCRYPTION_KEYS: expected base64 of 32 bytes (openssl rand -base64 32)")
     if settings.database_url is None:
         problems.append("AUTH_DATABASE_URL: expected postgresql://user:password@host:port/name")
     if settings.issuer is None:
@@ -241,14 +167,10 @@ def _unsafe(settings: Settings) -> list[str]:
         url: str | None = getattr(settings, name)
         if url is not None and not url.startswith("https://"):
             problems.append(f"{PREFIX}{name.upper()}: expected https://, passwords and keys travel there")
-    if settings.smtp_address and not settings.smtp_address.is_loopback and settings.smtp_tls == "none":
-        problems.append("AUTH_SMTP_TLS: expected starttls or tls, mails bring tokens that set passwords")
-    if settings.mail_link_base and not settings.mail_link_base.startswith("https://"):
-        problems.append("AUTH_MAIL_LINK_BASE: expected https://, the token is in the link")
     broker = settings.broker_url.get_secret_value() if settings.broker_url else "amqps://"
-    if broker.startswith("amqp://") and _host_of(broker) not in ("localhost", "127.0.0.1", "::1"):
+    if broker.startswith("amqp://") and not is_loopback(_host_of(broker)):
         problems.append("AUTH_BROKER_URL: expected amqps://, its password and people's ids travel there")
-    return problems + unsafe_limits(settings)
+    return [*problems, *unsafe_keys(settings), *unsafe_limits(settings), *unsafe_mail(settings)]
 
 
 def _defects(service: str, secret: str) -> list[str]:
@@ -285,21 +207,7 @@ def warnings_about(settings: Settings, given: Mapping[str, str]) -> list[str]:
             "the stand-in facility's passwords are public, and this service listens beyond this machine: anybody there"
             " can sign in as staff (AUTH_DEMO_FACILITY=false ends it)"
         )
-    if settings.smtp_address is None and not settings.is_embedded and "local" in settings.provider_order:
-        warnings.append(
-            "AUTH_SMTP_ADDRESS is not set: nobody gets mail, neither to verify an address nor to reset a password"
-        )
-    if settings.key_publish_ahead > settings.key_consumer_window and settings.key_rotation_patience:
-        warnings.append(
-            f"AUTH_KEY_CONSUMER_WINDOW is {typed(settings.key_consumer_window)}, shorter than AUTH_KEY_PUBLISH_AHEAD"
-            f" ({typed(settings.key_publish_ahead)}): whoever was seen within it has fetched since the next key was"
-            " published, and nobody who fell silent before is waited for"
-        )
-    if not settings.key_consumers and settings.key_publish_ahead < timedelta(minutes=25):
-        warnings.append(
-            f"AUTH_KEY_PUBLISH_AHEAD is {typed(settings.key_publish_ahead)}: verifiers that refetch the key set every"
-            " 20 minutes (Istio) will refuse tokens after a rotation"
-        )
+    warnings += [*warnings_about_mail(settings), *warnings_about_keys(settings)]
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     known |= {f"{PREFIX}{name.upper()}_FILE" for name in SECRETS}
     for variable in sorted(given):

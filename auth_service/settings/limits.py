@@ -6,10 +6,10 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from auth_service.settings.model import PREFIX, Settings
+from auth_service.settings.values import is_loopback
 
 _TLS = ("valkeys", "rediss")
 _PLAIN = ("valkey", "redis")
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def problems_with_limits(settings: Settings) -> list[str]:
@@ -40,7 +40,7 @@ def problems_with_limits(settings: Settings) -> list[str]:
 def unsafe_limits(settings: Settings) -> list[str]:
     """What the production profile does not start with."""
     parts = _parts(settings)
-    if parts.scheme not in _PLAIN or parts.hostname in _LOOPBACK:
+    if parts.scheme not in _PLAIN or is_loopback(parts.hostname or ""):
         return []
     return ["AUTH_LIMITS_URL: expected valkeys://, for who writes there lifts limits and keeps people out"]
 
