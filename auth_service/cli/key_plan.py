@@ -8,7 +8,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from auth_service import app
-from auth_service.cli.key_bars import bars
 from auth_service.cli.options import Json
 from auth_service.cli.terminal import (
     fail,
@@ -19,11 +18,13 @@ from auth_service.cli.terminal import (
     settings_where_it_serves,
     write_output,
 )
-from auth_service.domain import key_picture
 from auth_service.domain.consumers import Sighting, Waiting, activation, behind, named_in_short
 from auth_service.domain.keys import KeyPolicy, KeyRing, is_published_ahead, rotation_due_at
 from auth_service.domain.timeline import Timeline, lately
 from auth_service.domain.timeline import timeline as planned
+from auth_service.drawing import key_picture
+from auth_service.drawing.key_bars import bars
+from auth_service.drawing.labels import state_of
 from auth_service.settings import Settings
 
 SvgFile = Annotated[Path | None, Parameter(name="--svg", help="Write a picture into this file instead.")]
@@ -131,7 +132,7 @@ def _told(plan: Timeline, ring: KeyRing) -> dict[str, object]:
     keys = [
         {
             "kid": life.kid,
-            "state": life.state.value if life.state else "planned",
+            "state": state_of(life),
             "published": life.published_at,
             "signs_from": life.signs_from,
             "signs_until": life.signs_until,

@@ -6,7 +6,7 @@ remembers of each key when it began to sign last: of one that was rolled back to
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from auth_service.domain.keys import KeyPolicy, KeyRing, SigningKey, State, due_at, rotation_due_at
@@ -99,11 +99,6 @@ def lately(ring: KeyRing, plan: Timeline, *, policy: KeyPolicy) -> Timeline:
     """`plan` without the keys that left more than a rotation before the active key began."""
     assert ring.active.activated_at is not None
     return plan.since(ring.active.activated_at - policy.rotate_every)
-
-
-def short(moment: datetime, timeline: Timeline) -> str:
-    """For a label: a day, or a time of day where all happens within a few."""
-    return f"{moment:%d %b}" if timeline.ends_at - timeline.begins_at > timedelta(days=3) else f"{moment:%H:%M}"
 
 
 def _life(key: SigningKey, rotation_at: datetime, next_rotation_at: datetime, *, policy: KeyPolicy) -> KeyLife:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from auth_service.domain import key_picture
 from auth_service.domain.keys import State
 from auth_service.domain.timeline import KeyLife, Timeline
+from auth_service.drawing import key_picture
 from auth_service.web.pages.admin.wire import known_moment, moment, word
 from auth_service.web.pages.templates import span
 from auth_service.web.pages.visits import Visit

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from xml.sax.saxutils import escape
 
 from auth_service.domain.keys import State
-from auth_service.domain.timeline import KeyLife, Phase, Span, Timeline, short
+from auth_service.domain.timeline import KeyLife, Phase, Span, Timeline
+from auth_service.drawing.labels import name_of, short, state_of
 
 _TITLE, _TOP, _BAR, _LINE = 32, 44, 18, 22
 _NARROWEST = 3.0
@@ -118,8 +119,7 @@ class _Drawing:
 
     def _names(self, row: int, life: KeyLife) -> list[str]:
         left, y = self.layout.margin, self.top + self.layout.row * row + self.layout.label
-        state = life.state.value if life.state else "planned"
-        return [_text(left, y, life.kid[:8] if life.kid else "next", "kid"), _text(left + 84, y, state, "soft")]
+        return [_text(left, y, name_of(life), "kid"), _text(left + 84, y, state_of(life), "soft")]
 
     def _bars(self, row: int, life: KeyLife) -> list[str]:
         top = self.top + self.layout.row * row + self.layout.bar

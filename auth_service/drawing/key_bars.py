@@ -2,7 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from auth_service.domain.timeline import KeyLife, Phase, Timeline, short
+from auth_service.domain.timeline import KeyLife, Phase, Timeline
+from auth_service.drawing.labels import name_of, short, state_of
 
 WIDTH = 80
 _LABELS = 20
@@ -16,7 +17,7 @@ def bars(timeline: Timeline) -> str:
     """A line for each key, oldest first; what stands right of the mark is the plan."""
     column = (timeline.ends_at - timeline.begins_at) / _COLUMNS
     lines = [f"{'kid':<10}{'state':<10}{_axis(timeline)}".rstrip()]
-    lines += [f"{_name(life):<10}{_state(life):<10}{_bar(life, timeline)}".rstrip() for life in timeline.lives]
+    lines += [f"{name_of(life):<10}{state_of(life):<10}{_bar(life, timeline)}".rstrip() for life in timeline.lives]
     return "\n".join([*lines, "", f"{_LEGEND}  {_NOW} now; a column is {_about(column)}"])
 
 
@@ -47,14 +48,6 @@ def _axis(timeline: Timeline) -> str:
 def _column(moment: datetime, timeline: Timeline) -> int:
     share = (moment - timeline.begins_at) / (timeline.ends_at - timeline.begins_at)
     return min(max(round(share * _COLUMNS), 0), _COLUMNS - 1)
-
-
-def _name(life: KeyLife) -> str:
-    return life.kid[:8] if life.kid else "next"
-
-
-def _state(life: KeyLife) -> str:
-    return life.state.value if life.state else "planned"
 
 
 def _about(span: timedelta) -> str:
