@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 
 from starlette.routing import Route
 
@@ -155,6 +156,7 @@ def _site(settings: Settings, base: Core, stories: Stories, methods: LocalCalls)
         form_tokens=FormTokens(base.sealing),
         version=version(),
         issuer=settings.token_issuer,
+        sections=SECTIONS,
         path_prefix=settings.path_prefix,
         trusted_proxies=settings.trusted_proxies,
         next_origins=settings.next_origins,
@@ -162,7 +164,6 @@ def _site(settings: Settings, base: Core, stories: Stories, methods: LocalCalls)
         sends_mail=stories.sender is not None,
         keeps_passwords="local" in settings.providers_there,
         asks_facility="uows" in settings.providers_there,
-        nav=SECTIONS,
     )
 
 
@@ -197,5 +198,7 @@ def _api_pages(settings: Settings, site: Site, *, grpc_port: Callable[[], int]) 
     ]
 
 
+@cache
 def _contract() -> Contract:
+    """Read when first asked for: OpenAPI and the reference are both made of it."""
     return read(descriptors(), rights=PERMISSIONS)

@@ -5,8 +5,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from auth_service.web import errors
+from auth_service.web.asking import ask_for
 from auth_service.web.methods import Methods
-from auth_service.web.peers import peer_of, without_bearer
 
 KINDS = {"/maintenance": "maintenance", "/scheduled_maintenance": "scheduled_maintenance"}
 """The notice that each route tells, by its name in the contract."""
@@ -15,12 +15,7 @@ KINDS = {"/maintenance": "maintenance", "/scheduled_maintenance": "scheduled_mai
 def routes(methods: Methods) -> list[Route]:
     def route(path: str, kind: str) -> Route:
         async def told(request: Request) -> Response:
-            answer = await methods.ask(
-                "/auth_api.v1.MaintenanceService/GetNotices",
-                {},
-                metadata=without_bearer(request),
-                peer=peer_of(request),
-            )
+            answer = await ask_for(methods, request, "MaintenanceService/GetNotices")
             if answer.code != "ok":
                 return errors.refused(answer)
             notice = getattr(answer.response, kind)

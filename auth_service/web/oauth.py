@@ -8,6 +8,7 @@ import base64
 import binascii
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -17,12 +18,13 @@ from starlette.routing import Route
 
 from auth_service.domain.errors import Unauthenticated
 from auth_service.domain.policy import Caller, ServiceCalling
+from auth_service.web.asking import ask_for
 from auth_service.web.bodies import TooLarge, body_of, media_type_of
 from auth_service.web.methods import Answer, Methods, retry_after
-from auth_service.web.peers import metadata_of, peer_of, with_bearer
+from auth_service.web.peers import metadata_of, peer_of
 
 TOKEN, INTROSPECT, REVOKE, USERINFO = "/oauth/token", "/oauth/introspect", "/oauth/revoke", "/oauth/userinfo"
-_AUTH, _USER = "/auth_api.v1.AuthService/", "/auth_api.v1.UserService/"
+GET_ME = "/auth_api.v1.UserService/GetMe"
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _MOST_PARAMETERS = 32
 
@@ -66,8 +68,7 @@ class Client:
 
 
 def routes(methods: Methods, *, known_caller: KnownCaller) -> list[Route]:
-    async def ask(request: Request, method: str, *, bearer: str = "", **fields: Any) -> Answer:
-        return await methods.ask(method, fields, metadata=with_bearer(request, bearer), peer=peer_of(request))
+    ask = partial(ask_for, methods)
 
     async def token(request: Request) -> Response:
         form = await _form(request)
@@ -77,12 +78,12 @@ def routes(methods: Methods, *, known_caller: KnownCaller) -> list[Route]:
                 await checked(client)
                 _no_scope(form)
                 username, password = _one(form, "username"), _one(form, "password")
-                answer = await ask(request, _AUTH + "Login", username=username, password=password)
+                answer = await ask(request, "AuthService/Login", username=username, password=password)
                 return _tokens(_granted(answer))
             case "refresh_token":
                 await checked(client)
                 _no_scope(form)
-                answer = await ask(request, _AUTH + "Refresh", refresh_token=_one(form, "refresh_token"))
+                answer = await ask(request, "AuthService/Refresh", refresh_token=_one(form, "refresh_token"))
                 return _tokens(_granted(answer))
             case "client_credentials":
                 return await for_service(request, client, asked=frozenset(form.get("scope", "").split()))
@@ -95,7 +96,7 @@ def routes(methods: Methods, *, known_caller: KnownCaller) -> list[Route]:
         if asked - service.scopes:
             raise Refused("invalid_scope", "scope: expected scopes that the client's key has")
         granted = _granted(
-            await ask(request, _AUTH + "LoginService", api_key=client.secret), otherwise="invalid_client"
+            await ask(request, "AuthService/LoginService", api_key=client.secret), otherwise="invalid_client"
         )
         return _tokens(granted, scopes=service.scopes)
 
@@ -116,7 +117,7 @@ def routes(methods: Methods, *, known_caller: KnownCaller) -> list[Route]:
         form = await _form(request)
         if await checked(_bearer(request) or _client(request, form)) is None:
             raise _invalid_client()
-        answer = await ask(request, _AUTH + "Verify", token=_one(form, "token"))
+        answer = await ask(request, "AuthService/Verify", token=_one(form, "token"))
         if answer.code in ("unauthenticated", "invalid_argument"):
             return JSONResponse({"active": False}, headers=_NO_STORE)
         return JSONResponse(_introspected(_granted(answer).response), headers=_NO_STORE)
@@ -126,19 +127,19 @@ def routes(methods: Methods, *, known_caller: KnownCaller) -> list[Route]:
         await checked(_client(request, form))
         given = _one(form, "token")
         if given.count(".") == 2:
-            held = await ask(request, _AUTH + "Verify", token=given)
+            held = await ask(request, "AuthService/Verify", token=given)
             if held.code == "ok" and not held.response.scopes:
                 session_id = held.response.session_id
-                _unless_away(await ask(request, _USER + "EndMySession", bearer=given, session_id=session_id))
+                _unless_away(await ask(request, "UserService/EndMySession", bearer=given, session_id=session_id))
             else:
                 _unless_away(held)
         else:
-            _unless_away(await ask(request, _AUTH + "Logout", refresh_token=given))
+            _unless_away(await ask(request, "AuthService/Logout", refresh_token=given))
         # Whatever the token was: it is of no use any more (RFC 7009 section 2.2).
         return Response(status_code=200, headers=_NO_STORE)
 
     async def userinfo(request: Request) -> Response:
-        answer = await methods.ask(_USER + "GetMe", {}, metadata=metadata_of(request), peer=peer_of(request))
+        answer = await methods.ask(GET_ME, {}, metadata=metadata_of(request), peer=peer_of(request))
         if answer.code != "ok":
             raise _refused_bearer(answer, has_token="authorization" in request.headers)
         return JSONResponse(_claims_of(answer.response.user), headers=_NO_STORE)

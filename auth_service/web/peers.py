@@ -27,12 +27,6 @@ def without_bearer(request: Request) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in metadata_of(request) if name != "authorization")
 
 
-def with_bearer(request: Request, token: str) -> tuple[tuple[str, str], ...]:
-    """As `without_bearer`, on behalf of whoever `token` is of; nobody's where it is empty."""
-    bearer = (("authorization", f"Bearer {token}"),) if token else ()
-    return (*without_bearer(request), *bearer)
-
-
 def peer_of(request: Request) -> str:
     """In gRPC's spelling, such as `ipv4:127.0.0.1:50051`; empty for a socket without addresses."""
     if request.client is None:

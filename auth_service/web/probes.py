@@ -6,7 +6,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-PATHS = ("/healthz", "/readyz", "/ready", "/metrics")
+ALIVE, READY, METRICS = "/healthz", ("/readyz", "/ready"), "/metrics"
+PATHS = (ALIVE, *READY, METRICS)
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -28,5 +29,4 @@ def routes(*, is_ready: Callable[[], Awaitable[str]], exposition: Callable[[], t
         page, content_type = exposition()
         return Response(page, headers={**NO_STORE, "Content-Type": content_type})
 
-    answers = (alive, ready, ready, metrics)
-    return [Route(path, answer) for path, answer in zip(PATHS, answers, strict=True)]
+    return [Route(ALIVE, alive), *(Route(path, ready) for path in READY), Route(METRICS, metrics)]

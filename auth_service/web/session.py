@@ -4,6 +4,7 @@ Another site's page cannot call these routes: what a form can send is not JSON, 
 for DELETE, and the cookies are SameSite.
 """
 
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -12,16 +13,19 @@ from starlette.routing import Route
 
 from auth_service.domain.cookies import SessionCookies
 from auth_service.web import errors
+from auth_service.web.asking import ask_for
 from auth_service.web.bodies import TooLarge, body_of, media_type_of
 from auth_service.web.methods import Answer, Methods
-from auth_service.web.peers import peer_of, with_bearer, without_bearer
+from auth_service.web.peers import peer_of, without_bearer
 
 PATH = "/session"
-_AUTH, _USER = "/auth_api.v1.AuthService/", "/auth_api.v1.UserService/"
+LOGIN = "/auth_api.v1.AuthService/Login"
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
 def routes(methods: Methods, *, cookies: SessionCookies) -> list[Route]:
+    ask = partial(ask_for, methods)
+
     async def sign_in(request: Request) -> Response:
         content_type = media_type_of(request)
         if content_type != "application/json":
@@ -32,7 +36,7 @@ def routes(methods: Methods, *, cookies: SessionCookies) -> list[Route]:
             return _told(str(error), status=413)
         # The request of Login, as it is: `username`, `password`, and `newPassword` where one has to be chosen.
         answer = await methods.call(
-            _AUTH + "Login", body, is_json=True, metadata=without_bearer(request), peer=peer_of(request), timeout=None
+            LOGIN, body, is_json=True, metadata=without_bearer(request), peer=peer_of(request), timeout=None
         )
         return errors.refused(answer) if answer.code != "ok" else _signed_in(answer, cookies)
 
@@ -40,7 +44,7 @@ def routes(methods: Methods, *, cookies: SessionCookies) -> list[Route]:
         held = request.headers.getlist("cookie")
         refresh_token, access_token = cookies.refresh.of(held), cookies.access.of(held)
         if refresh_token:
-            answer = await ask(request, _AUTH + "Logout", refresh_token=refresh_token)
+            answer = await ask(request, "AuthService/Logout", refresh_token=refresh_token)
         elif access_token:
             answer = await ended(request, access_token)
         else:
@@ -54,14 +58,11 @@ def routes(methods: Methods, *, cookies: SessionCookies) -> list[Route]:
         return response
 
     async def ended(request: Request, access_token: str) -> Answer:
-        verified = await ask(request, _AUTH + "Verify", token=access_token)
+        verified = await ask(request, "AuthService/Verify", token=access_token)
         if verified.code != "ok":
             return verified
         session_id = verified.response.session_id
-        return await ask(request, _USER + "EndMySession", bearer=access_token, session_id=session_id)
-
-    async def ask(request: Request, method: str, *, bearer: str = "", **fields: str) -> Answer:
-        return await methods.ask(method, fields, metadata=with_bearer(request, bearer), peer=peer_of(request))
+        return await ask(request, "UserService/EndMySession", bearer=access_token, session_id=session_id)
 
     return [Route(PATH, sign_in, methods=["POST"]), Route(PATH, sign_out, methods=["DELETE"])]
 

@@ -111,6 +111,11 @@ def read(descriptors: bytes, *, rights: Mapping[str, Right]) -> Contract:
     return Contract(services, messages, enums)
 
 
+def short_name(full_name: str) -> str:
+    """Of a message or an enum of ours, which no other has."""
+    return full_name.removeprefix("auth_api.v1.")
+
+
 def _comments(file: FileDescriptorProto) -> Mapping[Path, str]:
     return {
         tuple(each.path): "\n".join(line.strip() for line in each.leading_comments.strip().splitlines())

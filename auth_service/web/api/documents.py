@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from auth_service.web.cacheable import cacheable
+from auth_service.web.once import Once
 
 OPENAPI, DESCRIPTORS = "/openapi.json", "/descriptors.binpb"
 MAX_AGE_SECONDS, STALE_IF_ERROR_SECONDS = 300, 86_400
@@ -22,31 +23,25 @@ class _Made:
     etag: str
 
 
-class Document:
-    """What `make` makes, once."""
+def _document(path: str, make: Callable[[], bytes], *, media_type: str) -> Route:
+    def made() -> _Made:
+        body = make()
+        return _Made(body, hashlib.sha256(body).hexdigest()[:32])
 
-    def __init__(self, make: Callable[[], bytes], *, media_type: str) -> None:
-        self._make = make
-        self._media_type = media_type
-        self._making: asyncio.Task[_Made] | None = None
+    once = Once(lambda: asyncio.to_thread(made))
 
-    async def answer(self, request: Request) -> Response:
-        if self._making is None or (self._making.done() and self._making.exception()):
-            self._making = asyncio.create_task(asyncio.to_thread(self._made))
-        # Whoever hangs up does not keep the others from it.
-        made = await asyncio.shield(self._making)
+    async def answer(request: Request) -> Response:
+        document = await once.get()
         return cacheable(
             request,
-            made.body,
-            etag=made.etag,
+            document.body,
+            etag=document.etag,
             max_age=MAX_AGE_SECONDS,
             stale_if_error=STALE_IF_ERROR_SECONDS,
-            media_type=self._media_type,
+            media_type=media_type,
         )
 
-    def _made(self) -> _Made:
-        body = self._make()
-        return _Made(body, hashlib.sha256(body).hexdigest()[:32])
+    return Route(path, answer, methods=["GET"])
 
 
 def routes(*, openapi: Callable[[], object], descriptors: Callable[[], bytes]) -> list[Route]:
@@ -56,6 +51,6 @@ def routes(*, openapi: Callable[[], object], descriptors: Callable[[], bytes]) -
         return json.dumps(openapi(), ensure_ascii=False, separators=(",", ":")).encode()
 
     return [
-        Route(OPENAPI, Document(written, media_type="application/json").answer, methods=["GET"]),
-        Route(DESCRIPTORS, Document(descriptors, media_type="application/octet-stream").answer, methods=["GET"]),
+        _document(OPENAPI, written, media_type="application/json"),
+        _document(DESCRIPTORS, descriptors, media_type="application/octet-stream"),
     ]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from auth_service.web.api.contract import Contract
+from auth_service.web.api.contract import Contract, short_name
 
 _WORD = re.compile(r"`(?P<code>[^`]+)`|(?P<reason>\b[A-Z][A-Z_]{3,}\b)|(?P<name>\b[A-Z][A-Za-z]+(?:\.[a-z_]+)?\b)")
 REASONS = "auth_api.v1.ErrorReason"
@@ -26,7 +26,7 @@ class Prose:
     def __init__(self, contract: Contract) -> None:
         self._names: Mapping[str, str] = {
             **{
-                f"{message.name}.{field.name}": anchor(name)
+                f"{message.name}.{field.name}": short_name(name)
                 for name, message in contract.messages.items()
                 for field in message.fields
             },
@@ -58,8 +58,3 @@ class Prose:
         if match["reason"]:
             return Piece(word, is_code=True, leads_to=f"reason-{word}") if word in self._reasons else None
         return Piece(word, leads_to=self._names[word]) if word in self._names else None
-
-
-def anchor(full_name: str) -> str:
-    """Of a message or an enum."""
-    return full_name.removeprefix("auth_api.v1.")

@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from auth_service.web.api.contract import Contract, Field, Message
+from auth_service.web.api.contract import Contract, Field, Message, short_name
 from auth_service.web.api.documents import MAX_AGE_SECONDS
-from auth_service.web.api.prose import REASON_PREFIX, REASONS, Piece, Prose, anchor
+from auth_service.web.api.prose import REASON_PREFIX, REASONS, Piece, Prose
 from auth_service.web.cacheable import matches
 from auth_service.web.connect import STATUS
+from auth_service.web.once import Once
 from auth_service.web.pages.site import Site
 
 PAGE = "/reference"
@@ -71,22 +72,17 @@ class ReasonRow:
 
 
 def routes(site: Site, *, contract: Callable[[], Contract]) -> list[Route]:
-    page = _Page(site, contract)
-    return [Route(PAGE, page.answer, methods=["GET"])]
+    async def written() -> Response:
+        told = await asyncio.to_thread(lambda: entries(contract()))
+        page = await site.page("reference.html", is_long=True, here=PAGE, **told)
+        page.headers["Cache-Control"] = f"public, max-age={MAX_AGE_SECONDS}"
+        page.headers["ETag"] = f'"{hashlib.sha256(page.body).hexdigest()[:32]}"'
+        return page
 
+    once = Once(written)
 
-class _Page:
-    """Written once, when somebody first asks."""
-
-    def __init__(self, site: Site, contract: Callable[[], Contract]) -> None:
-        self._site = site
-        self._contract = contract
-        self._writing: asyncio.Task[Response] | None = None
-
-    async def answer(self, request: Request) -> Response:
-        if self._writing is None or (self._writing.done() and self._writing.exception()):
-            self._writing = asyncio.create_task(self._written())
-        page = await asyncio.shield(self._writing)
+    async def reference(request: Request) -> Response:
+        page = await once.get()
         headers = {
             name: value for name, value in page.headers.items() if name not in ("content-length", "content-type")
         }
@@ -94,12 +90,7 @@ class _Page:
             return Response(status_code=304, headers=headers)
         return Response(page.body, media_type="text/html", headers=headers)
 
-    async def _written(self) -> Response:
-        told = await asyncio.to_thread(lambda: entries(self._contract()))
-        page = await self._site.page("reference.html", is_long=True, here=PAGE, **told)
-        page.headers["Cache-Control"] = f"public, max-age={MAX_AGE_SECONDS}"
-        page.headers["ETag"] = f'"{hashlib.sha256(page.body).hexdigest()[:32]}"'
-        return page
+    return [Route(PAGE, reference, methods=["GET"])]
 
 
 def entries(contract: Contract) -> dict[str, Any]:
@@ -114,13 +105,13 @@ def entries(contract: Contract) -> dict[str, Any]:
             for each in sorted(contract.services, key=lambda each: each.name)
         ],
         "messages": [
-            Entry(each.name, anchor(name), prose.paragraphs(each.comment), _rows(each, contract, prose))
+            Entry(each.name, short_name(name), prose.paragraphs(each.comment), _rows(each, contract, prose))
             for name, each in sorted(shared.items())
         ],
         "enums": [
             Entry(
                 each.name,
-                anchor(name),
+                short_name(name),
                 prose.paragraphs(each.comment),
                 [(value.name, value.number, prose.paragraphs(value.comment)) for value in each.values],
             )
@@ -143,7 +134,7 @@ def _methods(contract: Contract, service: str, prose: Prose) -> Iterator[MethodE
             says=prose.paragraphs(each.comment),
             takes=_rows(contract.messages[each.request], contract, prose),
             gives=_rows(contract.messages[each.response], contract, prose),
-            anchors=[anchor(each.request), anchor(each.response)],
+            anchors=[short_name(each.request), short_name(each.response)],
         )
 
 
@@ -152,8 +143,8 @@ def _rows(message: Message, contract: Contract, prose: Prose) -> Sequence[FieldR
         FieldRow(
             name=each.name,
             around=_around(each),
-            type=_NAMES.get(each.type, anchor(each.type)),
-            leads_to=anchor(each.type) if each.type in contract.messages or each.type in contract.enums else "",
+            type=_NAMES.get(each.type, short_name(each.type)),
+            leads_to=short_name(each.type) if each.type in contract.messages or each.type in contract.enums else "",
             says=prose.paragraphs(each.comment),
         )
         for each in message.fields

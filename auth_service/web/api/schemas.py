@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from auth_service.web.api.contract import Contract, Enum, Field, Message
+from auth_service.web.api.contract import Contract, Enum, Field, Message, short_name
 
 Schema = dict[str, Any]
 
@@ -33,19 +33,15 @@ def schemas(contract: Contract) -> dict[str, Schema]:
     """By the names that `reference` refers to."""
     named: dict[str, Schema] = {}
     for full_name, message in contract.messages.items():
-        named[_short(full_name)] = _message(message)
+        named[short_name(full_name)] = _message(message)
     for full_name, enum in contract.enums.items():
-        named[_short(full_name)] = _enum(enum)
+        named[short_name(full_name)] = _enum(enum)
     return named
 
 
 def reference(full_name: str) -> Schema:
     """Of a message or an enum."""
-    return {"$ref": f"#/components/schemas/{_short(full_name)}"}
-
-
-def _short(full_name: str) -> str:
-    return full_name.removeprefix("auth_api.v1.")
+    return {"$ref": f"#/components/schemas/{short_name(full_name)}"}
 
 
 def _message(message: Message) -> Schema:

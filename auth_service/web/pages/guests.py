@@ -6,20 +6,18 @@ browser it is takes the place of the session.
 
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from auth_service.web.asking import ask_for
 from auth_service.web.bodies import TooLarge
 from auth_service.web.methods import Answer
 from auth_service.web.pages.forms import NOTHING, TOKEN, Form, NotSent, Unreadable, form_of, is_from_elsewhere
-from auth_service.web.pages.site import Site, refusal_of, sentence
-from auth_service.web.peers import peer_of, with_bearer
-
-Endpoint = Callable[[Request], Awaitable[Response]]
+from auth_service.web.pages.site import Endpoint, Site, refusal_of, sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class Guest:
         """What a method says to what a form of ours sent, in this browser."""
         if not self.is_post or not self.site.form_tokens.is_of(self.browser, self.form[TOKEN]):
             return NotSent("This page was open for too long, or this browser keeps no cookies. Please send it again.")
-        return await ask(self.site, self.request, method, fields)
+        return await ask_for(self.site.methods, self.request, method, **fields)
 
     async def page(self, template: str, *, refused: Answer | None = None, **values: Any) -> Response:
         """`refused` is what a method said to the form that the page shows once more."""
@@ -51,12 +49,6 @@ class Guest:
         response = await self.site.page(template, **({"guest_token": token} | refusal | values))
         response.headers.append("Set-Cookie", _kept(self.site, self.browser))
         return response
-
-
-async def ask(site: Site, request: Request, method: str, fields: Mapping[str, Any], *, token: str = "") -> Answer:
-    """A method's answer, to whoever `token` is of."""
-    metadata = with_bearer(request, token)
-    return await site.methods.ask(f"/auth_api.v1.{method}", fields, metadata=metadata, peer=peer_of(request))
 
 
 def open_to_all(site: Site, handler: Callable[[Guest], Awaitable[Response]]) -> Endpoint:

@@ -12,8 +12,9 @@ from auth_service.domain.audit import Origin
 from auth_service.domain.errors import AuthError
 from auth_service.domain.next_address import safe_next
 from auth_service.usecases.browser_sessions import Held
+from auth_service.web.asking import ask_for
 from auth_service.web.methods import Answer
-from auth_service.web.pages.guests import Guest, ask, open_to_all
+from auth_service.web.pages.guests import Guest, open_to_all
 from auth_service.web.pages.site import Site
 from auth_service.web.pages.visits import Visit, signed_in
 from auth_service.web.peers import origin_of
@@ -97,7 +98,7 @@ async def _end_former(guest: Guest) -> None:
     """Nobody has its tokens once the cookies are replaced. Ending it is tidy, and may fail."""
     former = guest.site.browsers.cookies.refresh.of(guest.request.headers.getlist("cookie"))
     if former:
-        await ask(guest.site, guest.request, "AuthService/Logout", {"refresh_token": former})
+        await ask_for(guest.site.methods, guest.request, "AuthService/Logout", refresh_token=former)
 
 
 async def _sign_out(visit: Visit) -> Response:

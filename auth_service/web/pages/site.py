@@ -1,7 +1,7 @@
 """What all pages share: how one is written, which headers it carries, and how a browser is sent on."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -9,7 +9,9 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from auth_service.domain.addresses import Network
 from auth_service.domain.form_tokens import FormTokens
@@ -18,6 +20,8 @@ from auth_service.web.errors import status_of_code
 from auth_service.web.methods import Answer, Detail, Methods, retry_after
 from auth_service.web.pages.assets import Asset, assets
 from auth_service.web.pages.templates import Templates, span
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
@@ -67,12 +71,22 @@ _SAYS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the admin page, for `level` and stronger. `routes` has every path that begins with `path`."""
+
+    path: str
+    title: str
+    level: int
+    routes: Callable[["Site"], Sequence[BaseRoute]]
+
+
 @dataclass(frozen=True)
 class Site:
     """`path_prefix` is in front of every address; `issuer` is the public one; sign-in may lead to `next_origins`.
 
-    `nav` are the parts of the admin page, each with `path`, `title` and `level`. `keeps_passwords` where there may be
-    accounts of our own, `asks_facility` where the facility's people sign in.
+    `sections` are what is served of the admin page, in the order of its navigation. `keeps_passwords` where there may
+    be accounts of our own, `asks_facility` where the facility's people sign in.
     """
 
     methods: Methods
@@ -80,6 +94,7 @@ class Site:
     form_tokens: FormTokens
     version: str
     issuer: str
+    sections: Sequence[Section]
     path_prefix: str = ""
     trusted_proxies: Sequence[Network] = ()
     next_origins: Collection[str] = ()
@@ -87,7 +102,6 @@ class Site:
     sends_mail: bool = True
     keeps_passwords: bool = True
     asks_facility: bool = False
-    nav: Sequence[Any] = ()
 
     @cached_property
     def assets(self) -> Mapping[str, Asset]:
@@ -100,7 +114,7 @@ class Site:
             asset=lambda name: self.url(self.assets[name].path),
             host=urlsplit(self.issuer).hostname or "",
             version=self.version,
-            nav=self.nav,
+            sections=self.sections,
             lets_people_register=self.lets_people_register,
             sends_mail=self.sends_mail,
             keeps_passwords=self.keeps_passwords,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from auth_service.web.once import Once
 from auth_service.web.pages.programs import called
 
 
@@ -13,23 +14,18 @@ class Templates:
 
     def __init__(self, **given: object) -> None:
         self._given = given
-        self._compiling: asyncio.Future[Mapping[str, Any]] | None = None
+        # Beside the loop, which has others to serve meanwhile.
+        self._templates = Once(lambda: asyncio.to_thread(self._compiled))
 
     async def render(self, name: str, **values: object) -> str:
         """The page that the template `name` makes of `values`."""
-        text: str = (await self._template(name)).render(values)
+        text: str = (await self._templates.get())[name].render(values)
         return text
 
     async def render_long(self, name: str, **values: object) -> str:
         """As `render`, beside the loop: for a page that takes a while to write."""
-        template = await self._template(name)
+        template = (await self._templates.get())[name]
         return str(await asyncio.to_thread(template.render, values))
-
-    async def _template(self, name: str) -> Any:
-        if self._compiling is None:
-            # Beside the loop, which has others to serve meanwhile.
-            self._compiling = asyncio.ensure_future(asyncio.to_thread(self._compiled))
-        return (await asyncio.shield(self._compiling))[name]
 
     def _compiled(self) -> Mapping[str, Any]:
         # Not at the top: most who start the service never ask for a page.

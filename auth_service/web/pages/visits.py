@@ -14,12 +14,12 @@ from starlette.responses import Response
 
 from auth_service.domain.errors import AuthError, Unauthenticated
 from auth_service.usecases.browser_sessions import Held
+from auth_service.web.asking import ask_for
 from auth_service.web.bodies import TooLarge
 from auth_service.web.errors import retry_header, status_of
 from auth_service.web.methods import Answer
 from auth_service.web.pages.forms import NOTHING, TOKEN, Form, NotSent, Unreadable, form_of, is_from_elsewhere
-from auth_service.web.pages.guests import Endpoint, ask
-from auth_service.web.pages.site import Site, is_over, problems_of, refusal_of, sentence
+from auth_service.web.pages.site import Endpoint, Site, is_over, problems_of, refusal_of, sentence
 from auth_service.web.peers import origin_of
 
 Handler = Callable[["Visit"], Awaitable[Response]]
@@ -74,7 +74,7 @@ class Visit:
     async def answer(self, method: str, **fields: Any) -> Answer:
         """As `read`, where a refusal has its place on the page."""
         assert method.partition("/")[2].startswith(_READING), "what changes something is for `change`"
-        return await ask(self.site, self.request, method, fields, token=self.held.access_token)
+        return await ask_for(self.site.methods, self.request, method, bearer=self.held.access_token, **fields)
 
     async def page_of(self, method: str, **fields: Any) -> Answer:
         """As `answer`, of a list. Raises Refused for a page that there is not, which no form on it could mend."""
@@ -87,7 +87,7 @@ class Visit:
         """What a method says to what the person sent by a form of ours. Refused unless it is one of this session."""
         if not self.is_post or not self.site.form_tokens.is_of(self.session, self.form[TOKEN]):
             return NotSent("This page was opened before you signed in anew. Please send it again.")
-        return await ask(self.site, self.request, method, fields, token=self.held.access_token)
+        return await ask_for(self.site.methods, self.request, method, bearer=self.held.access_token, **fields)
 
     async def page(self, template: str, *, refused: Answer | None = None, **values: Any) -> Response:
         """`refused` is what a method said to the form that the page shows once more."""
@@ -161,7 +161,7 @@ def signed_in(site: Site, handler: Handler, *, level: int | None = None) -> Endp
 
 
 async def _answered(site: Site, request: Request, held: Held, handler: Handler, level: int | None) -> Response:
-    told = await ask(site, request, "UserService/GetMe", {}, token=held.access_token)
+    told = await ask_for(site.methods, request, "UserService/GetMe", bearer=held.access_token)
     if told.code == "unauthenticated":
         return _sent_to_sign_in(site, request)
     if told.code != "ok":

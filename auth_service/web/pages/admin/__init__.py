@@ -1,10 +1,7 @@
 """The admin page: `/admin`, for people with a role of level 100 or stronger. Its parts are in `SECTIONS`."""
 
-from starlette.routing import BaseRoute
-
 from auth_service.web.pages.admin import audit, maintenance, overview, people, roles, service_accounts, signing_keys
-from auth_service.web.pages.admin.sections import Section
-from auth_service.web.pages.site import Site
+from auth_service.web.pages.site import Section
 
 SECTIONS: tuple[Section, ...] = (
     overview.SECTION,
@@ -16,7 +13,3 @@ SECTIONS: tuple[Section, ...] = (
     maintenance.SECTION,
 )
 """In the order of the navigation. One more is a line here, a module and its templates."""
-
-
-def routes(site: Site) -> list[BaseRoute]:
-    return [route for section in SECTIONS for route in section.routes(site)]

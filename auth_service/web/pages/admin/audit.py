@@ -16,15 +16,16 @@ from uuid import UUID
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from auth_service.domain.policy import STRONGEST_LEVEL
 from auth_service.web.methods import Answer
 from auth_service.web.pages.admin.event_words import groups, in_words
-from auth_service.web.pages.admin.sections import Section, endpoint, query_of
+from auth_service.web.pages.admin.sections import endpoint, query_of
 from auth_service.web.pages.admin.wire import timestamp, word
-from auth_service.web.pages.site import MARKED, SECURITY_HEADERS, Site, sentence
+from auth_service.web.pages.site import MARKED, SECURITY_HEADERS, Section, Site, sentence
 from auth_service.web.pages.visits import Refused, Visit
 
 PATH = "/admin/audit"
-LEVEL = 0
+LEVEL = STRONGEST_LEVEL
 PAGE_SIZE = 50
 ASKED_AT_ONCE = 8
 """Names, while a page is made."""

@@ -6,8 +6,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from auth_service.web.methods import Answer
-from auth_service.web.pages.admin.sections import Section, endpoint
-from auth_service.web.pages.site import Site
+from auth_service.web.pages.admin.sections import endpoint
+from auth_service.web.pages.site import Section, Site
 from auth_service.web.pages.visits import WEAKEST_ADMINISTRATOR, Visit
 
 PATH = "/admin/maintenance"

@@ -14,9 +14,9 @@ from starlette.routing import BaseRoute, Route
 
 from auth_service.web.pages.admin import audit, service_accounts
 from auth_service.web.pages.admin.key_views import Keys, keys_of
-from auth_service.web.pages.admin.sections import Section, endpoint
+from auth_service.web.pages.admin.sections import endpoint
 from auth_service.web.pages.admin.wire import moment, timestamp
-from auth_service.web.pages.site import Site
+from auth_service.web.pages.site import Section, Site
 from auth_service.web.pages.visits import WEAKEST_ADMINISTRATOR, Refused, Visit
 
 PATH = "/admin"

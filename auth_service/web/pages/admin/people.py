@@ -8,9 +8,9 @@ from starlette.routing import BaseRoute, Route
 
 from auth_service.web.methods import Answer
 from auth_service.web.pages.admin import audit, deeds, offers
-from auth_service.web.pages.admin.sections import Section, endpoint, every_role, query_of
+from auth_service.web.pages.admin.sections import endpoint, every_role, query_of
 from auth_service.web.pages.forms import mistyped
-from auth_service.web.pages.site import Site
+from auth_service.web.pages.site import Section, Site
 from auth_service.web.pages.visits import WEAKEST_ADMINISTRATOR, Visit
 
 PATH = "/admin/people"

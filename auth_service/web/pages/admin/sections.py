@@ -1,27 +1,13 @@
-"""A part of the admin page, and what the parts share."""
+"""What the parts of the admin page share."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from starlette.routing import BaseRoute
-
-from auth_service.web.pages.guests import Endpoint
-from auth_service.web.pages.site import Site
+from auth_service.web.pages.site import Endpoint, Site
 from auth_service.web.pages.visits import WEAKEST_ADMINISTRATOR, Handler, Visit, signed_in
 
 MOST_ROLES = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """`level` is the weakest that sees it. `routes` has every path that begins with `path`."""
-
-    path: str
-    title: str
-    level: int
-    routes: Callable[[Site], Sequence[BaseRoute]]
 
 
 def endpoint(site: Site, handler: Handler, *, level: int = WEAKEST_ADMINISTRATOR) -> Endpoint:

@@ -9,14 +9,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from auth_service.domain.api_keys import MOST_GOOD_KEYS, SCOPES
+from auth_service.domain.policy import STRONGEST_LEVEL
 from auth_service.web.methods import Answer
-from auth_service.web.pages.admin.sections import Section, endpoint, query_of
+from auth_service.web.pages.admin.sections import endpoint, query_of
 from auth_service.web.pages.admin.wire import moment, timestamp
-from auth_service.web.pages.site import Site
+from auth_service.web.pages.site import Section, Site
 from auth_service.web.pages.visits import Handler, Visit
 
 PATH = "/admin/service-accounts"
-LEVEL = 0
+LEVEL = STRONGEST_LEVEL
 PAGE_SIZE = 50
 ENDLESS = "endless"
 LIFETIMES = {"30": "30 days", "90": "90 days", "365": "1 year", ENDLESS: "Without end"}

@@ -10,15 +10,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from auth_service.domain.keys import State
+from auth_service.domain.policy import STRONGEST_LEVEL
 from auth_service.web.methods import Answer
 from auth_service.web.pages.admin.key_views import consumer_names, consumers_of, keys_of
-from auth_service.web.pages.admin.sections import Section, endpoint
+from auth_service.web.pages.admin.sections import endpoint
 from auth_service.web.pages.admin.wire import moment
-from auth_service.web.pages.site import Site
+from auth_service.web.pages.site import Section, Site
 from auth_service.web.pages.visits import Handler, Visit
 
 PATH = "/admin/signing-keys"
-LEVEL = 0
+LEVEL = STRONGEST_LEVEL
 PUBLISHED = {State.STANDBY, State.ACTIVE, State.RETIRING}
 SHOWN = 20
 """Consumers on the page about keys; another page has them all."""
