@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from auth_service.demo import Facility
 from tests.pages.browser import PASSWORD, Answer, Browser
@@ -12,7 +11,7 @@ from tests.pages.browser import administrator as browser_of
 from tests.rpc.conftest import Start
 from tests.support.administering import Acting, administrator
 from tests.support.service import Databases, Service, running_service
-from tests.support.tcp_proxy import Proxy
+from tests.support.tcp_proxy import in_front_of
 
 POLICY = {
     "default-src": "'none'",
@@ -244,28 +243,26 @@ async def test_a_session_that_was_over_when_a_form_was_sent_says_that_nothing_wa
 
 
 async def test_pages_say_when_the_database_is_away(databases: Databases, facility: Facility, tmp_path: Path) -> None:
-    url = sa.make_url(await databases.make("postgresql"))
-    assert url.host is not None
-    assert url.port is not None
-    async with Proxy(url.host, url.port) as proxy:
-        through = url.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
-        async with running_service(through, facility=facility, data_dir=tmp_path, database_timeout="500ms") as service:
-            root, stale = await browser_of(service), Browser(service)
-            path = "/account/name"
-            form = (await root.open(path)).form()
-            stale.cookies = {name: value for name, value in root.cookies.items() if name != "access_token"}
-            await proxy.refuse()
+    async with (
+        in_front_of(await databases.make("postgresql")) as (proxy, through),
+        running_service(through, facility=facility, data_dir=tmp_path, database_timeout="500ms") as service,
+    ):
+        root, stale = await browser_of(service), Browser(service)
+        path = "/account/name"
+        form = (await root.open(path)).form()
+        stale.cookies = {name: value for name, value in root.cookies.items() if name != "access_token"}
+        await proxy.refuse()
 
-            for page in (
-                await root.open("/admin/people"),
-                await stale.open("/account"),
-                await root.send(path, form.fields),
-                await Browser(service).fill("/sign-in", username="user1001", password="user1001-password"),
-            ):
-                assert (page.status, int(page.headers["Retry-After"]) >= 1) == (503, True)
-                assert "did not answer in time" in page.text
-            assert "refresh_token" in stale.cookies
-            sent = await root.send(path, form.fields)
-            assert "What you sent was not done. Reload this page to send it again." in sent.text
-            assert 'href="">Try again' in (await root.open(path)).text
-            await proxy.pass_through()
+        for page in (
+            await root.open("/admin/people"),
+            await stale.open("/account"),
+            await root.send(path, form.fields),
+            await Browser(service).fill("/sign-in", username="user1001", password="user1001-password"),
+        ):
+            assert (page.status, int(page.headers["Retry-After"]) >= 1) == (503, True)
+            assert "did not answer in time" in page.text
+        assert "refresh_token" in stale.cookies
+        sent = await root.send(path, form.fields)
+        assert "What you sent was not done. Reload this page to send it again." in sent.text
+        assert 'href="">Try again' in (await root.open(path)).text
+        await proxy.pass_through()

@@ -12,8 +12,6 @@ import sqlalchemy as sa
 from auth_api.v1 import audit_pb2, audit_pb2_grpc, auth_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from auth_service import app
-from auth_service import settings as settings_module
 from auth_service.demo import Facility
 from auth_service.domain.audit import EventType, Origin, happened
 from auth_service.storage import audit, schema
@@ -21,6 +19,7 @@ from auth_service.storage.database import Connection
 from auth_service.storage.opening import open_database
 from tests.rpc.conftest import Start
 from tests.support.conditions import eventually
+from tests.support.leaving import service_that_leaves
 from tests.support.service import (
     PORTAL_API_KEY,
     Databases,
@@ -28,7 +27,6 @@ from tests.support.service import (
     Service,
     admin_token,
     bearer,
-    environment,
     refusal,
     running_service,
 )
@@ -321,26 +319,17 @@ async def test_streams_end_well_and_at_once_when_the_service_leaves(
     databases: Databases, facility: Facility, tmp_path: Path
 ) -> None:
     url = await databases.make("postgresql")
-    variables = environment(url, facility=facility, data_dir=tmp_path, grace="60s", providers="uows,local")
-    settings, _ = settings_module.load(variables)
-    async with running_service(url, facility=facility, data_dir=tmp_path, providers="uows,local") as staying:
-        admin = await admin_token(staying)
-        leave = asyncio.Event()
-        where: asyncio.Future[app.Running] = asyncio.get_running_loop().create_future()
+    async with (
+        running_service(url, facility=facility, data_dir=tmp_path, providers="uows,local") as staying,
+        service_that_leaves(url, facility=facility, data_dir=tmp_path, grace="60s", providers="uows,local") as service,
+        grpc.aio.insecure_channel(str(service.where.grpc)) as channel,
+    ):
+        stream = watch(staying.at(channel), await admin_token(staying))
+        await begun(stream)
 
-        async def serve() -> None:
-            async with app.running(settings) as running:
-                where.set_result(running)
-                await leave.wait()
+        service.leave()
 
-        serving = asyncio.create_task(serve())
-        async with grpc.aio.insecure_channel(str((await where).grpc)) as channel:
-            stream = watch(staying.at(channel), admin)
-            await begun(stream)
-
-            leave.set()
-
-            assert await stream.read() is grpc.aio.EOF
-            assert await stream.code() is grpc.StatusCode.OK
-            async with asyncio.timeout(30):
-                await serving
+        assert await stream.read() is grpc.aio.EOF
+        assert await stream.code() is grpc.StatusCode.OK
+        async with asyncio.timeout(30):
+            await service.gone

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from auth_service.demo import Facility
 from auth_service.rpc.permissions import OUR_FILES, PERMISSIONS
+from tests.client.minting import b64, compact
 from tests.rpc.conftest import Start
 from tests.support.service import (
     AUDIENCE,
@@ -203,14 +204,6 @@ async def test_random_bytes_are_refused_or_read_but_never_a_defect(service: Serv
 
 
 # --- access tokens ---------------------------------------------------------------------------------------------------
-
-
-def b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def compact(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
 
 
 class Forger:

@@ -8,7 +8,6 @@ from typing import Any
 
 import grpc
 import pytest
-import sqlalchemy as sa
 from auth_api.v1 import auth_pb2
 
 from auth_service.demo import Facility
@@ -17,7 +16,7 @@ from auth_service.rpc.ext_authz import check_pb2 as pb
 from auth_service.usecases.gate import IDENTITY_HEADERS
 from tests.rpc.conftest import Start
 from tests.support.service import PORTAL_API_KEY, Databases, Logs, Service, running_service
-from tests.support.tcp_proxy import Proxy
+from tests.support.tcp_proxy import in_front_of
 
 POLICY = json.dumps(
     {
@@ -255,27 +254,25 @@ async def test_without_the_database_tokens_count_and_only_a_refresh_has_to_wait(
 ) -> None:
     home = tmp_path_factory.mktemp("away")
     (home / "policy.json").write_text(POLICY)
-    url = sa.make_url(await databases.make("postgresql"))
-    assert url.host is not None
-    assert url.port is not None
-    async with Proxy(url.host, url.port) as proxy:
-        through = url.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
-        async with running_service(
+    async with (
+        in_front_of(await databases.make("postgresql")) as (proxy, through),
+        running_service(
             through,
             facility=facility,
             data_dir=home,
             policy_file=str(home / "policy.json"),
             database_timeout="500ms",
-        ) as service:
-            token, cookies = (await service.login()).access_token, await session(service)
-            await proxy.refuse()
+        ) as service,
+    ):
+        token, cookies = (await service.login()).access_token, await session(service)
+        await proxy.refuse()
 
-            good = await check(service, "/me", authorization=f"Bearer {token}")
-            over = await check(service, "/me", cookie=f"refresh_token={cookies['refresh_token']}")
+        good = await check(service, "/me", authorization=f"Bearer {token}")
+        over = await check(service, "/me", cookie=f"refresh_token={cookies['refresh_token']}")
 
-            assert (status(good), status(over)) == (200, 503)
-            assert int(headers_of(over.denied_response.headers, OVERWRITE)["retry-after"]) >= 1
-            await proxy.pass_through()
+        assert (status(good), status(over)) == (200, 503)
+        assert int(headers_of(over.denied_response.headers, OVERWRITE)["retry-after"]) >= 1
+        await proxy.pass_through()
 
 
 @pytest.mark.row("D3")

@@ -11,19 +11,17 @@ import pytest
 import sqlalchemy as sa
 from auth_api.v1 import keys_pb2, trust_pb2, trust_pb2_grpc
 
-from auth_service import app
-from auth_service import settings as settings_module
 from auth_service.demo import Facility
 from auth_service.storage import schema
 from tests.rpc.conftest import Start
 from tests.support.conditions import eventually
+from tests.support.leaving import service_that_leaves
 from tests.support.service import (
     Databases,
     Refusal,
     Service,
     admin_token,
     bearer,
-    environment,
     refusal,
     running_service,
 )
@@ -398,28 +396,21 @@ async def test_a_server_that_leaves_tells_its_streams_to_go_elsewhere(
     databases: Databases, facility: Facility, tmp_path: Path
 ) -> None:
     url = await databases.make("postgresql")
-    settings, _ = settings_module.load(environment(url, facility=facility, data_dir=tmp_path, grace="60s"))
-    leave = asyncio.Event()
-    where: asyncio.Future[app.Running] = asyncio.get_running_loop().create_future()
-
-    async def serve() -> None:
-        async with app.running(settings) as running:
-            where.set_result(running)
-            await leave.wait()
-
-    serving = asyncio.create_task(serve())
-    async with grpc.aio.insecure_channel(str((await where).grpc)) as channel:
+    async with (
+        service_that_leaves(url, facility=facility, data_dir=tmp_path, grace="60s") as service,
+        grpc.aio.insecure_channel(str(service.where.grpc)) as channel,
+    ):
         stub: Any = trust_pb2_grpc.TrustServiceStub(channel)
         streams = [stub.WatchTrust(trust_pb2.WatchTrustRequest()) for _ in range(20)]
         for stream in streams:
             await snapshot(stream)
 
-        leave.set()
+        service.leave()
 
         for stream in streams:
             assert (await ending(stream)).verdict == ("UNAVAILABLE", "SERVER_LEAVING")
         async with asyncio.timeout(30):
-            await serving
+            await service.gone
 
 
 async def test_a_replica_that_learnt_of_keys_before_sessions_is_gone_on_from_as_well(start: Start) -> None:

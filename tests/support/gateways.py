@@ -16,6 +16,7 @@ from pathlib import Path
 
 import aiohttp
 
+from tests.support.launching import end
 from tests.support.leash import spawn
 from tests.support.ports import port_of, reserve_port
 
@@ -175,12 +176,7 @@ async def gateway(
         await _answers(running, process)
         yield running
     finally:
-        process.terminate()
-        try:
-            await asyncio.to_thread(process.wait, 5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            await asyncio.to_thread(process.wait)
+        await asyncio.to_thread(end, process, within=5)
         shutil.rmtree(home, ignore_errors=True)
 
 

@@ -2,34 +2,17 @@
 
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from tests.support.launching import Availability, Launcher, comes_up, end, listens, read_log
 from tests.support.leash import Account, require_reachable, server_account, spawn
 from tests.support.ports import port_of, reserve_port
 from tests.support.postgres import Postgres
 
 _DEADLINE = 10.0
-
-
-@dataclass(frozen=True)
-class Availability:
-    """True when there is a `binary`; otherwise `reason` says where it was looked for."""
-
-    binary: Path | None
-    reason: str = ""
-
-    def __bool__(self) -> bool:
-        return self.binary is not None
 
 
 class PgBouncerUnavailable(Exception):
@@ -47,7 +30,7 @@ def available() -> Availability:
     return Availability(None, "no pgbouncer on PATH or in /usr/sbin: install it or set TEST_PGBOUNCER_BIN")
 
 
-class PgBouncer:
+class PgBouncer(Launcher):
     """Pools every database of `postgres`, `pool_size` server connections each; lets any loopback client in.
 
     `settings` override or extend the [pgbouncer] section of its configuration.
@@ -57,9 +40,9 @@ class PgBouncer:
 
     def __init__(self, postgres: Postgres, *, pool_size: int = 5, settings: Mapping[str, str] | None = None) -> None:
         found = available()
-        if found.binary is None:
+        if found.path is None:
             raise PgBouncerUnavailable(found.reason)
-        self._binary = found.binary
+        self._binary = found.path
         self._postgres = postgres
         self._account: Account | None = server_account()
         self._reserved = reserve_port()
@@ -78,17 +61,6 @@ class PgBouncer:
         self._home: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
     @property
     def version(self) -> str:
         """As `1.18.0`."""
@@ -103,7 +75,7 @@ class PgBouncer:
 
     @property
     def log(self) -> str:
-        return (self._home / "log").read_text(errors="replace") if self._home else ""
+        return read_log(self._home / "log") if self._home else ""
 
     def dsn(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@{self.host}:{self.port}/{database}"
@@ -124,29 +96,15 @@ class PgBouncer:
             environment={"LC_ALL": "C"},
             account=self._account,
         )
-        deadline = time.monotonic() + _DEADLINE
-        while not self._listens():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise PgBouncerUnavailable(f"PgBouncer did not start:\n{self.log[-2000:]}")
-            time.sleep(0.01)
-
-    def _listens(self) -> bool:
-        with suppress(OSError), socket.create_connection((self.host, self.port), timeout=1.0):
-            return True
-        return False
+        if not comes_up(self._process, lambda: listens(self.port), within=_DEADLINE):
+            self.stop()
+            raise PgBouncerUnavailable(f"PgBouncer did not start:\n{self.log[-2000:]}")
 
     def stop(self) -> None:
         """At once, clients disconnected; the port stays for another start. Content if it is not running."""
-        if self._process is None:
-            return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(_DEADLINE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+        if self._process is not None:
+            end(self._process, within=_DEADLINE)
+            self._process = None
 
     def close(self) -> None:
         self.stop()

@@ -16,12 +16,12 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 import asyncpg
 import psutil
 
+from tests.support.launching import Launcher, comes_up, read_log
 from tests.support.leash import Account, require_reachable, server_account, spawn
 from tests.support.ports import port_of, reserve_port
 
@@ -81,7 +81,7 @@ def _wheel_folders() -> Iterator[Path]:
         yield Path(location) / "pginstall" / "bin"
 
 
-class Postgres:
+class Postgres(Launcher):
     """One cluster with the superuser `postgres`; with `password` it asks for it (SCRAM), without it trusts loopback.
 
     Its blocking methods may be handed to `asyncio.to_thread`. `stop` keeps data and port for another `start`;
@@ -108,17 +108,6 @@ class Postgres:
         self._frozen: list[psutil.Process] = []
         self._watcher: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
     @property
     def version(self) -> str:
         """As `18.6`, of the binaries found; the server need not be running."""
@@ -137,7 +126,7 @@ class Postgres:
 
     @property
     def log(self) -> str:
-        return self._log_file().read_text(errors="replace") if self.home else ""
+        return read_log(self._log_file()) if self.home else ""
 
     def dsn(self, database: str = "postgres") -> str:
         return f"postgresql://{self._authority()}/{database}"
@@ -186,12 +175,9 @@ class Postgres:
             # The immediate stop: the postmaster takes its backends and shared memory with it.
             dying_signal=signal.SIGQUIT,
         )
-        deadline = time.monotonic() + _START_DEADLINE
-        while not self._is_ready(home):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                raise PostgresUnavailable(f"PostgreSQL did not start:\n{self.log[-2000:]}")
-            time.sleep(0.01)
+        if not comes_up(self._process, lambda: self._is_ready(home), within=_START_DEADLINE):
+            self.kill()
+            raise PostgresUnavailable(f"PostgreSQL did not start:\n{self.log[-2000:]}")
 
     def _is_ready(self, home: Path) -> bool:
         try:

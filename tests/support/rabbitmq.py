@@ -5,33 +5,16 @@
 
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import tempfile
-import time
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from tests.support.launching import Availability, Launcher, comes_up, end, listens, read_log
 from tests.support.leash import spawn
 from tests.support.ports import free_port
 
 _DEADLINE = 60.0
 _UNPACKED = Path(os.environ.get("CI_TOOLS", Path.home() / ".cache" / "auth-service-ci")) / "rabbitmq"
-
-
-@dataclass(frozen=True)
-class Availability:
-    """True when there is a server below `root`; otherwise `reason` says where it was looked for."""
-
-    root: Path | None
-    reason: str = ""
-
-    def __bool__(self) -> bool:
-        return self.root is not None
 
 
 class RabbitMqUnavailable(Exception):
@@ -57,14 +40,14 @@ def _emulator(root: Path) -> Path | None:
     return next(root.glob("usr/lib/erlang/erts-*/bin"), None)
 
 
-class RabbitMqServer:
+class RabbitMqServer(Launcher):
     """A broker of its own, with its queues kept over restarts. User and password are both `guest`.
 
     Where there is a `conf`, it says who else may connect and where, and nothing listens but what it says.
     """
 
     def __init__(self, *, conf: str = "", port: int | None = None) -> None:
-        root = available().root
+        root = available().path
         server, emulator = (_server(root), _emulator(root)) if root else (None, None)
         if root is None or server is None or emulator is None:
             raise RabbitMqUnavailable(available().reason)
@@ -101,46 +84,26 @@ class RabbitMqServer:
         self._mapper = self._spawn(emulator / "epmd", "-port", str(mapper), "-address", "127.0.0.1")
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
     @property
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self.port}/"
 
     @property
     def log(self) -> str:
-        log = self.home / "log"
-        return log.read_text(errors="replace") if log.exists() else ""
+        return read_log(self.home / "log")
 
     def start(self) -> None:
         """Returns once it listens, in some ten seconds."""
         self._process = self._spawn(Path("/bin/sh"), str(self._server))
-        deadline = time.monotonic() + _DEADLINE
-        while not self._listens():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise RabbitMqUnavailable(f"RabbitMQ did not start:\n{self.log[-2000:]}")
-            time.sleep(0.1)
+        if not comes_up(self._process, lambda: listens(self.port), within=_DEADLINE, asked_every=0.1):
+            self.stop()
+            raise RabbitMqUnavailable(f"RabbitMQ did not start:\n{self.log[-2000:]}")
 
     def stop(self) -> None:
         """Clients are disconnected; what was confirmed is there after the next start. Content if it is not running."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(_DEADLINE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        if self._process is not None:
+            end(self._process, within=_DEADLINE)
+            self._process = None
 
     def close(self) -> None:
         self.stop()
@@ -160,8 +123,3 @@ class RabbitMqServer:
             f'exec {self._emulator}/erlexec "$@"\n'
         )
         script.chmod(0o755)
-
-    def _listens(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1.0):
-            return True
-        return False

@@ -4,9 +4,12 @@ import asyncio
 import enum
 import socket
 import struct
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Self
+
+import sqlalchemy as sa
 
 from tests.support.ports import port_of, reserve_port
 
@@ -113,6 +116,16 @@ class Proxy:
             task.cancel()  # It slipped in just before the listener closed.
         await asyncio.wait([task])
         del self._connections[connection]
+
+
+@asynccontextmanager
+async def in_front_of(database: str) -> AsyncIterator[tuple[Proxy, str]]:
+    """A proxy for the server of `database`, and the address that leads through it."""
+    url = sa.make_url(database)
+    assert url.host is not None
+    assert url.port is not None
+    async with Proxy(url.host, url.port) as proxy:
+        yield proxy, url.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
 
 
 class _Connection:

@@ -3,15 +3,11 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import time
-from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from tests.support.launching import Launcher, comes_up, listens, read_log
 from tests.support.leash import spawn
 from tests.support.ports import free_port
 
@@ -23,7 +19,7 @@ class ValkeyDidNotStart(Exception):
     """The message ends with what the server said."""
 
 
-class ValkeyServer:
+class ValkeyServer(Launcher):
     """One server with a password, started on entry. `options` are lines of its configuration, without the dashes."""
 
     def __init__(self, **options: str) -> None:
@@ -32,25 +28,13 @@ class ValkeyServer:
         self._options = {"requirepass": PASSWORD, "save": "", "appendonly": "no"} | options
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
     @property
     def url(self) -> str:
         return f"valkey://:{PASSWORD}@127.0.0.1:{self.port}/0"
 
     @property
     def log(self) -> str:
-        log = self.home / "log"
-        return log.read_text(errors="replace") if log.exists() else ""
+        return read_log(self.home / "log")
 
     def start(self) -> None:
         """Returns once it listens. What an earlier one knew is forgotten."""
@@ -59,12 +43,9 @@ class ValkeyServer:
         self._process = spawn(
             [_server(), *where, *options], log=self.home / "log", cwd=self.home, environment={"PATH": os.defpath}
         )
-        deadline = time.monotonic() + _DEADLINE
-        while not self._listens():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise ValkeyDidNotStart(self.log[-2000:])
-            time.sleep(0.01)
+        if not comes_up(self._process, lambda: listens(self.port), within=_DEADLINE):
+            self.stop()
+            raise ValkeyDidNotStart(self.log[-2000:])
 
     def stop(self) -> None:
         """At once: clients find out when they next ask. Content if it is not running."""
@@ -87,11 +68,6 @@ class ValkeyServer:
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
-
-    def _listens(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1.0):
-            return True
-        return False
 
 
 def _server() -> Path:

@@ -37,15 +37,9 @@ from auth_service.usecases.sessions import RECHECK_WITHIN, Sessions
 from auth_service.usecases.sign_in import SignIn
 from auth_service.usecases.signing import SigningKeys
 from tests.conftest import BUDGET
+from tests.domain.rings import POLICY
 
-KEY_POLICY = KeyPolicy(
-    size_bits=2048,
-    rotate_every=timedelta(days=30),
-    publish_ahead=timedelta(hours=24),
-    signer_lease=timedelta(seconds=60),
-    token_lifetime=timedelta(minutes=10),
-    clock_skew=timedelta(seconds=60),
-)
+KEY_POLICY = POLICY
 EVIDENCE_POLICY = EvidencePolicy(recent_for=timedelta(hours=48), patience=timedelta(hours=24))
 SESSION_POLICY = SessionPolicy(
     idle_lifetime=timedelta(hours=12), absolute_lifetime=timedelta(days=30), replay_window=timedelta(seconds=10)

@@ -14,6 +14,15 @@ from auth_service.usecases.admission import Admission
 from tests.support.conditions import eventually
 
 
+@pytest.fixture(name="idle_loop")
+def a_loop_that_is_never_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy this machine is. Whom it lets in is a matter of order then, and of no time."""
+    for name in ("BEARABLE_LAG", "LONGEST_WAIT"):
+        monkeypatch.setattr(module, name, timedelta(hours=1))
+    for name in ("PROBE", "PROBE_ALONE"):
+        monkeypatch.setattr(module, name, timedelta(0))
+
+
 @pytest.fixture(name="late_loop")
 def a_loop_that_is_always_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BEARABLE_LAG", timedelta(seconds=-1))
@@ -43,6 +52,7 @@ class Crowd:
             await self._leaving.wait()
 
 
+@pytest.mark.usefixtures("idle_loop")
 async def test_an_idle_loop_lets_everybody_in_in_their_order_however_long_they_stay() -> None:
     crowd = Crowd(Admission())
 
@@ -53,6 +63,7 @@ async def test_an_idle_loop_lets_everybody_in_in_their_order_however_long_they_s
     await crowd.leave()
 
 
+@pytest.mark.usefixtures("idle_loop")
 async def test_a_crowd_is_slowed_down_for_others_and_only_where_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PROBE", timedelta(hours=1))
     alone, beside_others = Crowd(Admission()), Crowd(busy := Admission())

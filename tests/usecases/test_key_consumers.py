@@ -1,6 +1,5 @@
 """Who takes the key set: noted in memory, merged over replicas, bounded; and the rotation that waits for them."""
 
-from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -24,17 +23,11 @@ from auth_service.usecases.signing import SigningKeys
 from tests.conftest import BUDGET
 from tests.storage.rivals import replicas
 from tests.support.service import captured_logs
-from tests.usecases.replica import KEY_POLICY, SECRET, Ticker, signing_keys, signing_threads
+from tests.usecases.replica import KEY_POLICY, SECRET, Ticker, signing_keys
 
 EVIDENCE = EvidencePolicy(recent_for=timedelta(hours=48), patience=timedelta(hours=12))
 GATEWAY = Consumer(ConsumerKind.HTTP, "192.0.2.1", "Go-http-client/1.1")
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-
-
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Executor]:
-    with signing_threads() as running:
-        yield running
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,12 +28,6 @@ from tests.usecases.replica import KEY_POLICY, SECRET, Ticker, signing_keys, sig
 
 T = TypeVar("T")
 SEALING = KeyEncryptionKeys([SECRET])
-
-
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Executor]:
-    with signing_threads() as running:
-        yield running
 
 
 async def stored(database: Database) -> KeyRing:

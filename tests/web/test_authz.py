@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from auth_api.v1 import auth_pb2
 from auth_client import VerifiedToken
 from auth_client.policy import Verdict
@@ -20,7 +19,7 @@ from auth_service.usecases.gate import IDENTITY_HEADERS, Answered
 from tests.rpc.conftest import Start
 from tests.support.conditions import eventually
 from tests.support.service import PORTAL_API_KEY, Databases, Logs, Service, running_service
-from tests.support.tcp_proxy import Proxy
+from tests.support.tcp_proxy import in_front_of
 
 POLICY = {
     "levels": {"admin": 0, "staff": 500, "user": 1000},
@@ -509,26 +508,24 @@ async def test_without_the_database_tokens_count_and_only_a_refresh_has_to_wait(
     databases: Databases, facility: Facility, logs: Logs, tmp_path: Path
 ) -> None:
     (tmp_path / "policy.json").write_text(json.dumps(POLICY))
-    url = sa.make_url(await databases.make("postgresql"))
-    assert url.host is not None
-    assert url.port is not None
-    async with Proxy(url.host, url.port) as proxy:
-        through = url.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
-        async with running_service(
+    async with (
+        in_front_of(await databases.make("postgresql")) as (proxy, through),
+        running_service(
             through,
             facility=facility,
             data_dir=tmp_path,
             policy_file=str(tmp_path / "policy.json"),
             database_timeout="500ms",
-        ) as service:
-            cookies = await session(service)
-            await proxy.refuse()
+        ) as service,
+    ):
+        cookies = await session(service)
+        await proxy.refuse()
 
-            good = await ask(service, "/me", cookies=cookies)
-            over = await ask(service, "/me", cookies={"refresh_token": cookies["refresh_token"]})
-            public = await ask(service, "/open/x", cookies={"refresh_token": cookies["refresh_token"]})
+        good = await ask(service, "/me", cookies=cookies)
+        over = await ask(service, "/me", cookies={"refresh_token": cookies["refresh_token"]})
+        public = await ask(service, "/open/x", cookies={"refresh_token": cookies["refresh_token"]})
 
-            assert (good.status, public.status, over.status) == (200, 200, 503)
-            assert over.cookies == {}
-            assert int(over.headers["Retry-After"]) >= 1
-            await proxy.pass_through()
+        assert (good.status, public.status, over.status) == (200, 200, 503)
+        assert over.cookies == {}
+        assert int(over.headers["Retry-After"]) >= 1
+        await proxy.pass_through()

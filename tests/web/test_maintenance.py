@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from auth_api.v1 import audit_pb2, audit_pb2_grpc, maintenance_pb2, maintenance_pb2_grpc
 
 from auth_service.demo import Facility
@@ -12,7 +11,7 @@ from tests.rpc.conftest import Start
 from tests.support.conditions import eventually
 from tests.support.postgres import Postgres
 from tests.support.service import Databases, Service, admin_token, bearer, refusal, running_service, token_of
-from tests.support.tcp_proxy import Proxy
+from tests.support.tcp_proxy import in_front_of
 
 NOW = maintenance_pb2.NOTICE_KIND_MAINTENANCE
 SOON = maintenance_pb2.NOTICE_KIND_SCHEDULED_MAINTENANCE
@@ -111,19 +110,18 @@ async def test_other_replicas_learn_of_a_notice(start: Start) -> None:
 async def test_away_from_its_database_the_service_tells_the_last_notice(
     databases: Databases, facility: Facility, tmp_path: Path
 ) -> None:
-    url = sa.make_url(await databases.make("postgresql"))
-    assert url.port is not None
-    async with Proxy(url.host or "127.0.0.1", url.port) as proxy:
-        through = url.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
-        async with running_service(through, facility=facility, data_dir=tmp_path, database_timeout="500ms") as service:
-            admin = await admin_token(service)
-            await put(service, admin, NOW, show=True, message="Back at noon")
-            await proxy.refuse()
+    async with (
+        in_front_of(await databases.make("postgresql")) as (proxy, through),
+        running_service(through, facility=facility, data_dir=tmp_path, database_timeout="500ms") as service,
+    ):
+        admin = await admin_token(service)
+        await put(service, admin, NOW, show=True, message="Back at noon")
+        await proxy.refuse()
 
-            refused = await refusal(put(service, admin, NOW, show=False))
+        refused = await refusal(put(service, admin, NOW, show=False))
 
-            assert refused.reason == "DATABASE_UNAVAILABLE"
-            assert await told(service) == b'{"show":true,"message":"Back at noon"}'
+        assert refused.reason == "DATABASE_UNAVAILABLE"
+        assert await told(service) == b'{"show":true,"message":"Back at noon"}'
 
 
 async def test_before_the_notices_were_read_pages_are_told_to_come_again(
