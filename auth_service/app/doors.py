@@ -157,6 +157,7 @@ def _site(settings: Settings, base: Core, stories: Stories, methods: LocalCalls)
         version=version(),
         issuer=settings.token_issuer,
         sections=SECTIONS,
+        shortest_password=settings.password_min_length,
         path_prefix=settings.path_prefix,
         trusted_proxies=settings.trusted_proxies,
         next_origins=settings.next_origins,

@@ -62,6 +62,14 @@ async def test_what_is_said_of_an_address_is_what_happened(service: Service) -> 
         assert said in (await browser.open("/account")).text
 
 
+async def test_how_long_a_new_password_has_to_be_is_said_where_it_is_typed(start: Start) -> None:
+    service = await start(password_min_length="11")
+    browser, _ = await somebody(service)
+
+    for path in ("/account/password", "/register"):
+        assert "At least 11 characters" in (await browser.open(path)).text
+
+
 async def test_a_person_changes_their_password_and_other_sessions_end(service: Service) -> None:
     browser, person_id = await somebody(service)
     name = (await (await administrator(service)).get(person_id)).username

@@ -86,7 +86,7 @@ class Site:
     """`path_prefix` is in front of every address; `issuer` is the public one; sign-in may lead to `next_origins`.
 
     `sections` are what is served of the admin page, in the order of its navigation. `keeps_passwords` where there may
-    be accounts of our own, `asks_facility` where the facility's people sign in.
+    be accounts of our own, `asks_facility` where the facility's people sign in. `shortest_password` is in characters.
     """
 
     methods: Methods
@@ -95,6 +95,7 @@ class Site:
     version: str
     issuer: str
     sections: Sequence[Section]
+    shortest_password: int
     path_prefix: str = ""
     trusted_proxies: Sequence[Network] = ()
     next_origins: Collection[str] = ()
@@ -115,6 +116,7 @@ class Site:
             host=urlsplit(self.issuer).hostname or "",
             version=self.version,
             sections=self.sections,
+            shortest_password=self.shortest_password,
             lets_people_register=self.lets_people_register,
             sends_mail=self.sends_mail,
             keeps_passwords=self.keeps_passwords,
