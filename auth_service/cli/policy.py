@@ -19,11 +19,14 @@ _STATUS = {Verdict.ADMITTED: 200, Verdict.NOT_SIGNED_IN: 401, Verdict.REFUSED: 4
 Roles = Annotated[tuple[str, ...], Parameter(name="--role", help="Of a person; may be given several times.")]
 Scopes = Annotated[tuple[str, ...], Parameter(name="--scope", help="Of a service, instead of roles.")]
 Level = Annotated[int | None, Parameter(name="--level", help="Instead of what the roles are worth.")]
+Checked = Annotated[Path, Parameter(help="The policy, in JSON.")]
+Method = Annotated[str, Parameter(help="Such as GET.")]
+Target = Annotated[str, Parameter(help="A location, such as /things/7.")]
 PolicyFile = Annotated[Path | None, Parameter(name="--file", help="Instead of AUTH_POLICY_FILE.")]
 
 
 @policy.command
-def check(file: Path) -> None:
+def check(file: Checked) -> None:
     """Say what is wrong with a policy file, place by place; and what is probably not meant."""
     found = _read(file)
     for warning in found.warnings():
@@ -33,8 +36,8 @@ def check(file: Path) -> None:
 
 @policy.command
 def explain(
-    method: str,
-    target: str,
+    method: Method,
+    target: Target,
     *,
     role: Roles = (),
     scope: Scopes = (),

@@ -6,7 +6,7 @@ from cyclopts import App
 
 from auth_service.app import Administration
 from auth_service.cli.administering import administer, rows_of
-from auth_service.cli.options import Json, Yes
+from auth_service.cli.options import Json, RoleName, User, Yes
 from auth_service.cli.terminal import confirm, fail, print_rows, say
 from auth_service.domain.accounts import Account
 from auth_service.domain.audit import OPERATOR
@@ -14,7 +14,7 @@ from auth_service.domain.roles import Role
 from auth_service.usecases.accounts import HolderPage
 from auth_service.usecases.roles import RolePage
 
-roles = App(name="roles", help="Roles, their levels, and who has them. USER is a user name or an id.")
+roles = App(name="roles", help="Roles, their levels, and who has them.")
 
 
 @roles.command
@@ -55,7 +55,7 @@ def list_roles(*, as_json: Json = False) -> None:
 
 
 @roles.command
-def update(name: str, *, level: int | None = None, description: str | None = None, as_json: Json = False) -> None:
+def update(name: RoleName, *, level: int | None = None, description: str | None = None, as_json: Json = False) -> None:
     """Change a role; what is not given stays. Whoever has it is as strong as its level from now on.
 
     Parameters
@@ -76,7 +76,7 @@ def update(name: str, *, level: int | None = None, description: str | None = Non
 
 
 @roles.command
-def delete(name: str, *, yes: Yes = False, as_json: Json = False) -> None:
+def delete(name: RoleName, *, yes: Yes = False, as_json: Json = False) -> None:
     """Delete a role that nobody has."""
     confirm(f"Delete the role {name}?", yes=yes)
 
@@ -88,7 +88,7 @@ def delete(name: str, *, yes: Yes = False, as_json: Json = False) -> None:
 
 
 @roles.command
-def grant(user: str, role: str, *, as_json: Json = False) -> None:
+def grant(user: User, role: RoleName, *, as_json: Json = False) -> None:
     """Give a person a role, which shows in their next access token."""
 
     async def step(use: Administration) -> None:
@@ -100,7 +100,7 @@ def grant(user: str, role: str, *, as_json: Json = False) -> None:
 
 
 @roles.command
-def revoke(user: str, role: str, *, end_sessions: bool = False, as_json: Json = False) -> None:
+def revoke(user: User, role: RoleName, *, end_sessions: bool = False, as_json: Json = False) -> None:
     """Take a role from a person.
 
     Parameters
@@ -119,7 +119,7 @@ def revoke(user: str, role: str, *, end_sessions: bool = False, as_json: Json = 
 
 
 @roles.command
-def users(name: str, *, as_json: Json = False) -> None:
+def users(name: RoleName, *, as_json: Json = False) -> None:
     """Print who was granted a role, whoever was first comes first."""
 
     async def step(use: Administration) -> None:

@@ -49,7 +49,13 @@ def list_accounts(*, as_json: Json = False) -> None:
 
 @service_accounts.command(name="delete")
 def delete_account(name: str, *, yes: Yes = False, as_json: Json = False) -> None:
-    """Delete an account and refuse its keys, and the tokens made from them, from now on."""
+    """Delete an account and refuse its keys, and the tokens made from them, from now on.
+
+    Parameters
+    ----------
+    name
+        As `service-accounts list` prints it.
+    """
 
     async def step(use: Administration) -> None:
         account = await use.service_accounts.named(name)

@@ -4,7 +4,7 @@ from cyclopts import App
 
 from auth_service.app import Administration
 from auth_service.cli.administering import administer, confirmed
-from auth_service.cli.options import Json, Yes
+from auth_service.cli.options import Json, User, Yes
 from auth_service.cli.terminal import print_rows, say
 from auth_service.domain.audit import OPERATOR
 from auth_service.domain.identifiers import uuid_in
@@ -14,7 +14,7 @@ sessions = App(name="sessions", help="People's sessions. USER is a user name or 
 
 
 @sessions.command(name="list")
-def list_sessions(user: str, *, as_json: Json = False) -> None:
+def list_sessions(user: User, *, as_json: Json = False) -> None:
     """Print a person's live sessions, newest first; of more than a thousand, those."""
 
     async def step(use: Administration) -> None:
@@ -39,13 +39,11 @@ def list_sessions(user: str, *, as_json: Json = False) -> None:
 
 
 @sessions.command
-def end(user: str, *, session: str = "", yes: Yes = False, as_json: Json = False) -> None:
+def end(user: User, *, session: str = "", yes: Yes = False, as_json: Json = False) -> None:
     """End every session of a person, or one.
 
     Parameters
     ----------
-    user
-        A user name or an id.
     session
         Only this one, as `sessions list` prints it.
     """

@@ -4,7 +4,7 @@ from cyclopts import App
 
 from auth_service.app import Administration
 from auth_service.cli.administering import administer
-from auth_service.cli.options import Json, Yes
+from auth_service.cli.options import Json, UserNumber, Yes
 from auth_service.cli.terminal import confirm, print_rows, say
 from auth_service.domain.audit import OPERATOR
 
@@ -12,7 +12,7 @@ staff = App(name="staff", help="User numbers that are staff whatever the facilit
 
 
 @staff.command
-def add(user_number: int, *, as_json: Json = False) -> None:
+def add(user_number: UserNumber, *, as_json: Json = False) -> None:
     """Mark a user number as staff."""
 
     async def step(use: Administration) -> None:
@@ -24,7 +24,7 @@ def add(user_number: int, *, as_json: Json = False) -> None:
 
 
 @staff.command
-def remove(user_number: int, *, yes: Yes = False, as_json: Json = False) -> None:
+def remove(user_number: UserNumber, *, yes: Yes = False, as_json: Json = False) -> None:
     """Take a user number off the list. The facility's own roles still count."""
     confirm(f"Take {user_number} off the staff list?", yes=yes)
 

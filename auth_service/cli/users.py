@@ -8,13 +8,13 @@ from cyclopts import App
 
 from auth_service.app import Administration
 from auth_service.cli.administering import administer, confirmed, described, line_of, rows_of
-from auth_service.cli.options import Json, Limit, Yes
+from auth_service.cli.options import Json, Limit, User, Yes
 from auth_service.cli.terminal import fail, password, print_fields, print_rows, say
 from auth_service.domain.accounts import AccountChanges, AccountFilter, AccountState, NewAccount
 from auth_service.domain.audit import OPERATOR
 from auth_service.usecases.accounts import AccountPage
 
-users = App(name="users", help="People. USER is a user name or an id.")
+users = App(name="users", help="People.")
 
 
 @users.command
@@ -117,7 +117,7 @@ def list_users(
 
 
 @users.command
-def show(user: str, *, as_json: Json = False) -> None:
+def show(user: User, *, as_json: Json = False) -> None:
     """Print everything about one account."""
 
     async def step(use: Administration) -> None:
@@ -129,7 +129,7 @@ def show(user: str, *, as_json: Json = False) -> None:
 
 @users.command
 def update(
-    user: str,
+    user: User,
     *,
     username: str | None = None,
     display_name: str | None = None,
@@ -144,8 +144,6 @@ def update(
 
     Parameters
     ----------
-    user
-        A user name or an id.
     username
         What the person signs in with from now on.
     display_name
@@ -187,14 +185,12 @@ def update(
 
 @users.command
 def set_password(
-    user: str, *, password_stdin: bool = False, must_change_password: bool = False, as_json: Json = False
+    user: User, *, password_stdin: bool = False, must_change_password: bool = False, as_json: Json = False
 ) -> None:
     """Set a person's password and end their sessions. Asks for the password.
 
     Parameters
     ----------
-    user
-        A user name or an id.
     password_stdin
         Read the password from the first line of standard input.
     must_change_password
@@ -216,13 +212,11 @@ def set_password(
 
 
 @users.command
-def disable(user: str, *, reason: str = "", as_json: Json = False) -> None:
+def disable(user: User, *, reason: str = "", as_json: Json = False) -> None:
     """Let a person sign in no more, and end their sessions.
 
     Parameters
     ----------
-    user
-        A user name or an id.
     reason
         Why, for the audit log.
     """
@@ -236,7 +230,7 @@ def disable(user: str, *, reason: str = "", as_json: Json = False) -> None:
 
 
 @users.command(name=("enable", "unlock"))
-def enable(user: str, *, as_json: Json = False) -> None:
+def enable(user: User, *, as_json: Json = False) -> None:
     """Let a disabled or locked-out person sign in again."""
 
     async def step(use: Administration) -> None:
@@ -248,7 +242,7 @@ def enable(user: str, *, as_json: Json = False) -> None:
 
 
 @users.command
-def delete(user: str, *, yes: Yes = False, as_json: Json = False) -> None:
+def delete(user: User, *, yes: Yes = False, as_json: Json = False) -> None:
     """Delete an account for good. Its name and verified address stay reserved until it is purged."""
 
     async def step(use: Administration) -> None:
@@ -260,7 +254,7 @@ def delete(user: str, *, yes: Yes = False, as_json: Json = False) -> None:
 
 
 @users.command
-def purge(user: str, *, yes: Yes = False, as_json: Json = False) -> None:
+def purge(user: User, *, yes: Yes = False, as_json: Json = False) -> None:
     """Erase a deleted account: only the audit log still has the person's id, and the addresses they came from."""
 
     async def step(use: Administration) -> None:

@@ -20,6 +20,20 @@ from tests.cli.ring import begin
 from tests.support.command_line import KEYS, PASSWORD, Command
 from tests.support.ports import port_of, reserve_port
 
+GROUPS = [
+    "admin",
+    "api-keys",
+    "audit",
+    "keys",
+    "maintenance",
+    "policy",
+    "roles",
+    "service-accounts",
+    "sessions",
+    "staff",
+    "users",
+]
+
 
 def test_migrate_twice_is_fine(on_both: Command) -> None:
     for _ in range(2):
@@ -150,7 +164,7 @@ def test_wrong_use_is_exit_code_2(run: Command, arguments: list[str]) -> None:
     assert "Traceback" not in said.err + said.out
 
 
-@pytest.mark.parametrize("group", ["admin", "api-keys", "audit", "keys", "policy", "roles", "sessions", "users"])
+@pytest.mark.parametrize("group", GROUPS)
 def test_help_says_what_each_command_does_and_of_defaults_only_those_that_tell(run: Command, group: str) -> None:
     names = re.findall(r"^│ ([a-z-]+)", run(group, "--help").out, re.MULTILINE)
     silent = re.findall(r"^│ ([a-z-]+) *│$", run(group, "--help").out, re.MULTILINE)
@@ -159,6 +173,17 @@ def test_help_says_what_each_command_does_and_of_defaults_only_those_that_tell(r
     assert not silent
     for name in names:
         assert not re.search(r"default: (False|\(\)|\"\"|\])", run(group, name, "--help").out)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_help_says_what_each_argument_and_option_is(run: Command, group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    names = re.findall(r"^│ ([a-z-]+)", run(group, "--help").out, re.MULTILINE)
+
+    told = {name: run(group, name, "--help").out for name in names}
+
+    silent = re.compile(r"^│ [* ] +(?:[A-Z-]+ )?(--[a-z-]+)(?: [A-Z.]+)? *(?:\[[^]]*\] *)*│$", re.MULTILINE)
+    assert {name: found for name, text in told.items() if (found := silent.findall(text))} == {}
 
 
 @pytest.mark.parametrize(
