@@ -15,13 +15,11 @@ from auth_service.app.core import NAME, Core, version
 from auth_service.background import every
 from auth_service.domain.mail import Sender
 from auth_service.domain.people import Experiments, IdentityProvider
-from auth_service.providers.allocations import Allocations
 from auth_service.providers.local_accounts import LocalAccounts
 from auth_service.providers.mail_folder import MailFolder
 from auth_service.providers.password_hashing import PasswordHashing
 from auth_service.providers.rabbitmq import RabbitMq
 from auth_service.providers.smtp import Smtp, SmtpTls
-from auth_service.providers.uows import Uows
 from auth_service.rpc import tls
 from auth_service.settings import Settings
 from auth_service.storage.database import Database
@@ -49,6 +47,9 @@ def providers_of(settings: Settings, database: Database, hashing: PasswordHashin
         if name == "local":
             known[name] = LocalAccounts(database, hashing)
         else:
+            # Not at the top: aiohttp, 10 MB that whoever has no facility does not need.
+            from auth_service.providers.uows import Uows
+
             key = settings.uows_api_key.get_secret_value() if settings.uows_api_key else DEMO_UOWS_API_KEY
             url = settings.uows_url or f"http://{settings.facility_address}"
             known[name] = Uows(url, api_key=key, deadline=settings.uows_timeout)
@@ -58,6 +59,9 @@ def providers_of(settings: Settings, database: Database, hashing: PasswordHashin
 def experiments_of(settings: Settings) -> Experiments:
     if settings.allocations_url is None and not settings.runs_demo_facility:
         return NoExperiments()
+    # As above.
+    from auth_service.providers.allocations import Allocations
+
     key = settings.allocations_api_key
     return Allocations(
         settings.allocations_url or f"http://{settings.facility_address}/graphql",
