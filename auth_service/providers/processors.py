@@ -29,6 +29,6 @@ def _limit(groups: Path, membership: Path) -> float:
 def _limit_of(folder: Path) -> float:
     try:
         microseconds, period = (folder / "cpu.max").read_text().split()
+        return inf if microseconds == "max" else int(microseconds) / int(period)
     except (OSError, ValueError):
         return inf
-    return inf if microseconds == "max" else int(microseconds) / int(period)

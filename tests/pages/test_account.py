@@ -135,13 +135,17 @@ async def post() -> AsyncIterator[MailServer]:
         yield post
 
 
-async def test_a_forgotten_password_is_replaced_by_mail(start: Start, post: MailServer) -> None:
-    service = await start(
+async def mailing(start: Start, post: MailServer) -> Service:
+    return await start(
         smtp_address=f"127.0.0.1:{post.port}",
         smtp_tls="none",
         mail_from="auth@facility.example",
         mail_link_base="https://auth.facility.example",
     )
+
+
+async def test_a_forgotten_password_is_replaced_by_mail(start: Start, post: MailServer) -> None:
+    service = await mailing(start, post)
     address = f"{new_name()}@example.org"
     person = await (await administrator(service)).create(password=PASSWORD, email=address)
     browser = Browser(service)
@@ -169,12 +173,7 @@ async def test_a_forgotten_password_is_replaced_by_mail(start: Start, post: Mail
 
 
 async def test_an_address_is_verified_by_a_click_and_not_by_looking(start: Start, post: MailServer) -> None:
-    service = await start(
-        smtp_address=f"127.0.0.1:{post.port}",
-        smtp_tls="none",
-        mail_from="auth@facility.example",
-        mail_link_base="https://auth.facility.example",
-    )
+    service = await mailing(start, post)
     address = f"{new_name()}@example.org"
     admin = await administrator(service)
     person = await admin.create(password=PASSWORD, email=address)
@@ -195,12 +194,7 @@ async def test_an_address_is_verified_by_a_click_and_not_by_looking(start: Start
 
 
 async def test_an_address_is_verified_from_the_account_page(start: Start, post: MailServer) -> None:
-    service = await start(
-        smtp_address=f"127.0.0.1:{post.port}",
-        smtp_tls="none",
-        mail_from="auth@facility.example",
-        mail_link_base="https://auth.facility.example",
-    )
+    service = await mailing(start, post)
     address = f"{new_name()}@example.org"
     browser, person_id = await somebody(service, email=address)
 

@@ -30,6 +30,7 @@ def counted(machine: Path, *, membership: str = "0::/pod/container\n") -> int:
         ("250000 100000", 2),
         ("50000 100000", 1),
         ("1600000 100000", 8),
+        ("some 100000", 8),
         ("", 8),
     ],
 )
