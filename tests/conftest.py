@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from auth_service.storage import migrate
 from auth_service.storage.database import Database
 from auth_service.storage.opening import open_database
 from tests.support.command_line import home, on_both, run  # noqa: F401 -- fixtures
+from tests.support.hanging import where_tasks_stand
 from tests.support.postgres import Postgres
 from tests.support.valkey import ValkeyServer
 
@@ -89,6 +90,14 @@ _servers: set[str] = set()
 def pytest_runtest_call(item: pytest.Item) -> None:
     # Travels with the report: where tests run in several processes, another one counts.
     item.user_properties += [("database", _database_of(item)), ("server", "".join(_server_version))]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if call.excinfo and "from pytest-timeout" in str(call.excinfo.value):
+        report.sections.append(("Where tasks stood", where_tasks_stand()))
+    return report
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
