@@ -419,7 +419,7 @@ async def test_a_service_that_is_away_is_unavailable_after_a_bounded_time(stack:
             assert refused.value.code is Code.UNAVAILABLE
 
     # The first gives up after four attempts; the others do not ask within a second of that.
-    assert monotonic() - began < 5
+    assert monotonic() - began < 15
 
 
 async def test_another_service_that_is_away_is_its_own_error(stack: str, auth: Counting) -> None:

@@ -28,8 +28,8 @@ from tests.support.service import (
 from tests.support.sql import executed
 
 Response = trust_pb2.WatchTrustResponse
-SOON = 1.0
-"""Seconds within which every replica tells of a change."""
+SOON = 10.0
+"""Seconds, also on a busy machine. How soon it is told elsewhere is for `bench/trust_stream.py` and the drills."""
 
 
 def watch(service: Service, cursor: str = "") -> Any:

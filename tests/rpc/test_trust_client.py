@@ -27,8 +27,8 @@ from tests.support.service import (
 )
 from tests.support.tcp_proxy import Proxy
 
-SOON = 1.0
-"""Seconds until every verifier refuses."""
+SOON = 10.0
+"""Seconds, also on a busy machine. That it is one is for `bench/trust_stream.py` and drill B."""
 
 
 @asynccontextmanager
@@ -45,7 +45,7 @@ def verdict(verifier: TokenVerifier, token: str) -> str:
     return "good"
 
 
-async def test_a_logout_is_refused_by_a_local_verifier_of_the_other_replica_within_a_second(start: Start) -> None:
+async def test_a_logout_is_refused_by_a_local_verifier_of_the_other_replica(start: Start) -> None:
     one, other = await start(), await start()
     async with verifying(str(other.where.grpc)) as (_, verifier):
         for _ in range(5):
@@ -61,7 +61,7 @@ async def test_a_logout_is_refused_by_a_local_verifier_of_the_other_replica_with
 
 
 @pytest.mark.row("E21/local")
-async def test_the_tokens_of_a_disabled_and_of_a_deleted_person_are_refused_by_a_local_verifier_within_a_second(
+async def test_the_tokens_of_a_disabled_and_of_a_deleted_person_are_refused_by_a_local_verifier(
     start: Start,
 ) -> None:
     one, other = await start(), await start()
