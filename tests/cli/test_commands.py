@@ -176,11 +176,10 @@ def test_help_says_what_each_command_does_and_of_defaults_only_those_that_tell(r
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_help_says_what_each_argument_and_option_is(run: Command, group: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "300")
+def test_help_says_what_each_argument_and_option_is(run: Command, group: str) -> None:
     names = re.findall(r"^│ ([a-z-]+)", run(group, "--help").out, re.MULTILINE)
 
-    told = {name: run(group, name, "--help").out for name in names}
+    told = {name: run(group, name, "--help", columns=300).out for name in names}
 
     silent = re.compile(r"^│ [* ] +(?:[A-Z-]+ )?(--[a-z-]+)(?: [A-Z.]+)? *(?:\[[^]]*\] *)*│$", re.MULTILINE)
     assert {name: found for name, text in told.items() if (found := silent.findall(text))} == {}

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import structlog
+from rich.console import Console
 
 from auth_service.cli.commands import cli
 
@@ -55,12 +56,13 @@ def run(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     configure: Any = structlog.configure
     monkeypatch.setattr(structlog, "configure", lambda **how: configure(**how | {"cache_logger_on_first_use": False}))
 
-    def command(*arguments: str, stdin: str | Terminal = "") -> Said:
+    def command(*arguments: str, stdin: str | Terminal = "", columns: int = 80) -> Said:
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin) if isinstance(stdin, str) else stdin)
         capsys.readouterr()
         code = 0
         try:
-            cli(list(arguments))
+            # One of its own, for the one that each command keeps is as wide as the first that asked.
+            cli(list(arguments), console=Console(width=columns))
         except SystemExit as exit_:
             code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
         finally:
