@@ -26,6 +26,7 @@ from auth_service.app.watching import (
     watch_limits,
     watch_old_tokens,
     watch_publishing,
+    watch_streams,
 )
 from auth_service.background import every, in_background
 from auth_service.domain.errors import AuthError, Unavailable
@@ -84,6 +85,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         grpc_server = grpc_door(
             settings, base, told, observe=observing(metrics, told.sign_in.admission), outermost=outermost
         )
+        watch_streams(metrics, grpc_server)
         http_server = http_door(
             settings, base, told, grpc_server=grpc_server, is_ready=is_ready, exposition=metrics.exposition
         )

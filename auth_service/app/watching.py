@@ -122,6 +122,14 @@ def rotation_deadline(base: Core, settings: Settings) -> float:
     return (due_at + base.consumers.policy.patience - base.clock.now()).total_seconds()
 
 
+def watch_streams(metrics: Metrics, server: rpc.GrpcServer) -> None:
+    metrics.gauge(
+        "auth_streams_unread",
+        "Streams that were turned away because they are read too slowly, and have not taken that yet.",
+        lambda: server.streams.unread,
+    )
+
+
 def watch_old_tokens(metrics: Metrics, old_tokens: OldTokens | None) -> None:
     if old_tokens is None:
         return

@@ -66,8 +66,7 @@ def translated(method: str, handler: Handler) -> Handler:
         try:
             return await handler(request, context)
         except domain.AuthError as error:
-            current.get().refusal = getattr(error, "detail", error.reason)
-            await _abort(context, status_of(error), error)
+            await refuse(context, error)
         except (grpc.aio.AbortError, asyncio.CancelledError):
             raise
         except Exception:
@@ -75,6 +74,12 @@ def translated(method: str, handler: Handler) -> Handler:
             await _abort(context, grpc.StatusCode.INTERNAL, domain.AuthError("something went wrong on our side"))
 
     return answer
+
+
+async def refuse(context: Context, error: domain.AuthError) -> Never:
+    """Ends the call with what `error` is on the wire. Returns by raising, when the caller has been told or is gone."""
+    current.get().refusal = getattr(error, "detail", error.reason)
+    await _abort(context, status_of(error), error)
 
 
 async def _abort(context: Context, code: grpc.StatusCode, error: domain.AuthError) -> Never:
@@ -85,7 +90,7 @@ async def _abort(context: Context, code: grpc.StatusCode, error: domain.AuthErro
             code, str(error), trailing_metadata=(("x-request-id", request_id), (DETAILS, status.SerializeToString()))
         )
     except grpc.aio.InternalError:
-        # The caller went away before it could be told, as the reader of a stream may who no longer reads.
+        # The caller went away before it could be told, or is being told of something else that ends the call.
         raise asyncio.CancelledError from None
 
 

@@ -81,7 +81,7 @@ class GrpcServer:
     def __init__(self, server: grpc.aio.Server, health_servicer: Health, streams: Streams, local: LocalCalls) -> None:
         self._server = server
         self._health = health_servicer
-        self._streams = streams
+        self.streams = streams
         self.local = local
         """The same methods for the other doors of this process."""
         self.port = 0
@@ -109,7 +109,7 @@ class GrpcServer:
     async def stop(self, grace: timedelta) -> None:
         """Take no more calls, and let those under way end within `grace`."""
         self._health.leave()
-        self._streams.leave()
+        self.streams.leave()
         await self._server.stop(grace.total_seconds())
 
 

@@ -29,8 +29,8 @@ from auth_service.usecases.signing import SigningKeys
 
 MOST_BEHIND = 1024
 """Changes that are kept for streams that are slower than others."""
-SESSIONS_AT_ONCE = 10_000
-"""In one message: 400 kB."""
+SESSIONS_AT_ONCE = 2500
+"""In one message: 100 kB, of which each stream that is not read has one held for it."""
 SNAPSHOT_GOOD_FOR = timedelta(seconds=5)
 """For how long streams that begin share one; each is then sent the changes since."""
 HEARTBEAT_GOOD_FOR = timedelta(milliseconds=250)

@@ -49,14 +49,8 @@ async def service(
         yield service
 
 
-async def metric(service: Service, name: str) -> float:
-    async with service.http.get("/metrics") as response:
-        (value,) = re.findall(rf"^{name} (\S+)$", await response.text(), re.MULTILINE)
-        return float(value)
-
-
 async def test_verify_takes_an_old_token_and_shows_when_it_did(service: Service, logs: Logs) -> None:
-    taken_before = await metric(service, "auth_hs256_accepted_total")
+    taken_before = await service.metric("auth_hs256_accepted_total")
     token = old_token()
 
     claims = await service.verify(token)
@@ -65,8 +59,8 @@ async def test_verify_takes_an_old_token_and_shows_when_it_did(service: Service,
     assert claims.expires_at.seconds == jwt.decode(token, options={"verify_signature": False})["exp"]
     told = {field.name for field, _ in claims.ListFields()}
     assert told == {"user_number", "username", "roles", "expires_at"}
-    assert await metric(service, "auth_hs256_accepted_total") == taken_before + 1
-    assert abs(await metric(service, "auth_hs256_last_seen_timestamp_seconds") - datetime.now(UTC).timestamp()) < 60
+    assert await service.metric("auth_hs256_accepted_total") == taken_before + 1
+    assert abs(await service.metric("auth_hs256_last_seen_timestamp_seconds") - datetime.now(UTC).timestamp()) < 60
     assert logs.named("hs256.accepted")
     assert SECRET not in logs.text
     assert token not in logs.text
@@ -193,4 +187,4 @@ async def test_off_is_off(
     async with running_service(url, facility=facility, data_dir=tmp_path, waits=True, **settings) as service:
         assert (await refusal(service.verify(old_token()))).verdict == REFUSED
         why = rf'auth_refusals_total\{{method="/auth_api.v1.AuthService/Verify",reason="{reason}"\}}'
-        assert await metric(service, why) == 1
+        assert await service.metric(why) == 1

@@ -35,8 +35,7 @@ async def limited(start: Start, server: ValkeyServer, **changes: str) -> Service
 
 
 async def is_shared(service: Service) -> bool:
-    async with service.http.get("/metrics") as response:
-        return "auth_limits_shared 1.0" in await response.text()
+    return await service.metric("auth_limits_shared") == 1
 
 
 @pytest.mark.row("E2", "E14")

@@ -266,11 +266,11 @@ async def test_a_great_snapshot_comes_in_chunks_below_the_limit_and_whole(start:
     for stream in streams:
         chunks = await snapshot(stream)
 
-        assert len(chunks) == 10
+        assert len(chunks) == 40
         assert max(chunk.ByteSize() for chunk in chunks) < 1 << 20
         assert {session_id for chunk in chunks for session_id in ids(chunk.snapshot.revoked)} == revoked
-        assert [chunk.cursor != "" for chunk in chunks] == [False] * 9 + [True]
-        assert [chunk.snapshot.HasField("keys") for chunk in chunks] == [True] + [False] * 9
+        assert [chunk.cursor != "" for chunk in chunks] == [False] * 39 + [True]
+        assert [chunk.snapshot.HasField("keys") for chunk in chunks] == [True] + [False] * 39
         stream.cancel()
 
 
@@ -288,28 +288,59 @@ async def test_many_revocations_at_once_are_told_in_messages_below_the_limit(sta
     stream.cancel()
 
 
-async def test_a_stream_that_is_read_too_slowly_is_turned_away_and_can_go_on(start: Start) -> None:
-    service = await start(slowest_reader="200ms")
-    await revoke(service, 40_000)
-    fresh = await start(slowest_reader="200ms")
-    # A window that does not grow to hold all of it unread.
-    narrow = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536))
-    async with grpc.aio.insecure_channel(str(fresh.where.grpc), options=narrow) as channel:
+@pytest.mark.parametrize("most_read", [0, 1])
+async def test_a_stream_that_is_read_too_slowly_is_turned_away_and_can_go_on(start: Start, most_read: int) -> None:
+    fresh = await with_much_to_tell(start)
+    async with narrow_channel(fresh) as channel:
         stream = watch(fresh.at(channel))
-        first = await stream.read()
+        for _ in range(most_read):
+            assert (await stream.read()).snapshot.HasField("keys")
         # It reads no more until the service has given up.
-        await eventually(lambda: nobody_follows(fresh))
+        await eventually(lambda: are_turned_away(fresh, 1))
 
-        refused = await ending(stream)
+        async with asyncio.timeout(SOON):
+            refused = await ending(stream)
 
-    assert first.snapshot.HasField("keys")
-    assert refused.verdict == ("RESOURCE_EXHAUSTED", "OVERLOADED")
-    assert "RetryInfo" in refused.details
+        assert refused.verdict == ("RESOURCE_EXHAUSTED", "OVERLOADED")
+        assert "RetryInfo" in refused.details
+        await eventually(lambda: are_turned_away(fresh, 0))
+        assert await snapshot(watch(fresh))
+
+
+async def test_a_stream_that_is_never_read_keeps_its_place_until_it_is_gone(start: Start) -> None:
+    fresh = await with_much_to_tell(start, trust_streams="2")
+    async with narrow_channel(fresh) as channel:
+        streams = [watch(fresh.at(channel)) for _ in range(2)]
+        await eventually(lambda: are_turned_away(fresh, 2))
+
+        refused = await ending(watch(fresh))
+
+        assert refused.verdict == ("RESOURCE_EXHAUSTED", "OVERLOADED")
+        for stream in streams:
+            stream.cancel()
+        await eventually(lambda: are_turned_away(fresh, 0))
+        assert await snapshot(watch(fresh))
+
+
+async def with_much_to_tell(start: Start, *, trust_streams: str = "2000") -> Service:
+    """A service whose snapshot no reader's window holds, and that waits for readers for a fifth of a second."""
+    await revoke(await start(), 40_000)
+    return await start(slowest_reader="200ms", trust_streams=trust_streams)
+
+
+def narrow_channel(service: Service) -> grpc.aio.Channel:
+    """Its window does not grow to hold what is not read."""
+    options = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536))
+    return grpc.aio.insecure_channel(str(service.where.grpc), options=options)
+
+
+async def are_turned_away(service: Service, count: int) -> bool:
+    """That many were, and have not taken it yet."""
+    return await service.metric("auth_streams_unread") == count
 
 
 async def nobody_follows(service: Service) -> bool:
-    async with service.http.get("/metrics") as response:
-        return "auth_trust_streams 0.0" in await response.text()
+    return await service.metric("auth_trust_streams") == 0
 
 
 async def test_no_more_streams_than_were_set(start: Start) -> None:

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import logging
+import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -199,6 +200,11 @@ class Service:
         async with self.http.get("/.well-known/jwks.json") as response:
             keys: list[dict[str, str]] = (await response.json(content_type=None))["keys"]
             return keys
+
+    async def metric(self, name: str) -> float:
+        async with self.http.get("/metrics") as response:
+            (value,) = re.findall(rf"^{name} (\S+)$", await response.text(), re.MULTILINE)
+            return float(value)
 
     async def sql(self, *statements: sa.Executable) -> None:
         """What only time, a colleague or a database administrator brings about."""

@@ -1,7 +1,9 @@
 """What every stream of ours shares: it ends with the server, at a certain age, and when its reader is too slow.
 
 A stream is a method that yields messages. Each is written before the next is asked for, so that nothing piles up here;
-a reader that does not take one message within `patience` is turned away.
+a reader that does not take one message within `patience` is turned away. It learns of that behind the message that it
+left unread, which gRPC holds until then; so does its place among those that the method admits, or a stranger could have
+any number of messages held.
 """
 
 import asyncio
@@ -13,11 +15,16 @@ from typing import Any
 
 from auth_service.domain.errors import Overloaded
 from auth_service.rpc.call import Context, Handler
+from auth_service.rpc.errors import refuse
 
 Stream = Callable[[Any, Context], AsyncGenerator[Any, None]]
 
 LONGEST = timedelta(minutes=25)
 """Less than a connection's age (`rpc.server.OPTIONS`), so that most streams end well and not with their connection."""
+
+
+class _ReadTooSlowly(Exception):
+    pass
 
 
 class Streams:
@@ -28,6 +35,12 @@ class Streams:
         self._longest = longest
         self._ends: set[asyncio.Timeout] = set()
         self._is_leaving = False
+        self._unread = 0
+
+    @property
+    def unread(self) -> int:
+        """Streams that were turned away and have not taken that yet."""
+        return self._unread
 
     def leave(self) -> None:
         self._is_leaving = True
@@ -44,20 +57,38 @@ class Streams:
             end = asyncio.timeout(0 if self._is_leaving else age)
             self._ends.add(end)
             try:
-                async with end, aclosing(stream(request, context)) as messages:
-                    async for message in messages:
-                        await self._write(message, context)
-            except TimeoutError:
-                if not end.expired():
-                    raise
+                async with aclosing(stream(request, context)) as messages:
+                    try:
+                        async with end:
+                            await self._write(messages, context)
+                    except TimeoutError:
+                        if not end.expired():
+                            raise
+                    except _ReadTooSlowly:
+                        # In here, where the stream still counts as one.
+                        await self._turn_away(context)
             finally:
                 self._ends.discard(end)
 
         return answer
 
-    async def _write(self, message: object, context: Context) -> None:
+    async def _write(self, messages: AsyncGenerator[Any, None], context: Context) -> None:
+        has_begun = False
+        async for message in messages:
+            if not has_begun:
+                # gRPC would send them with the first message, and once more with a status that comes before that is
+                # written. It refuses the second, and the reader would never be told.
+                await context.send_initial_metadata(())
+                has_begun = True
+            try:
+                async with asyncio.timeout(self._patience.total_seconds()):
+                    await context.write(message)
+            except TimeoutError as error:
+                raise _ReadTooSlowly from error
+
+    async def _turn_away(self, context: Context) -> None:
+        self._unread += 1
         try:
-            async with asyncio.timeout(self._patience.total_seconds()):
-                await context.write(message)
-        except TimeoutError as error:
-            raise Overloaded("this stream is read too slowly") from error
+            await refuse(context, Overloaded("this stream is read too slowly"))
+        finally:
+            self._unread -= 1
