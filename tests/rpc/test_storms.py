@@ -72,7 +72,7 @@ async def test_a_storm_of_aborted_calls_leaves_a_service_that_works(start: Start
 
 
 async def test_a_cancelled_login_that_the_facility_holds_up_leaves_no_session(start: Start, facility: Facility) -> None:
-    service = await start()
+    service = await start(uows_timeout="60s")
     before, asked = await counted(service, schema.session), facility.hits["/v1/sessions"]
     facility.fault = {"/v1/sessions": "hang"}
 
