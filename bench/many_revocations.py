@@ -1,6 +1,7 @@
 """100,000 sessions that have ended and whose tokens are still about: what that costs a verifier on the trust stream.
 
-Beside 1,000: how long a look-up takes. And how the snapshot is sent, and how soon a stream has it.
+Beside 1,000: how long a look-up takes. And how the snapshot is sent, how soon a stream has it, and what the service
+holds for one that asks for it and never reads.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from bench.follower import session_id
 from bench.service import Stage, stage
 
 FEW, MANY = 1_000, 100_000
+UNREAD = 200
 _WATCH = "/auth_api.v1.TrustService/WatchTrust"
 _KNOWN_WITHIN = 60.0
 """Seconds until the server has read them all."""
@@ -43,6 +45,7 @@ async def _measure() -> Sequence[Figure]:
             await _end(service, range(FEW, MANY))
             chunks, seconds = await _snapshot_of(service, MANY)
             many = await asyncio.to_thread(_followed, follower)
+            unread = await _held_for_unread(service)
         finally:
             follower.kill()
             await asyncio.to_thread(follower.wait)
@@ -52,6 +55,7 @@ async def _measure() -> Sequence[Figure]:
         Figure("memory of a verifier that knows them", (many["bytes"] / 1e6,), unit="MB", at_most=25),
         Figure("largest of the chunks of their snapshot", (max(chunks) / 1e6,), unit="MB", at_most=1.05),
         Figure(f"until all {len(chunks)} chunks are there", (seconds,), unit="s"),
+        Figure("held by the service for a stream that is never read", (unread / 1e6,), unit="MB", at_most=0.25),
     )
 
 
@@ -87,6 +91,26 @@ async def _chunks(channel: grpc.aio.Channel) -> Any:
         if trust_pb2.WatchTrustResponse.FromString(message).snapshot.last:
             call.cancel()
             return
+
+
+async def _held_for_unread(service: Stage) -> float:
+    """Bytes a stream."""
+    # A window that does not grow to hold what is not read.
+    options = (
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", 65_536),
+        ("grpc.use_local_subchannel_pool", 1),
+    )
+    async with grpc.aio.insecure_channel(service.process.grpc_address, options=options) as channel:
+        watch: Any = channel.unary_stream(_WATCH)
+        before = service.process.rss()
+        calls = [watch(b"") for _ in range(UNREAD)]
+        for call in calls:
+            await call.initial_metadata()
+        held = service.process.rss() - before
+        for call in calls:
+            call.cancel()
+    return held / UNREAD
 
 
 def _started(address: str) -> subprocess.Popen[str]:
