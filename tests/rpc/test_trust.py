@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import grpc
 import pytest
 import sqlalchemy as sa
 from auth_api.v1 import keys_pb2, trust_pb2, trust_pb2_grpc
 
 from auth_service.demo import Facility
+from auth_service.settings import Address
 from auth_service.storage import schema
 from tests.rpc.conftest import Start
 from tests.support.conditions import eventually
@@ -291,7 +293,7 @@ async def test_many_revocations_at_once_are_told_in_messages_below_the_limit(sta
 @pytest.mark.parametrize("most_read", [0, 1])
 async def test_a_stream_that_is_read_too_slowly_is_turned_away_and_can_go_on(start: Start, most_read: int) -> None:
     fresh = await with_much_to_tell(start)
-    async with narrow_channel(fresh) as channel:
+    async with narrow_channel(fresh.where.grpc) as channel:
         stream = watch(fresh.at(channel))
         for _ in range(most_read):
             assert (await stream.read()).snapshot.HasField("keys")
@@ -309,7 +311,7 @@ async def test_a_stream_that_is_read_too_slowly_is_turned_away_and_can_go_on(sta
 
 async def test_a_stream_that_is_never_read_keeps_its_place_until_it_is_gone(start: Start) -> None:
     fresh = await with_much_to_tell(start, trust_streams="2")
-    async with narrow_channel(fresh) as channel:
+    async with narrow_channel(fresh.where.grpc) as channel:
         streams = [watch(fresh.at(channel)) for _ in range(2)]
         await eventually(lambda: are_turned_away(fresh, 2))
 
@@ -328,10 +330,10 @@ async def with_much_to_tell(start: Start, *, trust_streams: str = "2000") -> Ser
     return await start(slowest_reader="200ms", trust_streams=trust_streams)
 
 
-def narrow_channel(service: Service) -> grpc.aio.Channel:
+def narrow_channel(address: Address) -> grpc.aio.Channel:
     """Its window does not grow to hold what is not read."""
     options = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536))
-    return grpc.aio.insecure_channel(str(service.where.grpc), options=options)
+    return grpc.aio.insecure_channel(str(address), options=options)
 
 
 async def are_turned_away(service: Service, count: int) -> bool:
@@ -442,6 +444,36 @@ async def test_a_server_that_leaves_tells_its_streams_to_go_elsewhere(
             assert (await ending(stream)).verdict == ("UNAVAILABLE", "SERVER_LEAVING")
         async with asyncio.timeout(30):
             await service.gone
+
+
+@pytest.mark.parametrize("slowest_reader", ["200ms", "60s"])
+async def test_streams_that_nobody_reads_do_not_keep_the_service_from_leaving(
+    databases: Databases, facility: Facility, tmp_path: Path, slowest_reader: str
+) -> None:
+    url = await databases.make("postgresql")
+    settings = {"slowest_reader": slowest_reader, "grace": "1s"}
+    async with running_service(url, facility=facility, data_dir=tmp_path) as staying:
+        await revoke(staying, 40_000)
+        async with (
+            service_that_leaves(url, facility=facility, data_dir=tmp_path, **settings) as service,
+            narrow_channel(service.where.grpc) as channel,
+            aiohttp.ClientSession(f"http://{service.where.http}") as http,
+        ):
+            stream = watch(staying.at(channel))
+            await eventually(lambda: says(http, "auth_trust_streams 1.0"))
+            if slowest_reader == "200ms":
+                await eventually(lambda: says(http, "auth_streams_unread 1.0"))
+
+            service.leave()
+
+            async with asyncio.timeout(30):
+                await service.gone
+            stream.cancel()
+
+
+async def says(http: aiohttp.ClientSession, line: str) -> bool:
+    async with http.get("/metrics") as response:
+        return line in await response.text()
 
 
 async def test_a_replica_that_learnt_of_keys_before_sessions_is_gone_on_from_as_well(start: Start) -> None:

@@ -45,7 +45,9 @@ class Streams:
     def leave(self) -> None:
         self._is_leaving = True
         for end in self._ends:
-            end.reschedule(0)
+            # One that has expired in this very turn cannot be told again.
+            if not end.expired():
+                end.reschedule(0)
 
     def answering(self, stream: Stream) -> Handler:
         """`stream` as a handler that writes its messages itself, so that interceptors see one call and its end."""
@@ -55,22 +57,26 @@ class Streams:
             age = self._longest.total_seconds() * uniform(0.8, 1.0)  # noqa: S311 -- jitter, not a secret
             # One timeout, and no task beside this one: there may be thousands of streams.
             end = asyncio.timeout(0 if self._is_leaving else age)
-            self._ends.add(end)
-            try:
-                async with aclosing(stream(request, context)) as messages:
-                    try:
-                        async with end:
-                            await self._write(messages, context)
-                    except TimeoutError:
-                        if not end.expired():
-                            raise
-                    except _ReadTooSlowly:
-                        # In here, where the stream still counts as one.
-                        await self._turn_away(context)
-            finally:
-                self._ends.discard(end)
+            async with aclosing(stream(request, context)) as messages:
+                try:
+                    async with end:
+                        await self._until_its_end(end, messages, context)
+                except TimeoutError:
+                    if not end.expired():
+                        raise
+                except _ReadTooSlowly:
+                    # In here, where the stream still counts as one.
+                    await self._turn_away(context)
 
         return answer
+
+    async def _until_its_end(self, end: asyncio.Timeout, messages: AsyncGenerator[Any, None], context: Context) -> None:
+        self._ends.add(end)
+        try:
+            await self._write(messages, context)
+        finally:
+            # Here and not later: whoever is being turned away has no end any more that `leave` could bring forward.
+            self._ends.discard(end)
 
     async def _write(self, messages: AsyncGenerator[Any, None], context: Context) -> None:
         has_begun = False
