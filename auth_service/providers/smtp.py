@@ -1,6 +1,7 @@
 """Mail that leaves by SMTP: one connection for each, bounded in time, encrypted unless it is said otherwise."""
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -10,7 +11,10 @@ from auth_service.domain.emails import transport_spelling
 from auth_service.domain.mail import Mail, NotSent, Refused
 from auth_service.providers.mail_message import message
 
+GOODBYE_WITHIN = timedelta(seconds=1)
+
 _FOR_EVER = range(500, 600)
+_ANSWERED = (aiosmtplib.SMTPRecipientsRefused, aiosmtplib.SMTPResponseException, aiosmtplib.SMTPNotSupported)
 
 
 class SmtpTls(StrEnum):
@@ -49,8 +53,7 @@ class Smtp:
         """Raises NotSent, Refused; neither repeats what the server said, which may hold the address."""
         problem: NotSent | Refused
         try:
-            async with asyncio.timeout(self._deadline.total_seconds()):
-                await self._send(mail)
+            await self._send(mail)
         except (aiosmtplib.SMTPRecipientsRefused, aiosmtplib.SMTPDataError) as error:
             problem = _about_the_mail(error)
         except aiosmtplib.SMTPNotSupported:
@@ -67,9 +70,25 @@ class Smtp:
         raise problem
 
     async def _send(self, mail: Mail) -> None:
-        await aiosmtplib.send(
-            message(mail, sender=self._sender, at=datetime.now(UTC)),
-            recipients=[transport_spelling(mail.to)],
+        # Not the client's `send`: that waits for the answer to a QUIT as long as for all the rest, also where it was
+        # told to end or was out of time, and its last silence would hide that the mail was taken.
+        client = self._client()
+        try:
+            async with asyncio.timeout(self._deadline.total_seconds()):
+                await client.connect()
+                await client.send_message(
+                    message(mail, sender=self._sender, at=datetime.now(UTC)), recipients=[transport_spelling(mail.to)]
+                )
+        except _ANSWERED:
+            await _goodbye(client)
+            raise
+        else:
+            await _goodbye(client)
+        finally:
+            client.close()
+
+    def _client(self) -> aiosmtplib.SMTP:
+        return aiosmtplib.SMTP(
             hostname=self._host,
             port=self._port,
             username=self._username,
@@ -79,6 +98,13 @@ class Smtp:
             cert_bundle=self._ca_file,
             timeout=self._deadline.total_seconds(),
         )
+
+
+async def _goodbye(client: aiosmtplib.SMTP) -> None:
+    """What there was to say has been said: nothing that happens here matters."""
+    with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+        async with asyncio.timeout(GOODBYE_WITHIN.total_seconds()):
+            await client.quit()
 
 
 def _about_the_mail(error: aiosmtplib.SMTPRecipientsRefused | aiosmtplib.SMTPDataError) -> NotSent | Refused:

@@ -1,5 +1,6 @@
 """Mail leaves by SMTP, encrypted, within its deadline; and what goes wrong is told without anybody's address."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from auth_service.domain.mail import Mail, NotSent, Refused
 from auth_service.domain.mailed_tokens import Purpose
 from auth_service.providers.smtp import Smtp, SmtpTls
 from tests.support.certificates import Authority
+from tests.support.conditions import eventually
 from tests.support.mail_server import MailServer, running_mail_server
 
 ADDRESS = "ada@example.org"
@@ -126,6 +128,27 @@ async def test_a_silent_server_holds_a_mail_no_longer_than_the_deadline(server: 
 
     with pytest.raises(NotSent, match="in time"):
         await smtp(server, deadline=0.3).send(a_mail())
+
+
+async def test_a_mail_that_was_taken_is_sent_though_the_server_says_no_goodbye(server: MailServer) -> None:
+    server.answers["QUIT"] = ""
+
+    await smtp(server, deadline=5).send(a_mail())
+
+    assert len(server.received) == server.kept_waiting == 1
+
+
+@pytest.mark.parametrize("command", ["EHLO", "RCPT", "."])
+async def test_whoever_leaves_does_not_wait_for_a_silent_server(server: MailServer, command: str) -> None:
+    server.answers[command] = ""
+    sending = asyncio.create_task(smtp(server, deadline=300).send(a_mail()))
+    await eventually(lambda: server.kept_waiting == 1)
+
+    sending.cancel()
+
+    async with asyncio.timeout(30):
+        await asyncio.wait([sending])
+    assert sending.cancelled()
 
 
 async def test_nobody_there_is_worth_trying_again() -> None:

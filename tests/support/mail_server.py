@@ -45,6 +45,8 @@ class MailServer:
     answers: dict[str, str] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
     connections: int = 0
+    kept_waiting: int = 0
+    """Commands that were met with silence."""
     _server: asyncio.Server | None = None
     _talking: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -91,6 +93,7 @@ class MailServer:
         async def say(command: str, usual: str) -> str:
             answer = self.answers.get(command, usual)
             if not answer:
+                self.kept_waiting += 1
                 await asyncio.Event().wait()
             writer.write(f"{answer}\r\n".encode())
             await writer.drain()
