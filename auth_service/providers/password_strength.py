@@ -51,10 +51,21 @@ class PasswordRules:
             raise Overloaded("too many passwords are being judged")
         self._waiting += 1
         try:
-            async with self._one_at_a_time:
-                return await asyncio.to_thread(_estimate, password, words)
-        finally:
+            await self._one_at_a_time.acquire()
+        except BaseException:
             self._waiting -= 1
+            raise
+        # The turn is over when the thread is, not when its caller leaves: callers who leave at once would have any
+        # number of passwords judged at a time.
+        judging = asyncio.create_task(asyncio.to_thread(_estimate, password, words))
+        judging.add_done_callback(self._over)
+        return await asyncio.shield(judging)
+
+    def _over(self, judging: asyncio.Task[Estimate]) -> None:
+        self._one_at_a_time.release()
+        self._waiting -= 1
+        if not judging.cancelled():
+            judging.exception()  # Seen: its caller may have left.
 
 
 def _estimate(password: str, words: list[str]) -> Estimate:

@@ -1,7 +1,10 @@
 """Which passwords are too easy to guess, and what people are told."""
 
 import asyncio
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -116,6 +119,39 @@ async def test_a_crowd_that_chooses_passwords_is_told_to_come_again(monkeypatch:
 
     assert [type(each) for each in told] == [str, str, str, Overloaded, Overloaded]
     assert await judging.check("Xk7#pQ2!vR9$mL4@w", field="password")
+
+
+@pytest.mark.row("S55")
+async def test_callers_who_leave_at_once_have_no_more_than_one_judged() -> None:
+    judging, threads, is_their_turn = rules(), Counting(1), threading.Event()
+    asyncio.get_running_loop().set_default_executor(threads)
+    busy = threads.submit(is_their_turn.wait)
+    callers = [
+        asyncio.create_task(judging.check(f"Xk7#pQ2!vR9$mL4@w{number}", field="password")) for number in range(5)
+    ]
+
+    for each in callers:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        each.cancel()
+    await asyncio.gather(*callers, return_exceptions=True)
+    given = threads.given
+    is_their_turn.set()
+
+    assert given == 2
+    assert await asyncio.wrap_future(busy)
+    assert await judging.check("Xk7#pQ2!vR9$mL4@w", field="password")
+    assert threads.given == 3
+
+
+class Counting(ThreadPoolExecutor):
+    """`given` is how much it was given to do so far."""
+
+    given = 0
+
+    def submit(self, *what: Any, **more: Any) -> Any:
+        self.given += 1
+        return super().submit(*what, **more)
 
 
 async def test_a_password_made_to_be_slow_to_judge_is_not() -> None:
