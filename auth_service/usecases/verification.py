@@ -45,7 +45,13 @@ class Verification:
         # An API key has no dots, a JWT has two; the verifier judges everything that might be one.
         if credential.count(".") == 2:
             return self.bearer(credential)
-        return await self._api_keys.caller(credential)
+        try:
+            return await self._api_keys.caller(credential)
+        except CredentialsInvalid:
+            # Who meant to send a token shall not look for a fault in their keys.
+            raise CredentialsInvalid(
+                "authorization: neither an access token nor a good API key of this service"
+            ) from None
 
     def bearer(self, token: str) -> PersonCalling | ServiceCalling:
         """Whose good access token this is. Raises AccessTokenRefused, SigningUnavailable."""

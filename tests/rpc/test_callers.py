@@ -156,6 +156,15 @@ async def test_a_caller_is_one_bearer_value_and_nothing_else(service: Service, m
     assert PORTAL_API_KEY not in refused.message
 
 
+@pytest.mark.parametrize("credential", ["x", "half.token", PORTAL_API_KEY[:-1]])
+async def test_what_is_no_token_is_not_called_a_wrong_key(service: Service, credential: str) -> None:
+    request = auth_pb2.ListExperimentsRequest(user_number=1001)
+
+    refused = await refusal(service.auth.ListExperiments(request, metadata=bearer(credential)))
+
+    assert refused.message == "authorization: neither an access token nor a good API key of this service"
+
+
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 async def test_the_scheme_is_read_in_any_case(service: Service, scheme: str) -> None:
     request = auth_pb2.ListExperimentsRequest(user_number=1001)
