@@ -4,7 +4,7 @@ SQLAlchemy's own execution costs more than the query itself here (docs/decisions
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,8 +17,11 @@ from auth_service.storage.database import Busy, Connection, Gone, LostRace, Row,
 from auth_service.storage.pool import Pool, hang_up
 
 CONNECT_WITHIN = timedelta(seconds=2)
+ANSWERS_WITHIN = timedelta(seconds=2)
 HANG_UP_WITHIN = timedelta(seconds=1)
 LISTEN_AGAIN_AFTER = timedelta(seconds=5)
+LISTENING_CHECKED_EVERY = timedelta(seconds=30)
+"""Whoever only listens does not notice that the server, or the way to it, is gone without a word."""
 CHANNEL = "auth_service"
 
 _LOST_RACE = (
@@ -157,8 +160,12 @@ class Postgres:
         connection = await asyncpg.connect(self._dsn, timeout=CONNECT_WITHIN.total_seconds())
         try:
             connection.add_termination_listener(lambda _connection: lost.set())
-            await connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, topic: heard(topic))
-            await lost.wait()
+            await _answered(
+                connection,
+                connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, topic: heard(topic)),
+            )
+            while not await _is_set(lost, within=LISTENING_CHECKED_EVERY):
+                await _answered(connection, connection.execute("SELECT 1"))
         finally:
             connection.terminate()
 
@@ -170,6 +177,22 @@ def dsn_of(url: sa.URL) -> str:
     """`url` as asyncpg reads it: with libpq's words, of which SQLAlchemy spells `sslmode` as `ssl`."""
     query = {"sslmode" if key == "ssl" else key: value for key, value in url.query.items()}
     return url.set(drivername="postgresql", query=query).render_as_string(hide_password=False)
+
+
+async def _answered(connection: asyncpg.Connection, question: Awaitable[object]) -> None:
+    """Cuts the connection where it is not, as for a step."""
+    cut = asyncio.get_running_loop().call_later(ANSWERS_WITHIN.total_seconds(), hang_up, connection)
+    try:
+        await question
+    finally:
+        cut.cancel()
+
+
+async def _is_set(event: asyncio.Event, *, within: timedelta) -> bool:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within.total_seconds()):
+            await event.wait()
+    return event.is_set()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from auth_service.storage.opening import open_database
 from tests.conftest import BUDGET
 from tests.support.conditions import eventually
 from tests.support.postgres import Postgres
+from tests.support.tcp_proxy import in_front_of
 
 
 class Abandoned(Exception):
@@ -77,6 +78,29 @@ async def test_a_lost_connection_is_made_again(
         await eventually(lambda: _told_and_heard(one, heard))
 
     assert heard
+
+
+async def test_a_connection_that_is_gone_without_a_word_is_made_again(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "LISTEN_AGAIN_AFTER", timedelta(milliseconds=20))
+    monkeypatch.setattr(driver, "LISTENING_CHECKED_EVERY", timedelta(milliseconds=100))
+    monkeypatch.setattr(driver, "ANSWERS_WITHIN", timedelta(milliseconds=500))
+    heard: list[str] = []
+    async with in_front_of(postgres_url) as (proxy, through_proxy):
+        one, other = (open_database(url, budget=BUDGET) for url in (postgres_url, through_proxy))
+        async with listening(other, heard.append):
+            await eventually(lambda: _told_and_heard(one, heard))
+            assert proxy.open_connections == 1
+
+            await proxy.blackhole()
+            await eventually(lambda: proxy.open_connections > 1)
+            await proxy.pass_through()
+
+            heard.clear()
+            await eventually(lambda: _told_and_heard(one, heard))
+        await one.close()
+        await other.close()
 
 
 async def test_nobody_listens_through_a_pooler(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
