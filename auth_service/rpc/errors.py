@@ -89,7 +89,7 @@ async def _abort(context: Context, code: grpc.StatusCode, error: domain.AuthErro
         await context.abort(
             code, str(error), trailing_metadata=(("x-request-id", request_id), (DETAILS, status.SerializeToString()))
         )
-    except grpc.aio.InternalError:
+    except (grpc.aio.InternalError, grpc.aio.UsageError):
         # The caller went away before it could be told, or is being told of something else that ends the call.
         raise asyncio.CancelledError from None
 

@@ -283,6 +283,29 @@ async def test_a_stream_ends_when_its_reader_signs_out(start: Start) -> None:
     assert (await ending(stream)).verdict == ("UNAUTHENTICATED", "TOKEN_REVOKED")
 
 
+async def test_a_reader_that_is_being_turned_away_may_lose_its_rights_meanwhile(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = await start(providers="uows,local", slowest_reader="200ms")
+    admin = await admin_token(service)
+    await write(service, event(EventType.ROLE_CREATED), *(event(text="x" * 60_000) for _ in range(200)))
+    (first,) = await listed(service, admin, type="role.created")
+    stream = watch(service, admin, after_event_id=first.event_id, type="role.")
+    await some(stream, 1)
+    await eventually(lambda: is_turned_away(service))
+
+    await service.sql(sa.delete(schema.person_role))
+    await eventually(lambda: is_over(service, "WatchAuditEvents"))
+
+    assert (await ending(stream)).verdict == ("RESOURCE_EXHAUSTED", "OVERLOADED")
+    assert "Unexpected" not in caplog.text
+
+
+async def is_over(service: Service, method: str) -> bool:
+    async with service.http.get("/metrics") as response:
+        return f'/{method}",' in await response.text()
+
+
 async def test_a_reader_that_is_too_slow_is_turned_away_and_can_go_on_where_it_was(start: Start) -> None:
     service = await start(providers="uows,local", slowest_reader="200ms")
     admin = await admin_token(service)
