@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -105,7 +106,10 @@ func NewHTTPKeys(address string, options HTTPOptions) (*HTTPKeys, error) {
 	if options.Transport == nil {
 		// A connection per fetch: one every few minutes has no use for kept connections.
 		options.Transport = &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
+			Proxy: http.ProxyFromEnvironment,
+			// Connecting goes on when the fetch has been given up, and a peer that says nothing would hold it for ever.
+			DialContext:            (&net.Dialer{Timeout: options.Timeout}).DialContext,
+			TLSHandshakeTimeout:    options.Timeout,
 			DisableKeepAlives:      true,
 			MaxResponseHeaderBytes: 64 * 1024,
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -362,6 +363,43 @@ func TestClosedKeysStayAndAreFetchedNoMore(t *testing.T) {
 		expect(t, "a strange token", verdict(t, verifier, minting.Second().Token(nil)), authclient.UnknownKey)
 		expect(t, "requests", served.hits.Load(), 1)
 	})
+}
+
+func TestAnEndpointThatSaysNothingHoldsNoConnection(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	left := make(chan struct{}, 3)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_, _ = io.Copy(io.Discard, conn)
+				left <- struct{}{}
+			}()
+		}
+	}()
+	options := authclient.HTTPOptions{Timeout: 50 * time.Millisecond}
+	keys, _ := fetching(t, "https://"+listener.Addr().String(), options)
+
+	for range cap(left) {
+		if err := keys.Refresh(t.Context()); err == nil {
+			t.Error("there are keys")
+		}
+	}
+
+	for range cap(left) {
+		select {
+		case <-left:
+		case <-time.After(20 * time.Second):
+			t.Fatal("a connection is still held")
+		}
+	}
 }
 
 func TestWhatASetLeavesOutIsTold(t *testing.T) {

@@ -4,6 +4,7 @@ import { fromBinary, type MessageInitShape, type MessageShape, toBinary } from "
 import { type Any, anyUnpack, durationMs } from "@bufbuild/protobuf/wkt";
 import * as grpc from "@grpc/grpc-js";
 
+import { ImpatientCredentials } from "./connecting.js";
 import { AuthClientError } from "./errors.js";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./generated/google/rpc/error_details_pb.js";
 import { StatusSchema } from "./generated/google/rpc/status_pb.js";
@@ -28,7 +29,7 @@ const CHANNEL_OPTIONS: grpc.ChannelOptions = {
 export function openChannel(target: string, options: ChannelOptions): grpc.Client {
   const { credentials, plaintext = false, channelOptions } = options;
   const secured = credentials ?? (plaintext ? grpc.credentials.createInsecure() : grpc.credentials.createSsl());
-  return new grpc.Client(target, secured, { ...CHANNEL_OPTIONS, ...channelOptions });
+  return new grpc.Client(target, new ImpatientCredentials(secured), { ...CHANNEL_OPTIONS, ...channelOptions });
 }
 
 /** The service refused a call, or could not be reached. */
