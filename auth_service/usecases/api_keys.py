@@ -74,6 +74,8 @@ class ApiKeys:
         self._revoked_by_hand: frozenset[bytes] = frozenset()
         self._read_at: float | None = None
         self._tried_at, self._is_away = float("-inf"), False
+        self._known_at = float("-inf")
+        """When the last reading began of which is known how it ended; one that was cut short may have told anything."""
         self._reading, self._looking = asyncio.Lock(), asyncio.Lock()
 
     def __len__(self) -> int:
@@ -109,10 +111,11 @@ class ApiKeys:
                     self._revoked_by_hand = await self._database.autocommit(api_keys.revoked_by_hand)
                 unrevoked = await self._database.autocommit(api_keys.unrevoked)
             except _NOT_NOW:
-                self._is_away = True
+                self._known_at, self._is_away = tried_at, True
                 raise
             self._held = {held.key.digest[:_FOUND_BY]: held for held in unrevoked}
-            self._read_at, self._is_away = tried_at, False
+            self._read_at = self._known_at = tried_at
+            self._is_away = False
 
     async def _good(self, secret: str, digest: bytes) -> HeldKey:
         held = self._found(digest)
@@ -151,8 +154,8 @@ class ApiKeys:
         """Returns when the keys were read anew, once for all who wait. Raises DatabaseUnavailable."""
         asked_at = self._monotonic()
         async with self._looking:
-            if self._tried_at < asked_at:
-                await asyncio.sleep(self._tried_at + COOL_DOWN.total_seconds() - asked_at)
+            if self._known_at < asked_at:
+                await asyncio.sleep(self._tried_at + COOL_DOWN.total_seconds() - self._monotonic())
                 await self.poll()
             elif self._is_away:
                 raise DatabaseUnavailable

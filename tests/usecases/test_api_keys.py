@@ -19,6 +19,7 @@ from auth_service.usecases.api_keys import BELIEVED_FOR, COOL_DOWN, USE_WRITTEN_
 from auth_service.usecases.revoked import RevokedSessions
 from auth_service.usecases.service_accounts import NewKey, ServiceAccounts
 from tests.storage.rivals import replicas
+from tests.support.conditions import eventually
 from tests.usecases.replica import SECRET, Ticker
 
 IN_SETTINGS = {"portal": "the portal's key of the settings"}
@@ -152,6 +153,22 @@ async def test_strange_keys_share_one_reading(database: Database) -> None:
 
     assert {type(outcome) for outcome in outcomes} == {CredentialsInvalid}
     assert one.keys.readings == before + 1
+
+
+async def test_a_stranger_who_leaves_during_the_reading_leaves_it_to_those_who_wait(database_url: str) -> None:
+    async with several(database_url, 2) as (one, other):
+        await other.keys.poll()
+        other.turn(COOL_DOWN)
+        made = await one.new_key()
+        stranger = asyncio.create_task(other.keys.caller(new_secret()))
+        await eventually(lambda: other.keys.readings == 2, every=0)
+        waiting = asyncio.create_task(other.keys.caller(made.secret))
+        await asyncio.sleep(0)
+
+        stranger.cancel()
+
+        assert (await waiting).account_id == made.key.account_id
+        assert stranger.cancelled()
 
 
 @pytest.mark.parametrize(
