@@ -3,9 +3,11 @@
 import logging
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable, MutableMapping
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import structlog
@@ -17,6 +19,8 @@ from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
+
+LAST_SPANS_WITHIN = timedelta(seconds=5)
 
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*(\.[A-Za-z0-9_-]*)?")
 _REFRESH_TOKEN = re.compile(r"rt1\.[A-Za-z0-9_-]{16,}")
@@ -182,10 +186,16 @@ class Tracing:
 
         resource = Resource.create({"service.name": "auth-service", "service.version": service_version})
         self._provider: TracerProvider = TracerProvider(resource=resource)
-        exporter = OTLPSpanExporter(endpoint=endpoint, insecure=not endpoint.startswith("https://"), timeout=5)
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._exporter = OTLPSpanExporter(endpoint=endpoint, insecure=not endpoint.startswith("https://"), timeout=5)
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self.tracer: Tracer = self._provider.get_tracer("auth_service")
 
     def close(self) -> None:
-        """Send what is left. Blocks for as long as the collector takes, at most five seconds."""
-        self._provider.shutdown()
+        """Send what is left. Blocks for as long as the collector takes, at most `LAST_SPANS_WITHIN`."""
+        # Left to itself it gives each of several batches its time, one after the other.
+        out_of_time = threading.Timer(LAST_SPANS_WITHIN.total_seconds(), self._exporter.shutdown)
+        out_of_time.start()
+        try:
+            self._provider.shutdown()
+        finally:
+            out_of_time.cancel()

@@ -1,14 +1,19 @@
 """Traces reach a collector, as children of the caller's span; nothing secret travels in them."""
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from auth_api.v1 import auth_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
+from auth_service import telemetry
 from tests.support.service import refusal, running_service, running_stand_in
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -57,3 +62,17 @@ async def test_calls_are_traced_as_children_of_their_caller(sqlite_url: str, tmp
         told = "".join(str(span) for span in collector.spans)
         assert "user1001-password" not in told
         assert pair.access_token not in told
+
+
+async def test_a_collector_that_is_silent_is_not_waited_for_once_for_each_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(telemetry, "LAST_SPANS_WITHIN", timedelta(milliseconds=100))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        traces = telemetry.Tracing(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}", service_version="1")
+        for _ in range(2000):
+            traces.tracer.start_span("call").end()
+
+        # Four batches of five seconds each.
+        async with asyncio.timeout(10):
+            await asyncio.to_thread(traces.close)
