@@ -2,6 +2,20 @@
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+PIECE = 64 << 10
+"""Bytes."""
+
+
+class _InPieces(Response):
+    """Each is written when the one before is on its way: a client that does not read has one kept for it, not all."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for first in range(0, len(self.body), PIECE):
+            await send({"type": "http.response.body", "body": self.body[first : first + PIECE], "more_body": True})
+        await send({"type": "http.response.body"})
 
 
 def cacheable(
@@ -16,7 +30,7 @@ def cacheable(
     }
     if matches(request.headers.get("if-none-match", ""), headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    return Response(document, media_type=media_type, headers=headers)
+    return _InPieces(document, media_type=media_type, headers=headers)
 
 
 def matches(if_none_match: str, etag: str) -> bool:

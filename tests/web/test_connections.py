@@ -2,16 +2,23 @@
 
 import asyncio
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 
 from auth_service.demo import Facility
+from auth_service.storage import schema
 from auth_service.web import connections
 from auth_service.web.connections import PATIENCE, Waits
 from tests.support.conditions import eventually
-from tests.support.service import Logs, Service
+from tests.support.service import Databases, Logs, Service, running_service
+from tests.support.sql import executed
 from tests.web.wire import Wire, exchange, wire
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -74,6 +81,53 @@ async def test_answers_that_nobody_reads_are_not_kept_for_ever(
             await ask_and_never_read()
 
     assert await status_of(service, "/healthz") == 200
+
+
+@pytest.mark.row("S81", "S77")
+async def test_a_great_document_is_not_kept_once_for_each_who_does_not_read_it(
+    databases: Databases, facility: Facility, tmp_path: Path
+) -> None:
+    url = await databases.make("sqlite")
+    async with running_service(url, facility=facility, data_dir=tmp_path) as service, AsyncExitStack() as stack:
+        now = datetime.now(UTC)
+        ended = {"revoked_at": now, "expires_at": now + timedelta(minutes=12)}
+        await executed(
+            url, sa.insert(schema.revocation), many=[{"session_id": uuid4(), **ended} for _ in range(20_000)]
+        )
+        await eventually(lambda: are_revoked(service, 20_000))
+        async with service.http.get("/.well-known/revocations") as answer:
+            size = len(await answer.read())
+        lines = [stack.enter_context(deaf(service)) for _ in range(40)]
+        tracemalloc.start()
+        stack.callback(tracemalloc.stop)
+
+        for line in lines:
+            line.send(b"GET /.well-known/revocations HTTP/1.1\r\nHost: x\r\n\r\n")
+        await eventually(lambda: all(has_begun(line) for line in lines))
+        assert await status_of(service, "/healthz") == 200
+
+        held, _ = tracemalloc.get_traced_memory()
+        assert held < len(lines) * size / 3
+
+
+async def are_revoked(service: Service, count: int) -> bool:
+    return await service.metric("auth_revoked_sessions") == count
+
+
+def deaf(service: Service) -> socket.socket:
+    """Takes no more than the kernel keeps for it, which is little."""
+    line = socket.socket()
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    line.connect((service.where.http.host, service.where.http.port))
+    line.setblocking(False)
+    return line
+
+
+def has_begun(line: socket.socket) -> bool:
+    try:
+        return bool(line.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return False
 
 
 @pytest.mark.row("S81", "S77")
