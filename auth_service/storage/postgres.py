@@ -214,7 +214,8 @@ def _told_apart(connection: asyncpg.Connection) -> Iterator[None]:
         raise Gone("read-only") from error
     except _GONE as error:
         raise Gone(type(error).__name__) from error
-    except asyncpg.InterfaceError as error:
+    except (asyncpg.InterfaceError, AttributeError) as error:
+        # Hung up between two of its own messages, asyncpg asks None for the next one.
         if connection.is_closed():
             raise Gone("cut") from error
         raise

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -70,6 +71,23 @@ async def until_written(database: Database) -> None:
     async with asyncio.timeout(10):
         while await outcome(database) != "written":  # noqa: ASYNC110 -- nobody rings a bell when a server is back
             await asyncio.sleep(0.02)
+
+
+async def test_a_step_that_is_cut_between_two_messages_of_one_statement_is_unavailable(
+    frail_database: Database,
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def step(connection: Connection) -> None:
+        # Prepared, and not yet executed: for the answer and the end of the budget come at one moment, as they do where
+        # the machine is busy. The connection has not seen the statement before.
+        loop.call_soon(time.sleep, 1.5 * SHORT.total_seconds())
+        await staff.listed(connection)
+
+    with pytest.raises(DatabaseUnavailable):
+        await frail_database.autocommit(step)
+
+    assert await outcome(frail_database) == "written"
 
 
 async def test_a_frozen_server_is_unavailable_within_the_budget_and_comes_back(
