@@ -56,7 +56,8 @@ class TrustEndpoint(trust_pb2_grpc.TrustServiceServicer):
     async def __aenter__(self) -> Self:
         self._server = grpc.aio.server()
         trust_pb2_grpc.add_TrustServiceServicer_to_server(self, self._server)
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self.host_and_port = "127.0.0.1", self._server.add_insecure_port("127.0.0.1:0")
+        self.address = "{}:{}".format(*self.host_and_port)
         await self._server.start()
         return self
 

@@ -84,6 +84,11 @@ class Proxy:
         self._weather.mode = _Mode.BLACKHOLE
         await self._listen()
 
+    def fall_silent(self) -> None:
+        """From now on the bytes of connections that are open vanish both ways, and only hang-ups pass; new ones are good."""
+        for connection in self._connections:
+            connection.is_silent = True
+
     async def refuse(self) -> None:
         """New connections are refused, open ones are reset; both have happened on return."""
         self._weather.mode = _Mode.REFUSE
@@ -132,7 +137,7 @@ class _Connection:
     """A client and the target, joined until both have hung up; cancelling `serve` resets them."""
 
     def __init__(self, weather: _Weather, target: tuple[str, int]) -> None:
-        self.lost_something = False
+        self.lost_something = self.is_silent = False
         self._weather = weather
         self._target = target
 
@@ -176,11 +181,11 @@ class _Connection:
                 await asyncio.sleep(wait)
             if self._weather.swallows:
                 self.lost_something = True
-            elif chunk:
+            elif not chunk:
+                writer.write_eof()
+            elif not self.is_silent:
                 writer.write(chunk)
                 await writer.drain()
-            else:
-                writer.write_eof()
 
 
 async def _swallow(reader: asyncio.StreamReader) -> None:

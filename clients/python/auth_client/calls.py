@@ -27,9 +27,10 @@ CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.keepalive_timeout_ms", 20_000),
     # The answer to a ping is waited for by a time of its own, of a minute unless it is set.
     ("grpc.http2.ping_timeout_ms", 20_000),
-    ("grpc.keepalive_permit_without_calls", 0),
+    # Also between calls: those who call now and then would meet a dead connection again and again.
+    ("grpc.keepalive_permit_without_calls", 1),
 )
-"""For both of grpcio's stacks."""
+"""For both of grpcio's stacks. Of an option that comes twice gRPC takes the first, so they follow those of the caller."""
 
 
 @dataclass(frozen=True, slots=True)

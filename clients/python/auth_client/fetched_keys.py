@@ -182,7 +182,8 @@ class FetchedKeys:
                 keys, life = await self._ask(self._keys)
             keys.refuse_if_empty()
         except Exception as error:  # noqa: BLE001 - Whatever went wrong, the old keys stay and the back-off begins.
-            self._failed(f"{type(error).__name__}: {error}")
+            # What asyncio raises when the time is over says nothing.
+            self._failed(f"{type(error).__name__}: {str(error) or 'there was no answer in time'}")
         else:
             self._succeeded(keys, min(max(life, self._shortest), self._longest))
         self._plan()

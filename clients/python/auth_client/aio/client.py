@@ -32,7 +32,7 @@ class AuthClient(AsyncClient):
     ) -> None:
         super().__init__(deadline=deadline)
         self._channel = open_channel(
-            target, credentials=credentials, plaintext=plaintext, options=(*calls.CHANNEL_OPTIONS, *options)
+            target, credentials=credentials, plaintext=plaintext, options=(*options, *calls.CHANNEL_OPTIONS)
         )
 
     async def close(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 from grpclib.client import Channel, UnaryUnaryMethod
+from grpclib.config import Configuration
 from grpclib.const import Status
 from grpclib.encoding.base import StatusDetailsCodecBase
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
@@ -14,6 +15,16 @@ from .. import calls
 from ..async_client import AsyncClient
 from ..details import error_of, unpacked
 from ..errors import AuthError, Code
+
+# As calls.CHANNEL_OPTIONS: left to itself grpclib never asks whether a connection is alive, and calls over a dead one again
+# and again. An underscore of grpclib's means that a name may change, not that it is not for us.
+_KEEPALIVE = Configuration(
+    _keepalive_time=90,
+    _keepalive_timeout=20,
+    _keepalive_permit_without_calls=True,
+    _http2_max_pings_without_data=0,
+    _http2_min_sent_ping_interval_without_data=60,
+)
 
 
 class _Details(StatusDetailsCodecBase):
@@ -46,7 +57,7 @@ class AuthClient(AsyncClient):
             raise ValueError("expected either ssl_context or plaintext, not both")
         host, port = _host_and_port(target)
         tls = None if plaintext else ssl_context or True
-        self._channel = Channel(host, port, ssl=tls, status_details_codec=_Details())
+        self._channel = Channel(host, port, ssl=tls, status_details_codec=_Details(), config=_KEEPALIVE)
 
     async def close(self) -> None:
         self._channel.close()

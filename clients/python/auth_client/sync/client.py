@@ -35,7 +35,7 @@ class AuthClient:
         options: Options = (),
     ) -> None:
         self._channel = open_channel(
-            target, credentials=credentials, plaintext=plaintext, options=(*calls.CHANNEL_OPTIONS, *options)
+            target, credentials=credentials, plaintext=plaintext, options=(*options, *calls.CHANNEL_OPTIONS)
         )
         self._deadline = deadline
 

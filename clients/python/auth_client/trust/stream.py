@@ -4,7 +4,7 @@ Follows `auth_api.v1.TrustService` on grpc.aio.
 
     the stream ends or breaks  what was told stays; the next one begins where this one was, after a short random pause
     it cannot be had           the pause doubles, from 0.2 s up to `longest_pause`
-    nothing comes, not even a heartbeat, for twice as long as was promised: the stream is broken
+    nothing comes, not even a heartbeat, for twice as long as was promised: the stream is broken, and so is its connection
     meanwhile                  keys come from `fallback`, where there is one and it has newer ones
     nothing new for long       past `max_stale`, or `fail_closed_after`, nothing is trusted any longer: KeysUnavailable
 """
@@ -45,6 +45,8 @@ _OPTIONS: Options = (
     ("grpc.max_reconnect_backoff_ms", 5_000),
     # Of several addresses another one than that which just failed.
     ("grpc.lb_policy_name", "round_robin"),
+    # Or gRPC would give a new channel the connection that another one has.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 _NOT_BEGUN = "no stream was begun yet"
 _log = logging.getLogger("auth_client")
@@ -103,7 +105,7 @@ class TrustStream:
         check_security(credentials, plaintext=plaintext)
         # Opened when it is entered, on the event loop that it is then used in.
         self._open = partial(
-            open_channel, target, credentials=credentials, plaintext=plaintext, options=(*_OPTIONS, *options)
+            open_channel, target, credentials=credentials, plaintext=plaintext, options=(*options, *_OPTIONS)
         )
         self._target = target
         self._metadata = named(consumer_name)
@@ -211,11 +213,14 @@ class TrustStream:
         await self.close()
 
     async def _follow(self) -> None:
-        async with self._open() as channel:
-            await self._follow_over(channel)
+        while True:
+            async with self._open() as channel:
+                await self._follow_over(channel)
 
     async def _follow_over(self, channel: grpc.aio.Channel) -> None:
-        while True:
+        """Until a stream falls silent: the connection may be dead, and gRPC would not notice for minutes."""
+        is_silent = False
+        while not is_silent:
             why, least = "the stream came to its end", 0.0
             self._streams += 1
             try:
@@ -224,7 +229,7 @@ class TrustStream:
                 failure = error_from(error)
                 why, least = str(failure), _retry_after(failure)
             except TimeoutError:
-                why = "nothing came, not even a heartbeat"
+                why, is_silent = "nothing came, not even a heartbeat", True
             except KeySetRefused as error:
                 why = str(error)
             except Exception as error:  # noqa: BLE001 - Whatever a server sends, following goes on, or it ends unseen.
