@@ -209,17 +209,20 @@ async def test_a_stream_that_is_silent_for_longer_than_promised_is_begun_anew() 
 
 async def test_a_stream_that_is_silent_is_followed_by_one_over_another_connection() -> None:
     promising = chunk("first", heartbeat=timedelta(milliseconds=200))
-    async with TrustEndpoint(promising) as endpoint, Proxy(*endpoint.host_and_port) as proxy:
-        async with TrustStream(f"127.0.0.1:{proxy.port}", plaintext=True) as trust:
-            assert trust.health.is_following
-            endpoint.script = [chunk("second")]
+    async with (
+        TrustEndpoint(promising) as endpoint,
+        Proxy(*endpoint.host_and_port) as proxy,
+        TrustStream(f"127.0.0.1:{proxy.port}", plaintext=True) as trust,
+    ):
+        assert trust.health.is_following
+        endpoint.script = [chunk("second")]
 
-            proxy.fall_silent()
-            await eventually(lambda: trust.health.is_following and trust.health.reconnects > 0)
+        proxy.fall_silent()
+        await eventually(lambda: trust.health.is_following and trust.health.reconnects > 0)
 
-            assert verifier(keys=trust).verify_now(sign(header(kid="second"), claims(), key="second"))
-            # The silent one is not kept.
-            await eventually(lambda: proxy.open_connections == 1)
+        assert verifier(keys=trust).verify_now(sign(header(kid="second"), claims(), key="second"))
+        # The silent one is not kept.
+        await eventually(lambda: proxy.open_connections == 1)
 
 
 @pytest.mark.parametrize(

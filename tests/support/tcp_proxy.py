@@ -85,7 +85,7 @@ class Proxy:
         await self._listen()
 
     def fall_silent(self) -> None:
-        """From now on the bytes of connections that are open vanish both ways, and only hang-ups pass; new ones are good."""
+        """Of connections that are open the bytes vanish both ways, and only hang-ups pass; new connections are good."""
         for connection in self._connections:
             connection.is_silent = True
 

@@ -30,7 +30,7 @@ CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
     # Also between calls: those who call now and then would meet a dead connection again and again.
     ("grpc.keepalive_permit_without_calls", 1),
 )
-"""For both of grpcio's stacks. Of an option that comes twice gRPC takes the first, so they follow those of the caller."""
+"""For both of grpcio's stacks. They follow those of the caller: of an option that comes twice gRPC takes the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,11 @@ def pause(call: Call[Any], error: AuthError, *, attempt: int, left: float) -> fl
     else:
         wait = min(0.1 * 2 ** (attempt - 1), 1) * random.uniform(0.8, 1.2)  # noqa: S311 - Spread, not secrecy.
     return wait if wait < left else None
+
+
+def closed() -> AuthError:
+    """For a call whose client was closed meanwhile."""
+    return AuthError(Code.CANCELLED, "", "the client was closed")
 
 
 def login(username: str, password: str, *, new_password: str) -> Call[TokenPair]:

@@ -1,5 +1,6 @@
 """Calling the service over grpc.aio."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -48,6 +49,13 @@ class AuthClient(AsyncClient):
             return await send(call.request, timeout=timeout, metadata=call.metadata)
         except grpc.aio.AioRpcError as error:
             raise error_from(error) from error
+        except asyncio.CancelledError:
+            # What grpc.aio raises where the channel was closed meanwhile. It must not look like the end of the task to
+            # whom nobody cancelled.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise calls.closed() from None
 
 
 def open_channel(

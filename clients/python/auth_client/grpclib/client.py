@@ -16,8 +16,8 @@ from ..async_client import AsyncClient
 from ..details import error_of, unpacked
 from ..errors import AuthError, Code
 
-# As calls.CHANNEL_OPTIONS: left to itself grpclib never asks whether a connection is alive, and calls over a dead one again
-# and again. An underscore of grpclib's means that a name may change, not that it is not for us.
+# As calls.CHANNEL_OPTIONS: left to itself grpclib never asks whether a connection is alive, and goes on calling over a
+# dead one. An underscore of grpclib's means that a name may change, not that it is not for us.
 _KEEPALIVE = Configuration(
     _keepalive_time=90,
     _keepalive_timeout=20,
@@ -58,11 +58,16 @@ class AuthClient(AsyncClient):
         host, port = _host_and_port(target)
         tls = None if plaintext else ssl_context or True
         self._channel = Channel(host, port, ssl=tls, status_details_codec=_Details(), config=_KEEPALIVE)
+        self._is_closed = False
 
     async def close(self) -> None:
+        self._is_closed = True
         self._channel.close()
 
     async def _send(self, call: calls.Call[Any], *, timeout: float) -> Any:
+        if self._is_closed:
+            # Or grpclib would connect anew, also for another attempt of a call that was under way: nobody closes that.
+            raise calls.closed()
         send = UnaryUnaryMethod(self._channel, call.path, type(call.request), call.reply)
         try:
             return await send(call.request, timeout=timeout, metadata=call.metadata)

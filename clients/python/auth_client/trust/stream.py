@@ -4,7 +4,7 @@ Follows `auth_api.v1.TrustService` on grpc.aio.
 
     the stream ends or breaks  what was told stays; the next one begins where this one was, after a short random pause
     it cannot be had           the pause doubles, from 0.2 s up to `longest_pause`
-    nothing comes, not even a heartbeat, for twice as long as was promised: the stream is broken, and so is its connection
+    nothing comes, not even a heartbeat, for twice as long as was promised: the stream is broken, its connection left
     meanwhile                  keys come from `fallback`, where there is one and it has newer ones
     nothing new for long       past `max_stale`, or `fail_closed_after`, nothing is trusted any longer: KeysUnavailable
 """
