@@ -14,8 +14,9 @@ class _InPieces(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         for first in range(0, len(self.body), PIECE):
-            await send({"type": "http.response.body", "body": self.body[first : first + PIECE], "more_body": True})
-        await send({"type": "http.response.body"})
+            end = first + PIECE
+            piece = self.body[first:end]
+            await send({"type": "http.response.body", "body": piece, "more_body": end < len(self.body)})
 
 
 def cacheable(
@@ -30,7 +31,8 @@ def cacheable(
     }
     if matches(request.headers.get("if-none-match", ""), headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    return _InPieces(document, media_type=media_type, headers=headers)
+    response = Response if len(document) <= PIECE else _InPieces
+    return response(document, media_type=media_type, headers=headers)
 
 
 def matches(if_none_match: str, etag: str) -> bool:
