@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from threading import Event, Thread
 from typing import Any
 
 import grpc
 import pytest
 from auth_api.v1 import auth_pb2_grpc
-from auth_client import AuthError, Code, aio
+from auth_client import AuthError, Code, HttpJwks, KeysUnavailable, aio, sync
 from auth_client import grpclib as on_grpclib
 
+from tests.client.jwks_endpoint import JwksEndpoint
+from tests.client.minting import token, verifier
 from tests.support.conditions import eventually
 
 
@@ -50,3 +54,30 @@ async def test_a_call_under_way_ends_when_its_client_is_closed_and_is_not_sent_a
             await asking
         assert error.value.code is Code.CANCELLED
         assert silent.calls == 1
+
+
+async def test_threads_that_verify_while_their_verifier_is_closed_are_all_told() -> None:
+    async with JwksEndpoint() as endpoint:
+        endpoint.hangs = True
+        keys = HttpJwks(endpoint.url, timeout=timedelta(milliseconds=100))
+        began = [Event() for _ in range(8)]
+
+        def verify(blocking: sync.BlockingVerifier, each: Event) -> None:
+            """Until it is not open."""
+            with suppress(RuntimeError):
+                while True:
+                    with suppress(KeysUnavailable):
+                        blocking.verify(token())
+                    each.set()
+
+        def closed_meanwhile() -> bool:
+            with sync.BlockingVerifier(verifier(keys=keys), keys) as blocking:
+                threads = [Thread(target=verify, args=(blocking, each), daemon=True) for each in began]
+                for thread in threads:
+                    thread.start()
+                assert all(each.wait(10) for each in began)
+            for thread in threads:
+                thread.join(10)
+            return any(thread.is_alive() for thread in threads)
+
+        assert not await asyncio.to_thread(closed_meanwhile)
