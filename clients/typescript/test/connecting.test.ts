@@ -84,6 +84,8 @@ test("a call behind TLS that is answered late is answered", async () => {
     tls.createServer(ANONYMOUS, (near) => {
       const far = connect(port, "127.0.0.1");
       near.pipe(far).pipe(near);
+      // Or it would keep the test from ending.
+      near.on("close", () => far.destroy());
     }),
     "secureConnection",
   );
