@@ -69,7 +69,7 @@ permissions: $(VENV)/.dev ## Print who may call what, as a running service answe
 	@$(BIN)/python -m tests.permission_walk
 
 other-languages: $(VENV)/.dev ## Test clients/typescript and clients/go against a running service; needs Node and Go
-	@$(BIN)/python -m pytest -m other_language tests/other_languages
+	@$(BIN)/python -m pytest -m other_language -o timeout=900 -o faulthandler_timeout=0 tests/other_languages
 
 gateways: $(VENV)/.dev gateways-installed ## Test deploy/ with real nginx, Caddy, Traefik and Envoy
 	@$(BIN)/python -m pytest tests/gateways
