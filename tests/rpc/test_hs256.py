@@ -17,6 +17,7 @@ from auth_client.sources import FixedKeys
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from auth_service.demo import Facility
+from tests.support.conditions import eventually
 from tests.support.service import AUDIENCE, ISSUER, Databases, Logs, Service, bearer, refusal, running_service
 
 SECRET = "the secret of the service before"
@@ -187,4 +188,9 @@ async def test_off_is_off(
     async with running_service(url, facility=facility, data_dir=tmp_path, waits=True, **settings) as service:
         assert (await refusal(service.verify(old_token()))).verdict == REFUSED
         why = rf'auth_refusals_total\{{method="/auth_api.v1.AuthService/Verify",reason="{reason}"\}}'
-        assert await service.metric(why) == 1
+
+        async def is_counted() -> bool:
+            return await service.metric(why) == 1
+
+        # The caller may know before it is.
+        await eventually(is_counted)

@@ -202,8 +202,9 @@ class Service:
             return keys
 
     async def metric(self, name: str) -> float:
+        """`name` is a pattern, with labels. 0 for what was never counted."""
         async with self.http.get("/metrics") as response:
-            (value,) = re.findall(rf"^{name} (\S+)$", await response.text(), re.MULTILINE)
+            (value,) = re.findall(rf"^{name} (\S+)$", await response.text(), re.MULTILINE) or ["0"]
             return float(value)
 
     async def sql(self, *statements: sa.Executable) -> None:

@@ -97,7 +97,7 @@ async def test_a_great_document_is_not_kept_once_for_each_who_does_not_read_it(
         await eventually(lambda: are_revoked(service, 20_000))
         async with service.http.get("/.well-known/revocations") as answer:
             size = len(await answer.read())
-        lines = [stack.enter_context(deaf(service)) for _ in range(40)]
+        lines = [stack.enter_context(deaf(service)) for _ in range(60)]
         tracemalloc.start()
         stack.callback(tracemalloc.stop)
 
@@ -107,7 +107,8 @@ async def test_a_great_document_is_not_kept_once_for_each_who_does_not_read_it(
         assert await status_of(service, "/healthz") == 200
 
         held, _ = tracemalloc.get_traced_memory()
-        assert held < len(lines) * size / 3
+        # Of the whole process: what it reads and makes meanwhile is among it.
+        assert held < len(lines) * size / 2
 
 
 async def are_revoked(service: Service, count: int) -> bool:
