@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Generator, Iterator, Sequence
@@ -14,6 +15,7 @@ from auth_service.storage import migrate
 from auth_service.storage.database import Database
 from auth_service.storage.opening import open_database
 from tests.support.command_line import home, on_both, run  # noqa: F401 -- fixtures
+from tests.support.conditions import eventually
 from tests.support.hanging import where_tasks_stand
 from tests.support.postgres import Postgres
 from tests.support.valkey import ValkeyServer
@@ -81,6 +83,12 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     opened = open_database(database_url, budget=BUDGET)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def one_minute() -> None:
+    """Calls are counted by the minutes of the clock: enough is left of this one for a test."""
+    await eventually(lambda: time.time() % 60 < 45, deadline=20)
 
 
 _passed_on: Counter[str] = Counter()

@@ -38,6 +38,7 @@ async def is_shared(service: Service) -> bool:
     return await service.metric("auth_limits_shared") == 1
 
 
+@pytest.mark.usefixtures("one_minute")
 @pytest.mark.row("E2", "E14")
 async def test_two_services_that_share_nothing_else_count_together_there(
     start: Start, server: ValkeyServer, databases: Databases
@@ -137,6 +138,7 @@ async def test_what_is_forgiven_while_it_is_away_is_forgiven_when_it_is_back(
         assert await is_in()
 
 
+@pytest.mark.usefixtures("one_minute")
 async def test_rate_limits_hold_on_each_replica_while_it_is_away(start: Start, server: ValkeyServer) -> None:
     async with Proxy("127.0.0.1", server.port) as proxy:
         url = f"valkey://:{PASSWORD}@127.0.0.1:{proxy.port}"

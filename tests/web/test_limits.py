@@ -12,6 +12,8 @@ from tests.web.test_edge import METADATA
 
 WINDOW = 60
 
+pytestmark = pytest.mark.usefixtures("one_minute")
+
 
 async def asked(
     service: Service, method: str, path: str, times: int, *, address: str = "192.0.2.1", **body: str
