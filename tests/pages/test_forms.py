@@ -245,7 +245,7 @@ async def test_a_session_that_was_over_when_a_form_was_sent_says_that_nothing_wa
 async def test_pages_say_when_the_database_is_away(databases: Databases, facility: Facility, tmp_path: Path) -> None:
     async with (
         in_front_of(await databases.make("postgresql")) as (proxy, through),
-        running_service(through, facility=facility, data_dir=tmp_path, database_timeout="500ms") as service,
+        running_service(through, facility=facility, data_dir=tmp_path, database_timeout="2s") as service,
     ):
         root, stale = await browser_of(service), Browser(service)
         path = "/account/name"

@@ -261,7 +261,7 @@ async def test_without_the_database_tokens_count_and_only_a_refresh_has_to_wait(
             facility=facility,
             data_dir=home,
             policy_file=str(home / "policy.json"),
-            database_timeout="500ms",
+            database_timeout="2s",
         ) as service,
     ):
         token, cookies = (await service.login()).access_token, await session(service)

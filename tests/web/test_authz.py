@@ -515,7 +515,7 @@ async def test_without_the_database_tokens_count_and_only_a_refresh_has_to_wait(
             facility=facility,
             data_dir=tmp_path,
             policy_file=str(tmp_path / "policy.json"),
-            database_timeout="500ms",
+            database_timeout="2s",
         ) as service,
     ):
         cookies = await session(service)

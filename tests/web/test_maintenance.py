@@ -112,7 +112,7 @@ async def test_away_from_its_database_the_service_tells_the_last_notice(
 ) -> None:
     async with (
         in_front_of(await databases.make("postgresql")) as (proxy, through),
-        running_service(through, facility=facility, data_dir=tmp_path, database_timeout="500ms") as service,
+        running_service(through, facility=facility, data_dir=tmp_path, database_timeout="2s") as service,
     ):
         admin = await admin_token(service)
         await put(service, admin, NOW, show=True, message="Back at noon")
