@@ -77,7 +77,7 @@ def translated(method: str, handler: Handler) -> Handler:
 
 
 async def refuse(context: Context, error: domain.AuthError) -> Never:
-    """Ends the call with what `error` is on the wire. Returns by raising, when the caller has been told or is gone."""
+    """Ends the call with what `error` is on the wire. Raises, when the caller has been told or is gone."""
     current.get().refusal = getattr(error, "detail", error.reason)
     await _abort(context, status_of(error), error)
 

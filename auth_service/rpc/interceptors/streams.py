@@ -82,8 +82,8 @@ class Streams:
         has_begun = False
         async for message in messages:
             if not has_begun:
-                # gRPC would send them with the first message, and once more with a status that comes before that is
-                # written. It refuses the second, and the reader would never be told.
+                # The headers alone: gRPC would send them with the first message, and once more with a status that comes
+                # before that is written. It refuses to, and the reader would never be told.
                 await context.send_initial_metadata(())
                 has_begun = True
             try:
